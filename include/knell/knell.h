@@ -1,0 +1,121 @@
+/**
+ * knell: the crash reporter of a long-running daemon.
+ *
+ *     #include <knell/knell.h>
+ *
+ *     int main(void)
+ *     {
+ *         struct knell_options o = KNELL_OPTIONS_INIT;
+ *         o.app = "exampled";
+ *         o.release = "exampled@2.4.1";
+ *         knell_start(&o);
+ *         ... serve ...
+ *         knell_stop();
+ *     }
+ *
+ * Nothing in this header ever ends, blocks or prints from the program that calls it.
+ * A function that fails leaves the daemon as it was and says why by a negative errno.
+ * Every function may be called before knell_start(), after it failed and after
+ * knell_stop(); it then does nothing.
+ */
+#ifndef KNELL_KNELL_H
+#define KNELL_KNELL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KNELL_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define KNELL_API __attribute__((visibility("default")))
+#else
+#define KNELL_API
+#endif
+
+/* A three-way switch of an option: KNELL_DEFAULT asks the environment, then the
+ * documented default. */
+enum knell_switch {
+    KNELL_DEFAULT = 0,
+    KNELL_ON = 1,
+    KNELL_OFF = 2,
+};
+
+/**
+ * What a program tells knell at start. Initialize with KNELL_OPTIONS_INIT and set what
+ * you know; every pointer may be NULL, is borrowed for the call only, and is then taken
+ * from the environment variable or the default named beside it.
+ */
+struct knell_options {
+    size_t size;         /* sizeof(struct knell_options), for later versions */
+    const char *app;     /* short name; default: the program's file name */
+    const char *release; /* SENTRY_RELEASE, GIT_SHA, HEROKU_SLUG_COMMIT, SOURCE_VERSION,
+                            VERCEL_GIT_COMMIT_SHA, RENDER_GIT_COMMIT, else the build-id
+                            of the executable */
+    const char *environment; /* SENTRY_ENVIRONMENT, else "production" */
+    const char *dist;        /* SENTRY_DIST, else none */
+    const char *spool_dir; /* KNELL_SPOOL, else /var/spool/knell/APP when that can be made
+                              or written, else $XDG_STATE_HOME/knell/APP */
+    const char *dsn;       /* KNELL_DSN, then SENTRY_DSN. A Sentry DSN, file:///DIR, or ""
+                              for: keep, send nothing, open no socket */
+    const char *uploader;  /* KNELL_UPLOADER, else knell-upload where knell was installed,
+                              else knell-upload in PATH */
+    enum knell_switch start_uploader; /* KNELL_START_UPLOADER=0|1; default on */
+    enum knell_switch
+        allow_setuid;        /* arm in a setuid or non-dumpable program; default off */
+    enum knell_switch debug; /* KNELL_DEBUG=0|1; say on stderr what knell does; off */
+    uint32_t max_threads;    /* threads whose stacks fit a report; 0: 4096 */
+    uint32_t deadline_ms;    /* most time a capture may add to a death; 0: 3000 */
+};
+
+#define KNELL_OPTIONS_INIT                                                               \
+    {                                                                                    \
+        sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, KNELL_DEFAULT, KNELL_DEFAULT, \
+            KNELL_DEFAULT, 0, 0                                                          \
+    }
+
+/**
+ * Arm knell: open the spool, write down release and environment, install handlers for
+ * SEGV BUS FPE ILL ABRT TRAP SYS, and start the uploader when reports are waiting.
+ *
+ * Context: normal; once, early, before threads are made.
+ * @options  borrowed for the call; NULL means all defaults
+ * Returns 0, or a negative errno when this process is not covered: -EALREADY when armed,
+ * -EPERM in a setuid or non-dumpable program, else what the file system said.
+ */
+KNELL_API int knell_start(const struct knell_options *options);
+
+/**
+ * Mark a clean exit, put the previous signal handlers back and remove this process's
+ * files in the spool.
+ *
+ * Context: normal; other threads may still run.
+ */
+KNELL_API void knell_stop(void);
+
+/**
+ * Give the calling thread a guarded alternate signal stack, so that an overflow of its
+ * own stack is reported. The main thread has one after knell_start(). An existing larger
+ * alternate stack is kept. Nothing but stack overflow needs this call.
+ *
+ * Context: normal, on the thread itself.
+ * Returns 0 or a negative errno.
+ */
+KNELL_API int knell_thread_enter(void);
+
+/**
+ * Free what knell_thread_enter() made for the calling thread. Done by itself when a
+ * thread ends.
+ *
+ * Context: normal, on the thread itself.
+ */
+KNELL_API void knell_thread_leave(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,38 @@
+#include "test.h"
+
+#include "uploader/report/arena.h"
+
+static void gives_zeroed_aligned_memory(void)
+{
+    struct arena *a = arena_new(1 << 20);
+    for (size_t i = 1; i < 200; i++) {
+        unsigned char *p = arena_array(a, i, 3);
+        CHECK(p && (uintptr_t)p % 16 == 0);
+        for (size_t k = 0; p && k < i * 3; k++)
+            CHECK(!p[k]);
+        if (p)
+            memset(p, 0xff, i * 3);
+    }
+    arena_free(a);
+}
+
+static void keeps_its_bound(void)
+{
+    struct arena *a = arena_new(1000);
+    CHECK(arena_array(a, 10, 100));
+    CHECK(!arena_array(a, 1, 1));
+    CHECK(!arena_array(a, SIZE_MAX, 2));
+    CHECK(!arena_array(a, SIZE_MAX / 2, 2));
+    arena_free(a);
+    arena_free(NULL);
+}
+
+static void copies_text(void)
+{
+    struct arena *a = arena_new(1000);
+    CHECK_STR(arena_text(a, "hello", 4), "hell");
+    CHECK_STR(arena_text(a, NULL, 0), "");
+    arena_free(a);
+}
+
+TEST_MAIN(TEST(gives_zeroed_aligned_memory), TEST(keeps_its_bound), TEST(copies_text))
