@@ -1,0 +1,132 @@
+/* Single files of a spool: open with every check, read once, write whole or not at all.
+ */
+#include "uploader/spool/dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static int check_file(const struct spool *s, const struct stat *st, uint64_t max_bytes)
+{
+    if (!S_ISREG(st->st_mode))
+        return -EBADF;
+    /* A second name may be a link to a file that the spool's owner may not read. */
+    if (st->st_nlink != 1)
+        return -EMLINK;
+    if ((st->st_uid != s->owner && st->st_uid != geteuid()) || (st->st_mode & S_IWOTH))
+        return -EPERM;
+    if (st->st_size < 0 || (uint64_t)st->st_size > max_bytes)
+        return -E2BIG;
+    return 0;
+}
+
+int spool_open_file(const struct spool *s, enum spool_state state, const char *file,
+    uint64_t max_bytes, int *ret_fd, struct stat *ret_stat)
+{
+    CLEANUP(close_p)
+    int fd = openat(s->state_fd[state], file,
+        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    int r = check_file(s, &st, max_bytes);
+    if (r < 0)
+        return r;
+    if (ret_stat)
+        *ret_stat = st;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+int spool_read_all(int fd, uint64_t max_bytes, uint8_t **ret, size_t *ret_n)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if ((uint64_t)st.st_size > max_bytes)
+        return -E2BIG;
+    /* One byte more than it was: a file that grows meanwhile is noticed, not followed. */
+    size_t n = (size_t)st.st_size, at = 0;
+    CLEANUP(free_p) uint8_t *p = malloc(n + 1);
+    if (!p)
+        return -ENOMEM;
+    while (at <= n) {
+        ssize_t r = pread(fd, p + at, n + 1 - at, (off_t)at);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (!r)
+            break;
+        at += (size_t)r;
+    }
+    *ret_n = at < n ? at : n;
+    *ret = p;
+    p = NULL;
+    return 0;
+}
+
+static int write_all(int fd, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+    while (n) {
+        ssize_t r = write(fd, p, n);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return r < 0 ? -errno : -EIO;
+        p += r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n)
+{
+    char tmp[NAME_MAX + 1];
+    int len = snprintf(tmp, sizeof tmp, ".%s.%d.tmp", file, (int)getpid());
+    if (len < 0 || (size_t)len >= sizeof tmp)
+        return -ENAMETOOLONG;
+    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    CLEANUP(close_p) int fd = openat(dir_fd, tmp, flags, KNELL_SPOOL_FILE_MODE);
+    if (fd < 0 && errno == EEXIST && unlinkat(dir_fd, tmp, 0) == 0) {
+        /* Left by a process with our id that was killed here. */
+        fd = openat(dir_fd, tmp, flags, KNELL_SPOOL_FILE_MODE);
+    }
+    if (fd < 0)
+        return -errno;
+    int r = write_all(fd, bytes, n);
+    if (!r && fsync(fd) < 0)
+        r = -errno;
+    if (!r && renameat(dir_fd, tmp, dir_fd, file) < 0)
+        r = -errno;
+    if (r < 0)
+        IGNORE(unlinkat(dir_fd, tmp, 0), "the first failure is the one to tell");
+    return r;
+}
+
+int spool_quarantine(
+    const struct spool *s, enum spool_state from, const char *file, const char *why)
+{
+    char line[512], name[NAME_MAX + 1];
+    size_t n = 0;
+    for (; why[n] && n < sizeof line - 1; n++) {
+        unsigned char c = (unsigned char)why[n];
+        line[n] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+    }
+    line[n++] = '\n';
+    const char *dot = strrchr(file, '.');
+    bool suffix = dot && !strcmp(dot, KNELL_SPOOL_SUFFIX);
+    int stem = suffix ? (int)(dot - file) : (int)strlen(file);
+    int len = snprintf(name, sizeof name, "%.*s%s", stem, file, KNELL_WHY_SUFFIX);
+    if (len < 0 || (size_t)len >= sizeof name)
+        return -ENAMETOOLONG;
+    /* The reason first: a report in bad/ always has one. */
+    int r = spool_replace_file(s->state_fd[SPOOL_BAD], name, line, n);
+    int moved = spool_move_file(s, from, file, SPOOL_BAD, file);
+    return moved < 0 ? moved : r;
+}
