@@ -1,0 +1,74 @@
+/**
+ * One report from bytes to what is sent: read, unwind, symbolize, event, rules, checks.
+ * worker_process() does it in the calling process; worker_run() (run.h) does it in a
+ * child without network and with limits.
+ */
+#pragma once
+#include "symbolize/cleanup.h"
+#include "uploader/event/sentry.h"
+#include "uploader/report/parse.h"
+#include "uploader/report/unwind.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum worker_minidump {
+    WORKER_MINIDUMP_NEVER = 0,
+    WORKER_MINIDUMP_ATTACH,  /* beside the event, as a file to download */
+    WORKER_MINIDUMP_PROCESS, /* as event.minidump: the server makes the trace itself */
+};
+
+struct worker_options {
+    struct event_options event;
+    struct report_unwind_options unwind;
+    const struct knell_symbolize_options *symbols; /* NULL: defaults */
+    enum worker_minidump minidump;
+    bool no_sentry; /* no envelope is wanted */
+    bool otlp;      /* an OTLP logs request is wanted */
+};
+
+enum worker_outcome {
+    WORKER_READY = 0, /* items (and otlp) are to be sent */
+    WORKER_DROPPED,   /* a rule says: do not send; why names it */
+    WORKER_REFUSED,   /* the report is malformed or makes no valid event: quarantine */
+};
+
+/* For lists, logs and file names. Plain text, valid UTF-8, possibly hostile content. */
+struct worker_summary {
+    char event_id[33];
+    char signature[13];
+    int32_t signo; /* 0: none */
+    uint32_t pid, tid;
+    uint64_t time_ms;
+    char signal[96]; /* "SIGSEGV SEGV_MAPERR" */
+    char title[300]; /* "SIGSEGV in parse_header" */
+    char function[256], file[256];
+    uint32_t line;
+    char app[64], release[208], environment[72];
+    uint32_t n_threads, n_frames; /* n_frames: of the crashed thread */
+};
+
+/* {0} is empty; free with worker_result_done(). */
+struct worker_result {
+    enum worker_outcome outcome;
+    char why[256];     /* of a drop or refusal: one line */
+    char category[32]; /* client report reason of a drop: "event_processor", ... */
+    uint8_t *items;    /* envelope items without the envelope's header line */
+    size_t n_items;
+    uint8_t *otlp; /* body of POST /v1/logs; NULL: not wanted */
+    size_t n_otlp;
+    struct worker_summary summary;
+};
+void worker_result_done(struct worker_result *r);
+
+/**
+ * Context: normal.
+ * @report   borrowed, unchanged
+ * @options  borrowed; NULL: all defaults
+ * @ret      filled on 0 (also for WORKER_DROPPED and WORKER_REFUSED)
+ * Errors: -ENOMEM and other faults of this machine, after which the report may be tried
+ *         again; what is wrong with the report itself is WORKER_REFUSED.
+ */
+int worker_process(const uint8_t *report, size_t n, const struct worker_options *options,
+    struct worker_result *ret) MUST_CHECK;
