@@ -1,4 +1,4 @@
-#include "uploader/report/signal_names.h"
+#include "uploader/inspect/signal_words.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -96,7 +96,7 @@ static const struct {
     {0, -6, "SI_TKILL", "sent by tkill or tgkill"},
 };
 
-const char *signal_name(int signo)
+const char *signal_words_name(int signo)
 {
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (signals[i].signo == signo)
@@ -104,7 +104,7 @@ const char *signal_name(int signo)
     return NULL;
 }
 
-const char *signal_meaning(int signo)
+const char *signal_words_meaning(int signo)
 {
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (signals[i].signo == signo)
@@ -121,24 +121,24 @@ static int find_code(int signo, int code)
     return -1;
 }
 
-const char *signal_code_name(int signo, int code)
+const char *signal_words_code(int signo, int code)
 {
     int i = find_code(signo, code);
     return i < 0 ? NULL : codes[i].name;
 }
 
-const char *signal_code_meaning(int signo, int code)
+const char *signal_words_code_meaning(int signo, int code)
 {
     int i = find_code(signo, code);
     return i < 0 ? NULL : codes[i].meaning;
 }
 
-bool signal_code_is_sent(int code)
+bool signal_words_sent(int code)
 {
     return code == SI_USER || code == SI_QUEUE || code == SI_TKILL;
 }
 
-int signal_parse(const char *text)
+int signal_words_parse(const char *text)
 {
     char *end;
     errno = 0;
@@ -152,7 +152,7 @@ int signal_parse(const char *text)
     return -EINVAL;
 }
 
-int signal_code_parse(int signo, const char *text, int *ret)
+int signal_words_parse_code(int signo, const char *text, int *ret)
 {
     char *end;
     errno = 0;
