@@ -331,7 +331,7 @@ void ingest_serve(
             }
             s->polls[i] = (struct pollfd){.fd = c->fd,
                 .events = (short)(out          ? POLLOUT
-                                  : c->waiting ? 0
+                                  : c->waiting ? POLLRDHUP
                                                : POLLIN)};
         }
         if (poll(s->polls, MAX_CONNECTIONS + 1, (int)timeout) < 0 && errno != EINTR)
@@ -347,7 +347,7 @@ void ingest_serve(
                 transmit(s, c);
             else if (got & POLLIN)
                 receive(s, c);
-            else if (got & (POLLERR | POLLHUP))
+            else if (got & (POLLERR | POLLHUP | POLLRDHUP))
                 drop(c, false);
         }
     }

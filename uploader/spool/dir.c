@@ -31,8 +31,7 @@ int spool_state_parse(const char *text)
     return -EINVAL;
 }
 
-/* mkdir -p; a folder that is there already is left as it is. */
-static int make_path(const char *path)
+int spool_make_path(const char *path)
 {
     CLEANUP(free_p) char *copy = strdup(path);
     if (!copy)
@@ -79,7 +78,7 @@ static int check_folder(const struct stat *st)
 int spool_open(const char *path, bool create, struct spool **ret)
 {
     if (create) {
-        int r = make_path(path);
+        int r = spool_make_path(path);
         if (r < 0)
             return r;
     }

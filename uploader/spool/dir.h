@@ -49,6 +49,10 @@ int spool_state_parse(const char *text) MUST_CHECK;
 int spool_open(const char *path, bool create, struct spool **ret) MUST_CHECK;
 void spool_close(struct spool *s);
 
+/* mkdir -p: the last folder private, those on the way by the umask; what is there already
+ * is left as it is. Returns 0 or a negative errno. */
+int spool_make_path(const char *path) MUST_CHECK;
+
 /* Become the one uploader at work; released by the kernel when the process ends.
  * Returns 0, -EBUSY when another holds it, or a negative errno. */
 int spool_lock(struct spool *s) MUST_CHECK;

@@ -1,0 +1,335 @@
+/* One pass over a spool with each destination and each outcome of the worker. */
+#include "fake.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DSN "http://key@127.0.0.1:%d/7"
+
+static char *slurp(const char *dir, const char *file)
+{
+    char path[512];
+    static char text[1 << 16];
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    text[n] = 0;
+    if (f)
+        fclose(f);
+    return text;
+}
+
+static void delivers_to_a_server(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s = ingest_start(&(struct ingest_options){.dir = out});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, "http://key:secret@127.0.0.1:%d/base/7", s.port);
+    fake_reports(f, 1, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 1);
+    CHECK_INT(f->result.remaining, 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(fake_total(f), 1);
+    const char *head = slurp(out, "000001.head");
+    CHECK(strstr(head, "POST /base/api/7/envelope/ HTTP/1.1\r\n") == head);
+    CHECK(
+        strstr(head, "X-Sentry-Auth: Sentry sentry_version=7, sentry_client=knell/0.1.0, "
+                     "sentry_key=key, sentry_secret=secret\r\n"));
+    CHECK(strstr(head, "Content-Type: application/x-sentry-envelope\r\n"));
+    CHECK(!strstr(head, "Expect"));
+    CHECK(!strstr(head, "Content-Encoding")); /* not to this machine */
+    CHECK(!strstr(head, "chunked"));
+    const char *body = slurp(out, "000001.body");
+    CHECK(strstr(body,
+              "{\"event_id\":\"ab000000000000000000000000000000\",\"sent_at\":\"20") ==
+          body);
+    CHECK(strstr(body, "\"dsn\":\"http://key@127.0.0.1:"));
+    CHECK(!strstr(body, "secret"));
+    CHECK(strstr(body,
+        "\"sdk\":{\"name\":\"knell\",\"version\":\"0.1.0\"}}\n{\"type\":\"event\""));
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void compresses_when_asked(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s = ingest_start(&(struct ingest_options){.dir = out});
+    struct fake *f = fake_new((const char *[]){"upload.compression=gzip", NULL});
+    fake_destination(f, DSN, s.port);
+    f->n_event_bytes = 20000;
+    fake_reports(f, 3, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 3);
+    CHECK(strstr(slurp(out, "000002.head"), "Content-Encoding: gzip\r\n"));
+    CHECK(s.counts->body_bytes < 3 * 15000);
+    CHECK(strlen(slurp(out, "000002.body")) > 20000);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void writes_a_file_per_event(void)
+{
+    char text[600], dir[512];
+    struct fake *f = fake_new(NULL);
+    snprintf(dir, sizeof dir, "%s/out/er", test_tmpdir());
+    snprintf(text, sizeof text, "file://%s", dir);
+    fake_destination(f, text, 0);
+    fake_reports(f, 5, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 5);
+    CHECK_INT(test_count_files(dir, ""), 5);
+    const char *body = slurp(dir, "ab000000000000000000000000000004.envelope");
+    CHECK(strstr(body, "{\"event_id\":\"ab000000000000000000000000000004\"") == body);
+    CHECK(!strstr(body, "\"dsn\""));
+    fake_free(f);
+}
+
+static void keeps_all_without_a_destination(void)
+{
+    struct fake *f = fake_new(NULL);
+    fake_reports(f, 4, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK(f->result.disabled);
+    CHECK_INT(f->n_worked, 0);
+    CHECK_INT(fake_count(f, "new"), 0); /* or a path unit would run for ever */
+    CHECK_INT(fake_count(f, "wait"), 4);
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    fake_destination(f, DSN, s.port);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 4);
+    ingest_stop(&s);
+    fake_free(f);
+}
+
+static void consent_has_the_last_word(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_reports(f, 3, "MDMP");
+    test_write_file(f->path, "consent", "ask\n", 4);
+    CHECK_INT(fake_run(f), 0);
+    CHECK(f->result.disabled);
+    CHECK_INT(fake_count(f, "hold"), 3);
+    CHECK_INT(s.counts->connections, 0);
+    test_write_file(f->path, "consent", "yes\n", 4);
+    /* One that a person holds stays. */
+    fake_report(f, "hold", 77, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 3);
+    CHECK_INT(fake_count(f, "hold"), 1);
+    test_write_file(f->path, "consent", "whatever\n", 9);
+    fake_reports(f, 1, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 3);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void quarantines_what_the_worker_refuses_or_drops(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s = ingest_start(&(struct ingest_options){.dir = out});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "REFUSE", NULL);
+    fake_report(f, "new", 2, "DROP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "bad"), 4);
+    CHECK_INT(s.counts->requests, 0);
+    /* The next event tells of them. */
+    fake_report(f, "new", 3, "MDMP", NULL);
+    fake_report(f, "new", 4, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    const char *body = slurp(out, "000001.body");
+    CHECK(strstr(body, "\n{\"type\":\"client_report\",\"length\":"));
+    CHECK(strstr(body,
+        "{\"reason\":\"internal_sdk_error\",\"category\":\"error\",\"quantity\":1}"));
+    CHECK(strstr(
+        body, "{\"reason\":\"event_processor\",\"category\":\"error\",\"quantity\":1}"));
+    CHECK(!strstr(slurp(out, "000002.body"), "client_report"));
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void three_deaths_of_the_worker_quarantine(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new((const char *[]){"upload.retry_base=0", NULL});
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "DIE", NULL);
+    fake_report(f, "new", 2, "MDMP", NULL);
+    for (int i = 1; i <= 3; i++) {
+        CHECK_INT(fake_count(f, "bad"), 0);
+        CHECK_INT(fake_run(f), 0);
+    }
+    CHECK_INT(fake_count(f, "bad"), 2);
+    CHECK_INT(fake_count(f, "sent"), 1); /* the other one went its way */
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void a_dead_destination_does_not_hold_back_the_others(void)
+{
+    struct ingest good = ingest_start(&(struct ingest_options){0});
+    struct ingest ill = ingest_start(&(struct ingest_options){.script = "503"});
+    struct fake *f = fake_new((const char *[]){"upload.breaker_failures=100", NULL});
+    fake_destination(f, DSN, good.port);
+    fake_destination(f, DSN, ill.port);
+    fake_reports(f, 5, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(good.counts->requests, 5);
+    CHECK_INT(ill.counts->requests, 5);
+    CHECK_INT(fake_count(f, "wait"), 5);
+    CHECK_INT(fake_count(f, "done"), 5);
+    fake_forgive(f);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(good.counts->requests, 5); /* not once more */
+    CHECK_INT(ill.counts->requests, 10);
+    ingest_stop(&ill);
+    /* The same destination comes back to life. */
+    ill = ingest_start(&(struct ingest_options){.port = 0});
+    destination_done(&f->destinations[1]);
+    f->n_destinations = 1;
+    fake_destination(f, DSN, ill.port);
+    fake_forgive(f);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 5);
+    CHECK_INT(fake_count(f, "done"), 0);
+    CHECK_INT(good.counts->requests, 5);
+    fake_free(f);
+    ingest_stop(&ill);
+    ingest_stop(&good);
+}
+
+static void a_large_event_is_trimmed_and_sent_once_more(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s =
+        ingest_start(&(struct ingest_options){.dir = out, .script = "413,200,3*413,200"});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "BIG", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK(!strstr(slurp(out, "000002.body"), "attachment"));
+    fake_report(f, "new", 2, "BIG", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 5);
+    CHECK_INT(fake_count(f, "bad"), 2);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void hostile_files_are_quarantined(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "MDMP", NULL);
+    static const char base[] =
+        "1763673247123-8f3a1c2e55d0-00112233445566778899aabbccddee%02x-"
+        "s11.a00.n0000000000.dmp";
+    char file[512], name[128];
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(name, sizeof name, base, i);
+        snprintf(file, sizeof file, "%s/new/%s", f->path, name);
+        if (i == 0)
+            CHECK_INT(symlink("/etc/passwd", file), 0);
+        else if (i == 1)
+            CHECK_INT(mkfifo(file, 0600), 0);
+        else if (i == 2)
+            CHECK_INT(mkdir(file, 0700), 0);
+        else if (i == 3) {
+            test_write_file(f->path, "other", "MDMP", 4);
+            char other[512];
+            snprintf(other, sizeof other, "%s/other", f->path);
+            CHECK_INT(link(other, file), 0);
+        } else {
+            int fd = open(file, O_CREAT | O_WRONLY, 0600);
+            CHECK_INT(ftruncate(fd, 4ll << 30), 0);
+            close(fd);
+        }
+    }
+    test_write_file(f->path, "new/\x1b[31m evil\n", "x", 1);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "new"), 0);
+    CHECK_INT(fake_count(f, "work"), 0);
+    CHECK_INT(fake_count(f, "bad"), 12);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(f->n_worked, 1);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void leftovers_of_a_dead_uploader_are_sent(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "work", 1, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(s.counts->requests, 1);
+    /* One that had arrived, and missed its rename only: the log knows. */
+    char a[512], b[512], name[KNELL_SPOOL_NAME_BYTES + 1];
+    struct spool *sp = NULL;
+    CHECK_INT(spool_open(f->path, true, &sp), 0);
+    struct spool_list l = {0};
+    CHECK_INT(spool_list_add(sp, SPOOL_SENT, &l), 0);
+    spool_name_format(&l.names[0], name);
+    spool_list_done(&l);
+    spool_close(sp);
+    snprintf(a, sizeof a, "%s/sent/%s", f->path, name);
+    snprintf(b, sizeof b, "%s/work/%s", f->path, name);
+    CHECK_INT(rename(a, b), 0);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 1);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static void a_signature_is_throttled_and_told(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s = ingest_start(&(struct ingest_options){.dir = out});
+    struct fake *f = fake_new((const char *[]){"throttle.per_signature=3/1h", NULL});
+    fake_destination(f, DSN, s.port);
+    struct spool_name same = {.signature = 0x77, .signo = 6};
+    for (unsigned i = 0; i < 10; i++) {
+        same.time_ms = 0;
+        fake_report(f, "new", i, "MDMP", &same);
+    }
+    same.time_ms = 1600000000000; /* long ago: becomes a number */
+    for (unsigned i = 10; i < 14; i++)
+        fake_report(f, "new", i, "MDMP", &same);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 3);
+    CHECK_INT(s.counts->requests, 3);
+    int waiting = fake_count(f, "wait");
+    CHECK_INT((uint64_t)waiting + f->result.dropped, 11);
+    CHECK(f->result.dropped >= 1);
+    f->options.all = true; /* a person asks for it: no throttle */
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "wait"), 0);
+    char want[64];
+    snprintf(want, sizeof want, "\"suppressed\":%d", 11 - waiting);
+    CHECK(strstr(slurp(out, "000004.body"), want));
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
+    TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
+    TEST(consent_has_the_last_word), TEST(quarantines_what_the_worker_refuses_or_drops),
+    TEST(three_deaths_of_the_worker_quarantine),
+    TEST(a_dead_destination_does_not_hold_back_the_others),
+    TEST(a_large_event_is_trimmed_and_sent_once_more),
+    TEST(hostile_files_are_quarantined), TEST(leftovers_of_a_dead_uploader_are_sent),
+    TEST(a_signature_is_throttled_and_told))

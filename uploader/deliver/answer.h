@@ -1,0 +1,32 @@
+/**
+ * What came of one request, as plain data: filled by http.c, judged by retry.c.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum answer_failure {
+    ANSWER_OK,          /* an answer with a status came, whole */
+    ANSWER_UNREACHABLE, /* no name, no connection, TLS did not start, reset before the
+                           request was out: the server got nothing */
+    ANSWER_UNTRUSTED,   /* its certificate does not check */
+    ANSWER_LOST,        /* the request was out, then timeout or reset: it may be there */
+    ANSWER_FORBIDDEN,   /* consent was taken back before the connection was made */
+    ANSWER_LOCAL,       /* no memory, no descriptors, disk full, a setting that libcurl
+                           refuses */
+};
+
+enum { ANSWER_TEXT_BYTES = 256, ANSWER_HINT_BYTES = 1024, ANSWER_BODY_BYTES = 1024 };
+
+struct answer {
+    enum answer_failure failure;
+    int status;                    /* 0: none came */
+    char error[ANSWER_TEXT_BYTES]; /* for people; "" when all is well */
+    char content_type[ANSWER_TEXT_BYTES];
+    char retry_after[ANSWER_TEXT_BYTES]; /* "": absent */
+    char rate_limits[ANSWER_HINT_BYTES];
+    char body[ANSWER_BODY_BYTES]; /* its beginning, NUL-terminated */
+    size_t n_body;                /* all that came */
+    bool body_cut;                /* more came than is allowed */
+};

@@ -1,0 +1,55 @@
+/**
+ * POST to servers, several at once, over connections that are kept. The only user of
+ * libcurl. Nothing is done, and no socket opened, before the first http_post().
+ */
+#pragma once
+#include "symbolize/cleanup.h"
+#include "uploader/deliver/answer.h"
+#include "uploader/deliver/dsn.h"
+
+enum { HTTP_MAX_IN_FLIGHT = 64 };
+
+struct http_options {
+    /* Borrowed for the life of the http; NULL: not set. */
+    const char *proxy, *no_proxy, *ca_file, *ca_path, *client_cert, *client_key;
+    const char *unix_socket, *user_agent;
+    bool insecure; /* obeyed for destinations on this machine only */
+    uint64_t connect_timeout_ms, total_timeout_ms, low_speed_time_ms, low_speed_bytes;
+    size_t max_response_bytes, max_headers_bytes;
+    /* The consent gate: asked before each request and again before each connection. */
+    bool (*may_connect)(void *ctx);
+    void *ctx;
+};
+
+struct http_request {
+    const struct destination *to; /* of a kind with a url; outlives the request */
+    const void *body;             /* the caller's until the answer */
+    size_t n_body;
+    const char *content_type;
+    const char *extra_headers; /* lines "Name: value", '\n' between; NULL: none */
+    bool gzipped;
+    void *tag; /* comes back with the answer */
+};
+
+struct http;
+
+/* Returns 0 or -ENOMEM. @options' strings must outlive @ret. */
+int http_new(const struct http_options *options, struct http **ret) MUST_CHECK;
+/* Breaks off what is in flight, without answers. Accepts NULL. */
+void http_free(struct http *h);
+
+/* Start a request. Returns 0 (an answer will come, whatever happens), -EBUSY with
+ * HTTP_MAX_IN_FLIGHT out, or -ENOMEM. */
+int http_post(struct http *h, const struct http_request *request) MUST_CHECK;
+
+/* Move data until something happens or @timeout_ms passed.
+ * @fd  one more descriptor to wake up for when it can be read; -1: none */
+void http_wait(struct http *h, int timeout_ms, int fd);
+
+/* Whether @fd can be read now. */
+bool http_readable(int fd);
+
+/* One finished request. Returns false when there is none now. */
+bool http_next(struct http *h, void **ret_tag, struct answer *ret);
+
+size_t http_in_flight(const struct http *h);

@@ -1,0 +1,110 @@
+#include "uploader/log.h"
+
+#include "symbolize/cleanup.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { MAX_MESSAGE = 1024, MAX_DATAGRAM = 8192 };
+
+static enum log_level level_shown = LOG_LEVEL_WARNING;
+static int journal = -1;
+static struct sockaddr_un journal_address;
+
+static const char *const message_ids[LOG_N_KINDS] = {
+    [LOG_OTHER] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e001",
+    [LOG_SENT] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e002",
+    [LOG_DEFERRED] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e003",
+    [LOG_QUARANTINED] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e004",
+    [LOG_EVICTED] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e005",
+    [LOG_ADOPTED] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e006",
+    [LOG_CONFIGURATION] = "7c1d5c0f2b6c4d7f9f1a3fd8a1c2e007",
+};
+
+const char *log_message_id(enum log_kind kind)
+{
+    return message_ids[kind];
+}
+
+void log_open(enum log_level level, const char *journal_socket)
+{
+    log_close();
+    level_shown = level;
+    if (!journal_socket || !*journal_socket ||
+        strlen(journal_socket) >= sizeof journal_address.sun_path)
+        return;
+    journal_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(
+        journal_address.sun_path, sizeof journal_address.sun_path, "%s", journal_socket);
+    journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+void log_close(void)
+{
+    close_p(&journal);
+    journal = -1;
+}
+
+/* A field per line; a line end inside a value would begin a field of its own. */
+static size_t add_field(char *out, size_t at, const char *name, const char *value)
+{
+    if (!value || !*value || at + strlen(name) + strlen(value) + 2 > MAX_DATAGRAM)
+        return at;
+    at += (size_t)sprintf(out + at, "%s=", name);
+    for (; *value; value++)
+        out[at++] = (unsigned char)*value < 0x20 ? ' ' : *value;
+    out[at++] = '\n';
+    return at;
+}
+
+/* Source: systemd's "Native Journal Protocol". */
+static void send_to_journal(enum log_level level, enum log_kind kind,
+    const struct log_report *report, const char *message)
+{
+    static const struct log_report none;
+    const struct log_report *r = report ? report : &none;
+    char out[MAX_DATAGRAM + 1], priority[4], status[8] = "";
+    snprintf(priority, sizeof priority, "%d", (int)level);
+    if (r->http_status)
+        snprintf(status, sizeof status, "%d", r->http_status);
+    size_t n = add_field(out, 0, "MESSAGE", message);
+    n = add_field(out, n, "PRIORITY", priority);
+    n = add_field(out, n, "SYSLOG_IDENTIFIER", "knell-upload");
+    n = add_field(out, n, "MESSAGE_ID", message_ids[kind]);
+    n = add_field(out, n, "KNELL_ID", r->event_id);
+    n = add_field(out, n, "KNELL_SIGNATURE", r->signature);
+    n = add_field(out, n, "KNELL_APP", r->app);
+    n = add_field(out, n, "KNELL_RELEASE", r->release);
+    n = add_field(out, n, "KNELL_STATE", r->state);
+    n = add_field(out, n, "KNELL_DESTINATION", r->destination);
+    n = add_field(out, n, "KNELL_HTTP_STATUS", status);
+    IGNORE(sendto(journal, out, n, MSG_NOSIGNAL, (struct sockaddr *)&journal_address,
+               sizeof journal_address) < 0,
+        "the same line went to stderr; a journal that is full must not stop delivery");
+}
+
+void log_line(enum log_level level, enum log_kind kind, const struct log_report *report,
+    const char *format, ...)
+{
+    char text[MAX_MESSAGE];
+    int saved = errno;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    /* What servers and files say may steer a terminal. */
+    for (char *p = text; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    }
+    if (level <= level_shown)
+        fprintf(stderr, "knell-upload: %s\n", text);
+    if (journal >= 0 && level <= LOG_LEVEL_INFO)
+        send_to_journal(level, kind, report, text);
+    errno = saved;
+}

@@ -1,0 +1,314 @@
+/* The loop of one pass: fill, wait, collect, until nothing is left to do now. */
+#include "uploader/log.h"
+#include "uploader/pipeline_inner.h"
+
+#include <errno.h>
+#include <knell/knell.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { STOP_GRACE_MS = 5000, WAIT_MS = 1000 };
+
+static uint64_t clock_ms(clockid_t id)
+{
+    struct timespec t;
+    if (clock_gettime(id, &t) < 0)
+        return 0;
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t pipeline_now_ms(void)
+{
+    return clock_ms(CLOCK_REALTIME);
+}
+
+uint64_t pipeline_tick_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC);
+}
+
+/* splitmix64: spreads retries; no secret hangs on it. */
+uint64_t pipeline_random(struct pipeline *p)
+{
+    uint64_t z = (p->random += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static bool stopping(const struct pipeline *p)
+{
+    return p->o->stop && *p->o->stop;
+}
+
+static bool is_known(void *ctx, uint64_t signature)
+{
+    const struct ledger_signature *s = ledger_find_signature(ctx, signature);
+    return s && s->window_s;
+}
+
+/* @first_look  the pass's first: later ones take only what arrived meanwhile */
+static int look(struct pipeline *p, bool first_look)
+{
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    queue_done(&p->queue);
+    int r = queue_add(&p->queue, p->spool, SPOOL_NEW, now_s, true);
+    if (!r && first_look)
+        r = queue_add(&p->queue, p->spool, SPOOL_WAIT, now_s, p->o->all);
+    if (!r)
+        r = queue_sort(&p->queue, is_known, p->ledger);
+    return r;
+}
+
+static bool chosen(const struct pipeline *p, const struct spool_name *name)
+{
+    char id[33];
+    if (!p->o->only)
+        return true;
+    spool_event_id_format(name->event_id, id);
+    return !strncmp(id, p->o->only, strlen(p->o->only));
+}
+
+static void fill(struct pipeline *p)
+{
+    while (!stopping(p) && !p->in_worker && p->n_jobs < pipeline_width(p)) {
+        if (p->tokens_ms > pipeline_tick_ms())
+            return;
+        const struct queue_entry *e = queue_next(&p->queue);
+        if (!e)
+            return;
+        if (chosen(p, &e->name))
+            pipeline_take(p, e);
+    }
+}
+
+static void collect(struct pipeline *p)
+{
+    struct answer a;
+    void *tag;
+    while (http_next(p->http, &tag, &a))
+        pipeline_answer(p, tag, &a);
+}
+
+static int until_next(const struct pipeline *p)
+{
+    uint64_t now = pipeline_tick_ms(), wait = WAIT_MS;
+    if (p->tokens_ms > now && p->tokens_ms - now < wait)
+        wait = p->tokens_ms - now;
+    return (int)wait;
+}
+
+static void drain(struct pipeline *p)
+{
+    uint64_t stop_ms = 0;
+    for (;;) {
+        fill(p);
+        if (p->in_worker && p->o->worker->fd(p->o->worker->ctx) < 0) {
+            pipeline_worked(p);
+            continue;
+        }
+        bool more = p->queue.at < p->queue.n && !stopping(p);
+        if (!p->n_jobs && !more)
+            return;
+        if (stopping(p)) {
+            uint64_t now = pipeline_tick_ms();
+            stop_ms = stop_ms ? stop_ms : now + STOP_GRACE_MS;
+            if (now >= stop_ms)
+                return;
+        }
+        int fd = p->in_worker ? p->o->worker->fd(p->o->worker->ctx) : -1;
+        http_wait(p->http, until_next(p), fd);
+        if (fd >= 0 && http_readable(fd))
+            pipeline_worked(p);
+        collect(p);
+        pipeline_sync(p, false);
+        if (p->o->progress)
+            p->o->progress(p->o->progress_ctx, p->progress, p->queue.n);
+    }
+}
+
+/* Reports that a dead uploader left in work/ go back to where they came from. What had
+ * arrived already, and only missed its rename, is settled. */
+static int recover(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct pipeline *p = ctx;
+    char id[33];
+    int r;
+    if (!name) {
+        r = spool_quarantine(p->spool, SPOOL_WORK, file, "not a report's name");
+        return r < 0 && r != -ENOENT ? r : 0;
+    }
+    if (p->suspect && !memcmp(p->suspect, name->event_id, sizeof name->event_id)) {
+        r = spool_quarantine(p->spool, SPOOL_WORK, file,
+            "the uploader died again and again with this report in hand");
+        return r < 0 && r != -ENOENT ? r : 0;
+    }
+    spool_event_id_format(name->event_id, id);
+    bool sent = p->o->n_destinations > 0;
+    for (size_t i = 0; i < p->o->n_destinations; i++)
+        sent = sent && history_was_sent(p->spool, id, p->o->destinations[i].id);
+    r = spool_move(p->spool, SPOOL_WORK, name, sent ? SPOOL_SENT : SPOOL_NEW, NULL);
+    if (r == -EEXIST) /* the same report under the same name: nothing is lost with it */
+        r = unlinkat(p->spool->state_fd[SPOOL_WORK], file, 0) < 0 ? -errno : 0;
+    return r < 0 && r != -ENOENT ? r : 0;
+}
+
+static int quarantine_strangers(
+    void *ctx, const char *file, const struct spool_name *name)
+{
+    struct pipeline *p = ctx;
+    if (name)
+        return 0;
+    int r = spool_quarantine(p->spool, SPOOL_NEW, file, "not a report's name");
+    return r < 0 && r != -ENOENT && r != -EEXIST ? r : 0;
+}
+
+/* Consent has come: what was held for want of it is due. */
+static int release(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct pipeline *p = ctx;
+    (void)file;
+    if (!name || name->not_before_s != HELD_FOR_CONSENT_S)
+        return 0;
+    struct spool_name as = *name;
+    as.not_before_s = 0;
+    int r = spool_move(p->spool, SPOOL_HOLD, name, SPOOL_WAIT, &as);
+    return r < 0 && r != -ENOENT && r != -EEXIST ? r : 0;
+}
+
+static int recover_all(struct pipeline *p)
+{
+    uint8_t id[SPOOL_EVENT_ID_BYTES];
+    unsigned n = strikes_recover(p->strikes, id);
+    if (n >= STRIKES_MAX_SUSPICIONS) {
+        p->suspect = id;
+        strikes_forget(p->strikes, id);
+    }
+    int r = spool_each(p->spool, SPOOL_WORK, recover, p);
+    if (!r)
+        r = spool_each(p->spool, SPOOL_NEW, quarantine_strangers, p);
+    if (!r && consent_given(&p->consent))
+        r = spool_each(p->spool, SPOOL_HOLD, release, p);
+    p->suspect = NULL;
+    return r;
+}
+
+static int count_one(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct pipeline_result *r = ctx;
+    (void)file;
+    if (!name)
+        return 0;
+    r->remaining++;
+    if (!r->next_due_s || name->not_before_s < r->next_due_s)
+        r->next_due_s = name->not_before_s;
+    return 0;
+}
+
+static int pass(struct pipeline *p)
+{
+    int r = recover_all(p);
+    bool first = true;
+    while (!r && !stopping(p)) {
+        uint64_t before = p->progress;
+        r = look(p, first);
+        if (r < 0 || !p->queue.n)
+            break;
+        drain(p);
+        /* A report that cannot even be moved must not be tried for ever. */
+        if (p->progress == before)
+            break;
+        first = false;
+    }
+    /* Whatever is still out was broken off by a stop: back, as it was. */
+    for (size_t i = 0; i < PIPELINE_MAX_JOBS; i++) {
+        if (p->jobs[i].busy)
+            pipeline_defer(p, &p->jobs[i], 0, false, "stopped");
+    }
+    pipeline_sync(p, true);
+    if (!r)
+        r = spool_each(p->spool, SPOOL_WAIT, count_one, &p->result);
+    if (!r && !p->o->n_destinations)
+        p->result.disabled = p->result.remaining > 0;
+    return r;
+}
+
+static int set_up(struct pipeline *p)
+{
+    const struct config *c = p->config;
+    struct http_options h = {.proxy = c->proxy,
+        .no_proxy = c->no_proxy,
+        .ca_file = c->ca_file,
+        .ca_path = c->ca_path,
+        .client_cert = c->client_cert,
+        .client_key = c->client_key,
+        .unix_socket = c->unix_socket,
+        .user_agent = "knell/" KNELL_VERSION,
+        .insecure = c->insecure,
+        .connect_timeout_ms = c->connect_timeout_ms,
+        .total_timeout_ms = c->total_timeout_ms,
+        .low_speed_time_ms = c->low_speed_time_ms,
+        .low_speed_bytes = c->low_speed_bytes,
+        .max_response_bytes = c->max_response_bytes,
+        .max_headers_bytes = c->max_headers_bytes,
+        .may_connect = consent_given,
+        .ctx = &p->consent};
+    p->consent = (struct consent){.spool_fd = p->spool->fd, .config = c};
+    p->limits = (struct retry_limits){.base_ms = c->retry_base_ms,
+        .max_ms = c->retry_max_ms,
+        .hint_max_s = c->hint_max_ms / 1000,
+        .hint_default_s = c->hint_default_ms / 1000,
+        .configuration_ms = c->breaker_config_ms};
+    p->symbols = (struct knell_symbolize_options){.size = sizeof p->symbols,
+        .store_dir = c->store_dir,
+        .cache_dir = c->cache_dir,
+        .deadline_ms = (uint32_t)c->symbols_deadline_ms,
+        .context_lines = (uint32_t)c->context_lines};
+    p->random = pipeline_now_ms() ^ ((uint64_t)getpid() << 32);
+    p->synced_ms = pipeline_tick_ms();
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    int r = ledger_load(p->spool->fd, now_s, p->limits.hint_max_s, &p->ledger);
+    if (!r)
+        r = strikes_open(p->spool, &p->strikes);
+    if (!r)
+        r = marks_load(p->spool, &p->marks);
+    if (!r)
+        r = http_new(&h, &p->http);
+    if (!r)
+        r = gzip_new((int)c->compression_level, &p->gzip);
+    return r;
+}
+
+int pipeline_run(struct spool *spool, const struct pipeline_options *options,
+    struct pipeline_result *ret)
+{
+    struct pipeline *p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    p->o = options;
+    p->config = options->config;
+    p->spool = spool;
+    p->marks.fd = -1;
+    history_open(spool, &p->history);
+    int r = set_up(p);
+    if (!r)
+        r = pass(p);
+    if (p->ledger) {
+        int saved = ledger_save(p->ledger, spool->fd);
+        if (saved < 0)
+            log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: state is not saved: %s",
+                spool->path, strerrordesc_np(-saved));
+    }
+    http_free(p->http);
+    gzip_free(p->gzip);
+    ledger_free(p->ledger);
+    marks_done(&p->marks);
+    strikes_close(p->strikes);
+    history_close(&p->history);
+    queue_done(&p->queue);
+    if (!r)
+        *ret = p->result;
+    free(p);
+    return r;
+}

@@ -1,0 +1,251 @@
+/* From the queue to the worker and back: claim, read, hand over. */
+#include "uploader/log.h"
+#include "uploader/pipeline_inner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LOCAL_FAULT_S = 60 };
+
+static bool all_local(const struct pipeline *p)
+{
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        if (!p->o->destinations[i].local)
+            return false;
+    }
+    return true;
+}
+
+static struct config_rate throttle_rate(const struct pipeline *p)
+{
+    struct config_rate r = p->config->per_signature;
+    if (r.is_auto)
+        r = (struct config_rate){.count = all_local(p) ? 0 : 3, .per_ms = 3600000};
+    if (p->o->all)
+        r = (struct config_rate){0};
+    return r;
+}
+
+/* Move a report that is not claimed; new/ must come out empty, or a path unit would start
+ * us again at once. */
+static void put_off(struct pipeline *p, const struct queue_entry *e, enum spool_state to,
+    uint64_t not_before_s)
+{
+    struct spool_name later = e->name;
+    later.not_before_s = not_before_s;
+    if (e->state == to && e->name.not_before_s == not_before_s)
+        return;
+    int r = spool_move(p->spool, e->state, &e->name, to, &later);
+    if (r < 0 && r != -ENOENT) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: cannot move a report to %s/: %s",
+            p->spool->path, spool_state_name(to), strerrordesc_np(-r));
+        return;
+    }
+    p->spread[to] = true;
+    p->n_moved++;
+    p->progress++;
+    p->result.deferred++;
+}
+
+/* A flood of one signature becomes a number on the next event that goes out. */
+static bool collapse(struct pipeline *p, const struct queue_entry *e)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    uint64_t now = pipeline_now_ms();
+    if (e->name.time_ms + p->config->collapse_after_ms > now)
+        return false;
+    spool_name_format(&e->name, file);
+    if (unlinkat(p->spool->state_fd[e->state], file, 0) < 0)
+        return false;
+    struct ledger_signature *s = ledger_signature(p->ledger, e->name.signature);
+    if (s) {
+        s->n_suppressed++;
+        if (!s->first_ms || e->name.time_ms < s->first_ms)
+            s->first_ms = e->name.time_ms;
+        if (e->name.time_ms > s->last_ms)
+            s->last_ms = e->name.time_ms;
+    }
+    ledger_add_drop(p->ledger, "sample_rate", "error", 1);
+    p->result.dropped++;
+    p->progress++;
+    return true;
+}
+
+/* Faults of the file itself, not of this machine. */
+static const char *hostile(int r)
+{
+    switch (r) {
+    case -ELOOP:
+        return "a symbolic link";
+    case -EBADF:
+    case -ENXIO:
+    case -EISDIR:
+        return "not a regular file";
+    case -EMLINK:
+        return "a file with more than one name";
+    case -EPERM:
+    case -EACCES:
+        return "owner or mode are wrong";
+    case -E2BIG:
+        return "too large";
+    default:
+        return NULL;
+    }
+}
+
+static int read_report(struct pipeline *p, struct job *j)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    CLEANUP(close_p) int fd = -1;
+    spool_name_format(&j->name, file);
+    int r =
+        spool_open_file(p->spool, SPOOL_WORK, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    if (!r)
+        r = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &j->report, &j->n_report);
+    return r;
+}
+
+static void set_options(struct pipeline *p, struct job *j)
+{
+    const struct config *c = p->config;
+    struct worker_options *o = &j->options;
+    *o = (struct worker_options){.symbols = &p->symbols,
+        .minidump = (enum worker_minidump)c->minidump,
+        .no_sentry = true};
+    spool_event_id_format(j->name.event_id, o->event.event_id);
+    o->event.time_ms = j->name.time_ms;
+    o->event.send_default_pii = c->send_default_pii;
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        bool otlp = p->o->destinations[i].kind == DESTINATION_OTLP;
+        o->otlp |= otlp;
+        o->no_sentry &= otlp;
+    }
+    const struct ledger_signature *s =
+        ledger_find_signature(p->ledger, j->name.signature);
+    if (s) {
+        o->event.suppressed = s->n_suppressed;
+        o->event.first_seen_ms = s->first_ms;
+        o->event.last_seen_ms = s->last_ms;
+    }
+}
+
+static struct job *free_job(struct pipeline *p)
+{
+    for (size_t i = 0; i < PIPELINE_MAX_JOBS; i++) {
+        if (!p->jobs[i].busy)
+            return &p->jobs[i];
+    }
+    return NULL;
+}
+
+/* Read the claimed report and give it to the worker. Also for a second, smaller try. */
+void pipeline_work(struct pipeline *p, struct job *j)
+{
+    int r = read_report(p, j);
+    if (r < 0 && hostile(r)) {
+        pipeline_quarantine(p, j, hostile(r));
+        return;
+    }
+    if (!r)
+        r = p->o->worker->begin(p->o->worker->ctx, j->report, j->n_report, &j->options);
+    if (r < 0) {
+        pipeline_defer(
+            p, j, pipeline_now_ms() / 1000 + LOCAL_FAULT_S, false, strerrordesc_np(-r));
+        return;
+    }
+    strikes_begin(p->strikes, j->name.event_id);
+    p->in_worker = j;
+}
+
+static void claim(struct pipeline *p, const struct queue_entry *e)
+{
+    struct job *j = free_job(p);
+    int r = spool_move(p->spool, e->state, &e->name, SPOOL_WORK, NULL);
+    if (r == -ENOENT) /* a person moved it meanwhile */
+        return;
+    if (r < 0) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: cannot claim a report: %s",
+            p->spool->path, strerrordesc_np(-r));
+        return;
+    }
+    p->progress++;
+    *j = (struct job){.busy = true, .name = e->name};
+    p->n_jobs++;
+    for (unsigned i = 0; i < PIPELINE_MAX_DESTINATIONS; i++)
+        j->to[i] = (struct delivery){.job = j, .destination = i};
+    set_options(p, j);
+    pipeline_work(p, j);
+}
+
+void pipeline_take(struct pipeline *p, const struct queue_entry *e)
+{
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    if (!p->o->n_destinations) {
+        put_off(p, e, SPOOL_WAIT, 0);
+        return;
+    }
+    if (!consent_given(&p->consent)) {
+        put_off(p, e, SPOOL_HOLD, HELD_FOR_CONSENT_S);
+        p->result.disabled = true;
+        return;
+    }
+    uint64_t until_s = pipeline_gate(p);
+    struct config_rate rate = throttle_rate(p);
+    if (!until_s) {
+        until_s = ledger_throttle(p->ledger, e->name.signature, &rate, now_s);
+        if (until_s && collapse(p, e))
+            return;
+    }
+    if (until_s)
+        put_off(p, e, SPOOL_WAIT, until_s);
+    else
+        claim(p, e);
+}
+
+static void worker_died(struct pipeline *p, struct job *j, const char *how)
+{
+    unsigned n = strikes_death(p->strikes, j->name.event_id);
+    char why[300];
+    snprintf(why, sizeof why, "the worker died on it %u times: %s", n, how);
+    if (n >= p->config->worker_deaths)
+        pipeline_quarantine(p, j, why);
+    else
+        pipeline_defer(
+            p, j, pipeline_now_ms() / 1000 + p->config->retry_base_ms / 1000, false, why);
+}
+
+void pipeline_worked(struct pipeline *p)
+{
+    struct job *j = p->in_worker;
+    p->in_worker = NULL;
+    worker_result_done(&j->result);
+    int r = p->o->worker->finish(p->o->worker->ctx, &j->result);
+    free(j->report);
+    j->report = NULL;
+    if (r == -ECHILD) {
+        worker_died(p, j, j->result.why);
+        return;
+    }
+    strikes_end(p->strikes, j->name.event_id);
+    if (r < 0) {
+        pipeline_defer(
+            p, j, pipeline_now_ms() / 1000 + LOCAL_FAULT_S, false, strerrordesc_np(-r));
+        return;
+    }
+    switch (j->result.outcome) {
+    case WORKER_READY:
+        pipeline_send(p, j);
+        break;
+    case WORKER_DROPPED:
+        ledger_add_drop(p->ledger,
+            *j->result.category ? j->result.category : "event_processor", "error", 1);
+        p->result.dropped++;
+        pipeline_quarantine(p, j, j->result.why);
+        break;
+    case WORKER_REFUSED:
+        ledger_add_drop(p->ledger, "internal_sdk_error", "error", 1);
+        pipeline_quarantine(p, j, j->result.why);
+        break;
+    }
+}

@@ -1,0 +1,113 @@
+/* What the files of the pipeline share. */
+#pragma once
+#include "uploader/deliver/consent.h"
+#include "uploader/deliver/gzip.h"
+#include "uploader/deliver/http.h"
+#include "uploader/deliver/ledger.h"
+#include "uploader/deliver/retry.h"
+#include "uploader/pipeline.h"
+#include "uploader/spool/history.h"
+#include "uploader/spool/marks.h"
+#include "uploader/spool/queue.h"
+#include "uploader/spool/strikes.h"
+
+enum { PIPELINE_MAX_JOBS = 8, PIPELINE_SYNC_EVERY = 64, PIPELINE_SYNC_MS = 250 };
+
+/* The not-before of a report in hold/ that only consent is missing for. */
+enum { HELD_FOR_CONSENT_S = 1 };
+
+enum delivery_state {
+    DELIVERY_OPEN = 0, /* not tried in this pass */
+    DELIVERY_OUT,      /* a request is on its way */
+    DELIVERY_SENT,
+    DELIVERY_REJECTED, /* will never be taken */
+    DELIVERY_LATER,
+};
+
+/* One report to one destination. */
+struct delivery {
+    struct job *job;
+    unsigned destination;
+    enum delivery_state state;
+    bool counts, trimmed;
+    bool marked; /* a mark in the spool says that it arrived */
+    enum retry_verdict verdict;
+    uint64_t not_before_s;
+    int status;
+    uint8_t *body; /* while it is out */
+    char why[256];
+};
+
+struct job {
+    bool busy;
+    bool sending;           /* its requests are being made: not to be settled yet */
+    bool smaller;           /* the worker made it smaller already */
+    struct spool_name name; /* as in work/ */
+    uint8_t *report;        /* until the worker is done with it */
+    size_t n_report;
+    struct worker_options options;
+    struct worker_result result;
+    struct delivery to[PIPELINE_MAX_DESTINATIONS];
+    struct ledger_drop *told; /* drops that ride with this report */
+    size_t n_told;
+};
+
+struct pipeline {
+    const struct pipeline_options *o;
+    const struct config *config;
+    struct spool *spool;
+    struct ledger *ledger;
+    struct history history;
+    struct marks marks;
+    struct strikes *strikes;
+    struct http *http;
+    struct gzip *gzip;
+    struct consent consent;
+    struct retry_limits limits;
+    struct knell_symbolize_options symbols;
+    struct queue queue;
+    struct job jobs[PIPELINE_MAX_JOBS];
+    size_t n_jobs;
+    struct job *in_worker; /* NULL: the worker is idle */
+    uint64_t n_moved;      /* renames since the last sync */
+    uint64_t synced_ms;
+    uint64_t tokens_ms;          /* pacing: when the next request may start */
+    uint64_t progress;           /* reports taken from the queue */
+    bool spread[SPOOL_N_STATES]; /* folders to sync */
+    struct pipeline_result result;
+    uint64_t random;
+    const uint8_t *suspect; /* a report that ends uploaders; NULL: none */
+};
+
+uint64_t pipeline_now_ms(void);  /* CLOCK_REALTIME */
+uint64_t pipeline_tick_ms(void); /* CLOCK_MONOTONIC */
+uint64_t pipeline_random(struct pipeline *p);
+
+/* pipeline_claim.c */
+/* Take one report out of the queue: claim it and hand it to the worker, or move it to a
+ * later time. */
+void pipeline_take(struct pipeline *p, const struct queue_entry *e);
+/* Read a claimed report and give it to the worker. */
+void pipeline_work(struct pipeline *p, struct job *j);
+/* The worker has an answer. */
+void pipeline_worked(struct pipeline *p);
+
+/* pipeline_send.c */
+/* When a report might be sent at all: 0 now, else seconds since 1970. */
+uint64_t pipeline_gate(struct pipeline *p);
+/* How many reports may be on their way at once just now. */
+size_t pipeline_width(const struct pipeline *p);
+void pipeline_send(struct pipeline *p, struct job *j);
+void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer *a);
+
+/* pipeline_settle.c */
+/* Every destination has spoken: move the report to where it belongs and free the job. */
+void pipeline_settle(struct pipeline *p, struct job *j);
+/* Move a report out of work/. @not_before_s 0 with SPOOL_WAIT: due at once. */
+void pipeline_move(
+    struct pipeline *p, struct job *j, enum spool_state to, const struct spool_name *as);
+void pipeline_quarantine(struct pipeline *p, struct job *j, const char *why);
+void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bool counts,
+    const char *why);
+void pipeline_sync(struct pipeline *p, bool now);
+void pipeline_job_done(struct pipeline *p, struct job *j);

@@ -1,0 +1,364 @@
+/* From a finished event to the destinations, and their answers back. */
+#include "uploader/deliver/folder.h"
+#include "uploader/deliver/frame.h"
+#include "uploader/log.h"
+#include "uploader/pipeline_inner.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DAY_S = 86400, LOCAL_FAULT_S = 60 };
+
+static uint64_t later_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When a destination may be tried; 0: now. */
+static uint64_t open_from(const struct pipeline *p, const struct destination *d)
+{
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    const struct ledger *l = p->ledger;
+    const struct ledger_host *h = ledger_find_host(l, d->host);
+    uint64_t until = ledger_limited_until(l, d->id, HINT_ERROR);
+    if (h)
+        until = later_of(until, h->until_s);
+    if (!d->local && p->config->max_bytes_per_day &&
+        l->day_bytes >= p->config->max_bytes_per_day && now_s < l->day_s + DAY_S &&
+        !p->o->all)
+        until = later_of(until, l->day_s + DAY_S);
+    return until > now_s ? until : 0;
+}
+
+uint64_t pipeline_gate(struct pipeline *p)
+{
+    uint64_t soonest = 0;
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        uint64_t from = open_from(p, &p->o->destinations[i]);
+        if (!from)
+            return 0;
+        if (!soonest || from < soonest)
+            soonest = from;
+    }
+    return soonest;
+}
+
+size_t pipeline_width(const struct pipeline *p)
+{
+    size_t n = p->config->concurrency;
+    /* One at a time while a host that failed is being tried again. */
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        if (ledger_find_host(p->ledger, p->o->destinations[i].host))
+            return 1;
+    }
+    return n < 1 ? 1 : n > PIPELINE_MAX_JOBS ? PIPELINE_MAX_JOBS : n;
+}
+
+/* Requests to servers elsewhere are spread over time. */
+static void pace(struct pipeline *p, const struct destination *d, size_t n_bytes)
+{
+    struct config_rate r = p->config->max_rate;
+    uint64_t now_s = pipeline_now_ms() / 1000, now = pipeline_tick_ms();
+    if (d->local)
+        return;
+    if (now_s >= p->ledger->day_s + DAY_S) {
+        p->ledger->day_s = now_s;
+        p->ledger->day_bytes = 0;
+    }
+    p->ledger->day_bytes += n_bytes;
+    p->ledger->dirty = true;
+    if (r.is_auto)
+        r = (struct config_rate){.count = 10, .per_ms = 1000};
+    if (r.count)
+        p->tokens_ms = later_of(p->tokens_ms, now) + r.per_ms / r.count;
+}
+
+static bool drops_are_out(const struct pipeline *p)
+{
+    for (size_t i = 0; i < PIPELINE_MAX_JOBS; i++) {
+        if (p->jobs[i].told)
+            return true;
+    }
+    return false;
+}
+
+/* The client report rides with one event at a time. malloc'd or NULL. */
+static char *take_drops(struct pipeline *p, struct job *j)
+{
+    if (!p->ledger->n_drops || (drops_are_out(p) && !j->told))
+        return NULL;
+    if (!j->told) {
+        j->told = reallocarray(NULL, p->ledger->n_drops, sizeof *j->told);
+        if (!j->told)
+            return NULL;
+        j->n_told = p->ledger->n_drops;
+        memcpy(j->told, p->ledger->drops, j->n_told * sizeof *j->told);
+    }
+    return ledger_client_report(p->ledger, pipeline_now_ms() / 1000);
+}
+
+static enum frame_keep keep_of(
+    const struct pipeline *p, const struct delivery *d, const struct destination *to)
+{
+    uint64_t until = ledger_limited_until(p->ledger, to->id, HINT_ATTACHMENT);
+    bool limited = until > pipeline_now_ms() / 1000;
+    bool large = d->job->result.n_items > p->config->max_body_bytes;
+    return d->trimmed || limited || large ? FRAME_NO_ATTACHMENTS : FRAME_ALL;
+}
+
+/* The bytes of one request. @ret malloc'd. */
+static int make_body(struct pipeline *p, struct delivery *d, const struct destination *to,
+    uint8_t **ret, size_t *ret_n)
+{
+    struct job *j = d->job;
+    if (to->kind == DESTINATION_OTLP) {
+        if (!j->result.otlp)
+            return -ENODATA;
+        *ret = malloc(j->result.n_otlp);
+        if (!*ret)
+            return -ENOMEM;
+        memcpy(*ret, j->result.otlp, j->result.n_otlp);
+        *ret_n = j->result.n_otlp;
+        return 0;
+    }
+    char id[33];
+    spool_event_id_format(j->name.event_id, id);
+    struct frame_head head = {
+        .event_id = id, .dsn = to->dsn, .sent_at_ms = pipeline_now_ms()};
+    bool server = to->kind == DESTINATION_SENTRY;
+    CLEANUP(free_p) char *drops = server ? take_drops(p, j) : NULL;
+    return frame_envelope(
+        &head, j->result.items, j->result.n_items, keep_of(p, d, to), drops, ret, ret_n);
+}
+
+static bool wants_gzip(const struct pipeline *p, const struct destination *to)
+{
+    bool near = to->local || (p->config->unix_socket && *p->config->unix_socket);
+    return p->config->compression == CONFIG_COMPRESS_GZIP ||
+           (p->config->compression == CONFIG_COMPRESS_AUTO && !near);
+}
+
+static void local_fault(struct pipeline *p, struct delivery *d, int r)
+{
+    struct answer a = {.failure = ANSWER_LOCAL};
+    snprintf(a.error, sizeof a.error, "%s", strerrordesc_np(-r));
+    d->state = DELIVERY_OUT;
+    pipeline_answer(p, d, &a);
+}
+
+static void to_folder(struct pipeline *p, struct delivery *d,
+    const struct destination *to, const uint8_t *body, size_t n)
+{
+    char id[33];
+    struct answer a = {.failure = ANSWER_OK, .status = 200};
+    spool_event_id_format(d->job->name.event_id, id);
+    if (!consent_given(&p->consent)) {
+        a = (struct answer){.failure = ANSWER_FORBIDDEN, .error = "no consent"};
+    } else {
+        int r = folder_deliver(to->dir, id, body, n);
+        if (r < 0) {
+            local_fault(p, d, r);
+            return;
+        }
+    }
+    d->state = DELIVERY_OUT;
+    pipeline_answer(p, d, &a);
+}
+
+static void to_server(struct pipeline *p, struct delivery *d,
+    const struct destination *to, uint8_t *body, size_t n)
+{
+    bool otlp = to->kind == DESTINATION_OTLP, packed = wants_gzip(p, to);
+    if (packed) {
+        uint8_t *small = NULL;
+        int r = gzip_pack(p->gzip, body, n, &small, &n);
+        free(body);
+        body = small;
+        if (r < 0) {
+            local_fault(p, d, r);
+            return;
+        }
+    }
+    struct http_request q = {.to = to,
+        .body = body,
+        .n_body = n,
+        .content_type = otlp ? "application/json" : "application/x-sentry-envelope",
+        .extra_headers = otlp ? p->config->otlp_headers : NULL,
+        .gzipped = packed,
+        .tag = d};
+    d->body = body;
+    int r = http_post(p->http, &q);
+    if (r < 0) {
+        free(d->body);
+        d->body = NULL;
+        local_fault(p, d, r);
+        return;
+    }
+    d->state = DELIVERY_OUT;
+    pace(p, to, n);
+}
+
+static void send_one(struct pipeline *p, struct delivery *d)
+{
+    const struct destination *to = &p->o->destinations[d->destination];
+    uint8_t *body = NULL;
+    size_t n = 0;
+    int r = make_body(p, d, to, &body, &n);
+    if (r < 0)
+        local_fault(p, d, r);
+    else if (to->kind == DESTINATION_DIRECTORY) {
+        to_folder(p, d, to, body, n);
+        free(body);
+    } else {
+        to_server(p, d, to, body, n);
+    }
+}
+
+static void settle_when_done(struct pipeline *p, struct job *j)
+{
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        if (j->to[i].state == DELIVERY_OPEN || j->to[i].state == DELIVERY_OUT)
+            return;
+    }
+    pipeline_settle(p, j);
+}
+
+void pipeline_send(struct pipeline *p, struct job *j)
+{
+    /* Set all before the first is sent: a folder answers at once, and the report must not
+     * be settled before the others were asked. */
+    j->sending = true;
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        struct delivery *d = &j->to[i];
+        const struct destination *to = &p->o->destinations[i];
+        uint64_t from = open_from(p, to);
+        if (d->state != DELIVERY_OPEN)
+            continue;
+        if (marks_has(&p->marks, j->name.event_id, to->id)) {
+            d->state = DELIVERY_SENT;
+            d->marked = true;
+        } else if (from) {
+            d->state = DELIVERY_LATER;
+            d->not_before_s = from;
+            snprintf(d->why, sizeof d->why, "%s rests", to->label);
+        } else {
+            send_one(p, d);
+        }
+    }
+    j->sending = false;
+    settle_when_done(p, j);
+}
+
+static void rest(struct pipeline *p, const struct destination *to, struct delivery *d,
+    const struct retry_decision *dec)
+{
+    const struct ledger_host *h = ledger_find_host(p->ledger, to->host);
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    uint64_t failures = h ? h->failures + 1 : 1, ms = dec->host_ms;
+    bool resting = h && h->until_s > now_s, told = h && h->configuration;
+    bool open = dec->verdict != RETRY_AGAIN || failures >= p->config->breaker_failures;
+    if (dec->verdict == RETRY_UNREACHABLE || (dec->verdict == RETRY_AGAIN && open)) {
+        unsigned n = failures > 60 ? 60 : (unsigned)failures - 1;
+        uint64_t wait = retry_backoff_ms(&p->limits, n, pipeline_random(p));
+        ms = ms > wait ? ms : wait;
+    }
+    /* Several requests that were out together fail together: one failure of the host. */
+    if (!resting)
+        ledger_host_failed(p->ledger, to->host, ms ? now_s + (ms + 999) / 1000 : 0,
+            dec->verdict == RETRY_CONFIGURATION);
+    h = ledger_find_host(p->ledger, to->host);
+    d->not_before_s = later_of(now_s + (dec->wait_ms + 999) / 1000, h ? h->until_s : 0);
+    if (dec->verdict == RETRY_CONFIGURATION && !told)
+        log_line(LOG_LEVEL_ERROR, LOG_CONFIGURATION,
+            &(struct log_report){.destination = to->label, .http_status = d->status},
+            "%s: %s. Every report is kept; next try in %" PRIu64 " s", to->label,
+            dec->why, ms / 1000);
+}
+
+static void arrived(struct pipeline *p, struct delivery *d, const struct destination *to)
+{
+    char id[33];
+    spool_event_id_format(d->job->name.event_id, id);
+    d->state = DELIVERY_SENT;
+    ledger_host_succeeded(p->ledger, to->host);
+    history_add(&p->history, &(struct history_line){.event_id = id,
+                                 .what = "sent",
+                                 .to = to->label,
+                                 .destination = to->id,
+                                 .status = to->dir ? 0 : d->status,
+                                 .time_ms = pipeline_now_ms()});
+    if (d->job->told && to->kind == DESTINATION_SENTRY) {
+        ledger_drops_told(p->ledger, d->job->told, d->job->n_told);
+        free(d->job->told);
+        d->job->told = NULL;
+    }
+}
+
+/* 413: once more without attachments, then once more with the crashed thread alone. */
+static bool try_smaller(struct pipeline *p, struct delivery *d)
+{
+    struct job *j = d->job;
+    if (!d->trimmed && frame_attachment_bytes(j->result.items, j->result.n_items)) {
+        d->trimmed = true;
+        d->state = DELIVERY_OPEN;
+        send_one(p, d);
+        return true;
+    }
+    if (j->smaller || p->in_worker || p->o->n_destinations > 1)
+        return false;
+    j->smaller = true;
+    d->trimmed = true;
+    d->state = DELIVERY_OPEN;
+    j->options.minidump = WORKER_MINIDUMP_NEVER;
+    j->options.event.max_threads = 1;
+    j->options.event.max_frames = 50;
+    pipeline_work(p, j);
+    return true;
+}
+
+void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer *a)
+{
+    const struct destination *to = &p->o->destinations[d->destination];
+    struct job *j = d->job;
+    struct retry_decision dec;
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    retry_decide(a, &p->limits, now_s, j->name.attempts, pipeline_random(p), &dec);
+    ledger_set_limits(p->ledger, to->id, &dec.limits, now_s);
+    free(d->body);
+    d->body = NULL;
+    d->status = a->status;
+    d->verdict = dec.verdict;
+    d->counts = dec.counts;
+    d->state = DELIVERY_LATER;
+    snprintf(d->why, sizeof d->why, "%.100s: %.150s", to->label, dec.why);
+    switch (dec.verdict) {
+    case RETRY_SENT:
+        arrived(p, d, to);
+        break;
+    case RETRY_LIMITED:
+        d->not_before_s = ledger_limited_until(p->ledger, to->id, HINT_ERROR);
+        break;
+    case RETRY_AGAIN:
+    case RETRY_UNREACHABLE:
+    case RETRY_CONFIGURATION:
+        rest(p, to, d, &dec);
+        break;
+    case RETRY_TOO_LARGE:
+        if (try_smaller(p, d))
+            return;
+        d->state = DELIVERY_REJECTED;
+        break;
+    case RETRY_REJECTED:
+        d->state = DELIVERY_REJECTED;
+        break;
+    case RETRY_FORBIDDEN:
+        break;
+    case RETRY_LOCAL:
+        d->not_before_s = now_s + LOCAL_FAULT_S;
+        break;
+    }
+    if (!j->sending)
+        settle_when_done(p, j);
+}

@@ -1,0 +1,138 @@
+#include "uploader/spool/marks.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MARKS_FOLDER "done"
+enum { MARK_NAME_BYTES = 32 + 1 + 16 };
+
+static int compare(const void *a, const void *b)
+{
+    const struct mark *x = a, *y = b;
+    int r = memcmp(x->event_id, y->event_id, sizeof x->event_id);
+    if (r)
+        return r;
+    return x->destination == y->destination  ? 0
+           : x->destination < y->destination ? -1
+                                             : 1;
+}
+
+static void name_of(const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+    uint64_t destination, char out[static MARK_NAME_BYTES + 1])
+{
+    char id[33];
+    spool_event_id_format(event_id, id);
+    snprintf(out, MARK_NAME_BYTES + 1, "%s-%016" PRIx64, id, destination);
+}
+
+static bool parse(const char *name, struct mark *ret)
+{
+    char again[MARK_NAME_BYTES + 1];
+    if (strlen(name) != MARK_NAME_BYTES ||
+        spool_event_id_parse(name, ret->event_id) < 0 ||
+        sscanf(name + 33, "%16" SCNx64, &ret->destination) != 1)
+        return false;
+    name_of(ret->event_id, ret->destination, again);
+    return !strcmp(again, name);
+}
+
+static int read_folder(struct marks *m)
+{
+    int fd = openat(m->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int r = 0;
+    if (!d) {
+        r = -errno;
+        close_p(&fd);
+        return r;
+    }
+    for (const struct dirent *e; !r && (e = readdir(d));) {
+        struct mark mark;
+        if (!parse(e->d_name, &mark))
+            continue;
+        if ((m->n & (m->n - 1)) == 0) { /* room doubles at each power of two */
+            struct mark *p = reallocarray(m->all, m->n ? 2 * m->n : 1, sizeof *p);
+            if (!p) {
+                r = -ENOMEM;
+                break;
+            }
+            m->all = p;
+        }
+        m->all[m->n++] = mark;
+    }
+    closedir(d);
+    if (m->n)
+        qsort(m->all, m->n, sizeof *m->all, compare);
+    return r;
+}
+
+static int open_folder(const struct spool *s)
+{
+    int fd = openat(s->fd, MARKS_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int marks_load(const struct spool *s, struct marks *ret)
+{
+    struct marks m = {.fd = open_folder(s)};
+    if (m.fd == -ENOENT) {
+        *ret = (struct marks){.fd = -1};
+        return 0;
+    }
+    if (m.fd < 0)
+        return m.fd;
+    int r = read_folder(&m);
+    if (r < 0)
+        marks_done(&m);
+    else
+        *ret = m;
+    return r;
+}
+
+void marks_done(struct marks *m)
+{
+    close_p(&m->fd);
+    free(m->all);
+    *m = (struct marks){.fd = -1};
+}
+
+bool marks_has(const struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+    uint64_t destination)
+{
+    struct mark key = {.destination = destination};
+    memcpy(key.event_id, event_id, sizeof key.event_id);
+    return m->n && bsearch(&key, m->all, m->n, sizeof key, compare);
+}
+
+int marks_add(const struct spool *s, struct marks *m,
+    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination)
+{
+    char name[MARK_NAME_BYTES + 1];
+    if (m->fd < 0) {
+        if (mkdirat(s->fd, MARKS_FOLDER, KNELL_SPOOL_DIR_MODE) < 0 && errno != EEXIST)
+            return -errno;
+        int fd = open_folder(s);
+        if (fd < 0)
+            return fd;
+        m->fd = fd;
+    }
+    name_of(event_id, destination, name);
+    CLEANUP(close_p)
+    int fd = openat(
+        m->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, KNELL_SPOOL_FILE_MODE);
+    return fd < 0 ? -errno : fsync(m->fd) < 0 ? -errno : 0;
+}
+
+void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+    uint64_t destination)
+{
+    char name[MARK_NAME_BYTES + 1];
+    if (m->fd < 0)
+        return;
+    name_of(event_id, destination, name);
+    IGNORE(unlinkat(m->fd, name, 0), "a mark too many is harmless");
+}

@@ -1,0 +1,32 @@
+/**
+ * With several destinations: which of them already have a report that others still owe.
+ * An empty file EVENT-DESTINATION in the spool's folder done/, made when a destination
+ * took the report and removed when the report leaves the queue. Without the folder a
+ * report would at worst be sent twice under the same id.
+ */
+#pragma once
+#include "uploader/spool/dir.h"
+
+struct mark {
+    uint8_t event_id[SPOOL_EVENT_ID_BYTES];
+    uint64_t destination;
+};
+
+struct marks {
+    int fd;           /* of the folder; -1: none yet */
+    struct mark *all; /* sorted */
+    size_t n;
+};
+
+/* Returns 0 or a negative errno; a missing folder is no marks. */
+int marks_load(const struct spool *s, struct marks *ret) MUST_CHECK;
+void marks_done(struct marks *m);
+
+bool marks_has(const struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+    uint64_t destination);
+/* Durable on return. Returns 0 or a negative errno. */
+int marks_add(const struct spool *s, struct marks *m,
+    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination) MUST_CHECK;
+/* Forget a report. */
+void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+    uint64_t destination);

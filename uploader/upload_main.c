@@ -1,0 +1,300 @@
+/* knell-upload: one pass over a spool, or over all spools of this machine. */
+#include "uploader/config.h"
+#include "uploader/deliver/dsn.h"
+#include "uploader/log.h"
+#include "uploader/pipeline.h"
+#include "uploader/worker_inline.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <knell/knell.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_FAULT = 1,
+    EXIT_USAGE = 2,
+    EXIT_UNREADABLE = 4,
+    EXIT_LATER = 6,
+    EXIT_BUSY = 8,
+    EXIT_DISABLED = 9,
+};
+
+struct arguments {
+    const char *spool, *config, *only;
+    const char *overrides[65];
+    size_t n_overrides;
+    bool all, verbose, quiet, progress;
+};
+
+struct upload {
+    struct config_set config;
+    struct destination destinations[PIPELINE_MAX_DESTINATIONS];
+    size_t n_destinations;
+    struct arguments args;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_stop(int signo)
+{
+    (void)signo;
+    stop = 1;
+}
+
+static void usage(FILE *f)
+{
+    fputs(
+        "usage: knell-upload [OPTION]...\n"
+        "Send the reports of a spool, once.\n\n"
+        "  -D, --spool DIR         the spool (KNELL_SPOOL); else each folder in\n"
+        "                          " KNELL_SPOOL_SYSTEM_ROOT "\n"
+        "  -c, --config FILE       read this file instead of the usual ones\n"
+        "  -s, --set SECTION.KEY=VALUE   override one setting\n"
+        "  -a, --all               waiting reports that are not due as well\n"
+        "  -i, --id ID             only reports whose event id begins so\n"
+        "  -v, --verbose           say what happens to each report\n"
+        "  -q, --quiet             say nothing but errors\n"
+        "      --progress          show a count on stderr\n"
+        "  -V, --version\n"
+        "  -h, --help\n\n"
+        "Exit status: 0 nothing left to do now, 1 failure, 2 usage, 4 spool unreadable,\n"
+        "6 reports remain for later, 8 another uploader is at work, 9 no destination or\n"
+        "no consent.\n",
+        f);
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+    static const struct option options[] = {{"spool", required_argument, NULL, 'D'},
+        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
+        {"all", no_argument, NULL, 'a'}, {"id", required_argument, NULL, 'i'},
+        {"verbose", no_argument, NULL, 'v'}, {"quiet", no_argument, NULL, 'q'},
+        {"progress", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "D:c:s:ai:vqVh", options, NULL)) != -1;) {
+        switch (c) {
+        case 'D':
+            a->spool = optarg;
+            break;
+        case 'c':
+            a->config = optarg;
+            break;
+        case 's':
+            if (a->n_overrides + 1 == sizeof a->overrides / sizeof *a->overrides)
+                return EXIT_USAGE;
+            a->overrides[a->n_overrides++] = optarg;
+            break;
+        case 'a':
+            a->all = true;
+            break;
+        case 'i':
+            a->only = optarg;
+            break;
+        case 'v':
+            a->verbose = true;
+            break;
+        case 'q':
+            a->quiet = true;
+            break;
+        case 'p':
+            a->progress = true;
+            break;
+        case 'V':
+            puts("knell-upload " KNELL_VERSION);
+            return EXIT_DONE;
+        case 'h':
+            usage(stdout);
+            return EXIT_DONE;
+        default:
+            usage(stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    usage(stderr);
+    return EXIT_USAGE;
+}
+
+/* Each word of the setting is a destination. One that does not parse is told and left
+ * out: its reports are kept for the others. */
+static bool add_destinations(struct upload *u, const char *text, const char *prefix)
+{
+    bool ok = true;
+    while (text && *(text += strspn(text, " \t\n"))) {
+        char word[2100];
+        const char *why = "too many destinations";
+        size_t n = strcspn(text, " \t\n");
+        int r = -E2BIG;
+        int len = snprintf(word, sizeof word, "%s%.*s", prefix, (int)n, text);
+        text += n;
+        if (u->n_destinations < PIPELINE_MAX_DESTINATIONS && len > 0 &&
+            (size_t)len < sizeof word)
+            r = destination_parse(word, &u->destinations[u->n_destinations], &why);
+        if (r < 0) {
+            char masked[256];
+            config_mask(word, masked, sizeof masked);
+            log_line(LOG_LEVEL_ERROR, LOG_CONFIGURATION, NULL, "destination %s: %s",
+                masked, why);
+            ok = false;
+        } else {
+            u->n_destinations++;
+        }
+    }
+    return ok;
+}
+
+static const char *journal_socket(const struct config *c)
+{
+    /* 0 auto, 1 yes, 2 no */
+    if (c->journald == 1 || (c->journald == 0 && getenv("INVOCATION_ID")))
+        return c->journal_socket;
+    return NULL;
+}
+
+static void show_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    static uint64_t shown;
+    (void)ctx;
+    if (done == shown)
+        return;
+    shown = done;
+    fprintf(
+        stderr, "\r%llu of %llu", (unsigned long long)done, (unsigned long long)total);
+}
+
+static int status_of(int r)
+{
+    switch (r) {
+    case -EBUSY:
+        return EXIT_BUSY;
+    case -ENOENT:
+    case -ENOTDIR:
+    case -EACCES:
+    case -EPERM:
+    case -EROFS:
+        return EXIT_UNREADABLE;
+    default:
+        return EXIT_FAULT;
+    }
+}
+
+static int upload_spool(struct upload *u, const char *path)
+{
+    struct spool *s = NULL;
+    struct pipeline_result result = {0};
+    struct worker_inline inner = {0};
+    struct pipeline_worker worker = worker_inline(&inner);
+    struct pipeline_options o = {.config = &u->config.values,
+        .worker = &worker,
+        .destinations = u->destinations,
+        .n_destinations = u->n_destinations,
+        .all = u->args.all,
+        .only = u->args.only,
+        .stop = &stop,
+        .progress = u->args.progress ? show_progress : NULL};
+    int r = spool_open(path, true, &s);
+    if (!r)
+        r = spool_lock(s);
+    if (!r)
+        r = pipeline_run(s, &o, &result);
+    spool_close(s);
+    if (u->args.progress)
+        fputc('\n', stderr);
+    if (r == -EBUSY)
+        log_line(
+            LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: another uploader is at work", path);
+    else if (r < 0)
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: %s", path, strerrordesc_np(-r));
+    if (r < 0)
+        return status_of(r);
+    log_line(LOG_LEVEL_INFO, LOG_OTHER, NULL,
+        "%s: %llu sent, %llu quarantined, %llu dropped, %llu remain", path,
+        (unsigned long long)result.sent, (unsigned long long)result.rejected,
+        (unsigned long long)result.dropped, (unsigned long long)result.remaining);
+    if (result.disabled)
+        return EXIT_DISABLED;
+    return result.remaining ? EXIT_LATER : EXIT_DONE;
+}
+
+static int not_hidden(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+/* The worst of all spools' statuses. */
+static int upload_all(struct upload *u)
+{
+    struct dirent **names = NULL;
+    int worst = EXIT_DONE,
+        n = scandir(KNELL_SPOOL_SYSTEM_ROOT, &names, not_hidden, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[sizeof KNELL_SPOOL_SYSTEM_ROOT + NAME_MAX + 2];
+        snprintf(path, sizeof path, KNELL_SPOOL_SYSTEM_ROOT "/%s", names[i]->d_name);
+        int status = stop ? EXIT_LATER : upload_spool(u, path);
+        worst = status > worst ? status : worst;
+        free(names[i]);
+    }
+    free(names);
+    if (n < 0 && errno != ENOENT) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, KNELL_SPOOL_SYSTEM_ROOT ": %s",
+            strerrordesc_np(errno));
+        return EXIT_UNREADABLE;
+    }
+    return worst;
+}
+
+static int run(struct upload *u)
+{
+    const struct config *c = &u->config.values;
+    for (size_t i = 0; i < u->config.n_notes; i++)
+        log_line(u->config.notes[i].error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+            LOG_CONFIGURATION, NULL, "%s", u->config.notes[i].text);
+    bool ok = add_destinations(u, c->dsn, "");
+    ok = add_destinations(u, c->otlp_endpoint, "otlp+") && ok;
+    int status = c->spool && *c->spool ? upload_spool(u, c->spool) : upload_all(u);
+    return !ok && status == EXIT_DONE ? EXIT_FAULT : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct upload u = {0};
+    char spool[4200];
+    int status = parse_arguments(argc, argv, &u.args);
+    if (status >= 0)
+        return status;
+    if (u.args.spool) {
+        snprintf(spool, sizeof spool, "spool.path=%s", u.args.spool);
+        u.args.overrides[u.args.n_overrides] = spool;
+    }
+    struct sigaction on = {.sa_handler = on_stop}, ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGTERM, &on, NULL);
+    (void)sigaction(SIGINT, &on, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    /* A core of ours would hold the reports of others. */
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    struct config_sources sources = {
+        .file = u.args.config, .environ_ = environ, .overrides = u.args.overrides};
+    log_open(LOG_LEVEL_WARNING, NULL);
+    if (config_load(&sources, &u.config) < 0) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "no memory");
+        return EXIT_FAULT;
+    }
+    log_open(u.args.verbose ? LOG_LEVEL_INFO
+             : u.args.quiet ? LOG_LEVEL_ERROR
+                            : LOG_LEVEL_WARNING,
+        journal_socket(&u.config.values));
+    status = run(&u);
+    for (size_t i = 0; i < u.n_destinations; i++)
+        destination_done(&u.destinations[i]);
+    config_done(&u.config);
+    log_close();
+    return status;
+}
