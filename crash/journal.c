@@ -1,0 +1,104 @@
+#include "crash/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <knell/spool.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+
+static uint32_t journal_bytes(void)
+{
+    return (uint32_t)((sizeof(struct knell_journal_head) + PAGE - 1) / PAGE * PAGE);
+}
+
+static void fill_head(struct knell_journal_head *h, uint32_t n_bytes,
+    const struct kn_settings *settings, const struct kn_identity *id)
+{
+    h->version = KNELL_JOURNAL_VERSION;
+    h->head_bytes = sizeof *h;
+    h->total_bytes = n_bytes;
+    h->state = KNELL_RUN_STARTING;
+    memcpy(h->event_id, id->event_id, sizeof h->event_id);
+    memcpy(h->boot_id, id->boot_id, sizeof h->boot_id);
+    h->pid = id->pid;
+    h->start_ticks = id->start_ticks;
+    h->start_realtime_ns = h->heartbeat_ns = id->start_realtime_ns;
+    h->start_boottime_ns = id->start_boottime_ns;
+    h->oom_kills_at_start = id->oom_kills;
+    kn_copy_text(h->app, sizeof h->app, settings->app);
+    kn_copy_text(h->release, sizeof h->release, settings->release);
+    kn_copy_text(h->environment, sizeof h->environment, settings->environment);
+    kn_copy_text(h->dist, sizeof h->dist, settings->dist);
+    kn_copy_text(h->server_name, sizeof h->server_name, id->server_name);
+    kn_copy_text(h->executable, sizeof h->executable, id->executable);
+    kn_copy_text(h->cgroup, sizeof h->cgroup, id->cgroup);
+    kn_copy_text(h->kernel, sizeof h->kernel, id->kernel);
+    kn_copy_text(h->libc, sizeof h->libc, id->libc);
+    kn_copy_text(h->sdk, sizeof h->sdk, "knell " KNELL_VERSION);
+    /* Last: a reader that sees the magic sees a whole head. */
+    atomic_thread_fence(memory_order_release);
+    h->magic = KNELL_JOURNAL_MAGIC;
+}
+
+int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
+    const char *stem, const struct kn_settings *settings, const struct kn_identity *id)
+{
+    struct kn_journal j = {.fd = -1, .n_bytes = journal_bytes()};
+    int r = kn_spool_create_live(spool, stem, KNELL_JOURNAL_SUFFIX, &j.fd);
+    if (r)
+        return r;
+    /* Allocated now: a write through the mapping of a hole on a full disk is SIGBUS. */
+    r = posix_fallocate(j.fd, 0, j.n_bytes);
+    if (r) {
+        r = -r;
+        goto fail;
+    }
+    void *map = mmap(NULL, j.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, j.fd, 0);
+    if (map == MAP_FAILED) {
+        r = -errno;
+        goto fail;
+    }
+    j.head = (struct knell_journal_head *)map;
+    fill_head(j.head, j.n_bytes, settings, id);
+    *ret = j;
+    return 0;
+fail:
+    (void)close(j.fd);
+    kn_spool_remove_live(spool, stem, KNELL_JOURNAL_SUFFIX);
+    return r;
+}
+
+void kn_journal_set_state(struct kn_journal *j, uint32_t state)
+{
+    if (j->head)
+        __atomic_store_n(&j->head->state, state, __ATOMIC_RELEASE);
+}
+
+void kn_journal_retire(
+    struct kn_journal *j, const struct kn_spool *spool, const char *stem)
+{
+    kn_journal_set_state(j, KNELL_RUN_CLEAN);
+    kn_spool_remove_live(spool, stem, KNELL_JOURNAL_SUFFIX);
+    if (j->fd >= 0)
+        (void)close(j->fd);
+    j->fd = -1;
+    j->head = NULL;
+}
+
+void kn_journal_fork_child(struct kn_journal *j)
+{
+    if (!j->head)
+        return;
+    void *map = mmap(
+        j->head, j->n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, j->fd, 0);
+    (void)close(j->fd);
+    j->fd = -1;
+    if (map == MAP_FAILED)
+        j->head = NULL;
+    else
+        j->head->pid = (uint32_t)getpid();
+}

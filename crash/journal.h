@@ -1,0 +1,57 @@
+/**
+ * The journal of this process: a mapped file in live/ that outlives it. See
+ * include/knell/journal.h for the format.
+ */
+#pragma once
+#include "crash/identity.h"
+#include "crash/settings.h"
+#include "crash/spool.h"
+#include <knell/journal.h>
+
+struct kn_journal {
+    int fd;
+    uint32_t n_bytes;
+    struct knell_journal_head *head; /* shared mapping; NULL: none */
+};
+
+/**
+ * Make, size, lock and map the file STEM.jnl in live/ and write its head; the state
+ * is then KNELL_RUN_STARTING.
+ *
+ * Context: normal.
+ * @ret  end with kn_journal_retire()
+ * Returns 0 or a negative errno.
+ */
+int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
+    const char *stem, const struct kn_settings *settings, const struct kn_identity *id);
+
+/**
+ * Context: any.
+ * @state  enum knell_run_state
+ */
+void kn_journal_set_state(struct kn_journal *j, uint32_t state);
+
+/**
+ * Mark the journal clean, remove its file and close it. The mapping stays: other threads
+ * may be writing into it.
+ *
+ * Context: normal.
+ */
+void kn_journal_retire(
+    struct kn_journal *j, const struct kn_spool *spool, const char *stem);
+
+/**
+ * In a fork child: let go of the parent's file and keep a private copy of its contents at
+ * the same address, so that what the child says is its own.
+ *
+ * Context: normal, in pthread_atfork(3)'s child handler: async-signal-safe calls only.
+ */
+void kn_journal_fork_child(struct kn_journal *j);
+
+/**
+ * The journal of the armed process, for the functions that write into it.
+ *
+ * Context: any.
+ * Returns NULL before knell_start(), after it failed and after knell_stop().
+ */
+struct kn_journal *kn_journal_current(void);

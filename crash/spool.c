@@ -1,0 +1,220 @@
+#include "crash/spool.h"
+
+#include "crash/identity.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <knell/spool.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { HIGH_FD = 512 };
+
+int kn_fd_high(int fd)
+{
+    struct rlimit limit;
+    if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit))
+        return fd;
+    rlim_t from = HIGH_FD;
+    if (limit.rlim_cur < 2 * HIGH_FD)
+        from = limit.rlim_cur / 2;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, (int)from);
+    if (high < 0)
+        return fd;
+    (void)close(fd);
+    return high;
+}
+
+/* mkdir -p. Only the last folder is private: parents may be shared by several daemons. */
+static int make_folders(const char *path)
+{
+    char part[KN_PATH_BYTES];
+    kn_copy_text(part, sizeof part, path);
+    for (char *p = part + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = 0;
+        if (mkdir(part, 0755) && errno != EEXIST && errno != EROFS && errno != EACCES)
+            return -errno;
+        *p = '/';
+    }
+    if (mkdir(part, KNELL_SPOOL_DIR_MODE) && errno != EEXIST)
+        return -errno;
+    return 0;
+}
+
+static int open_folder(int at, const char *name)
+{
+    int fd = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : kn_fd_high(fd);
+}
+
+static int make_and_open(int at, const char *name, int *ret)
+{
+    if (mkdirat(at, name, KNELL_SPOOL_DIR_MODE) && errno != EEXIST)
+        return -errno;
+    if (!ret)
+        return 0;
+    int fd = open_folder(at, name);
+    if (fd < 0)
+        return fd;
+    *ret = fd;
+    return 0;
+}
+
+/* Whoever may write into the spool may plant or remove reports. */
+static int check_owner(int dir)
+{
+    struct stat st;
+    if (fstat(dir, &st))
+        return -errno;
+    if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & S_IWOTH))
+        return -EPERM;
+    return 0;
+}
+
+static int open_spool(const char *path, struct kn_spool *ret)
+{
+    static const char *const others[] = {KNELL_SPOOL_WORK, KNELL_SPOOL_WAIT,
+        KNELL_SPOOL_HOLD, KNELL_SPOOL_SENT, KNELL_SPOOL_BAD};
+    struct kn_spool s = KN_SPOOL_NONE;
+    int r = make_folders(path);
+    if (r)
+        return r;
+    s.dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (s.dir < 0)
+        return -errno;
+    s.dir = kn_fd_high(s.dir);
+    r = check_owner(s.dir);
+    if (!r)
+        r = make_and_open(s.dir, KNELL_SPOOL_LIVE, &s.live);
+    if (!r)
+        r = make_and_open(s.dir, KNELL_SPOOL_NEW, &s.fresh);
+    for (size_t i = 0; !r && i < sizeof others / sizeof *others; i++)
+        r = make_and_open(s.dir, others[i], NULL);
+    if (!r && faccessat(s.live, ".", W_OK, AT_EACCESS))
+        r = -errno;
+    /* The handler may have to open it again, wherever the daemon is by then. */
+    char full[PATH_MAX];
+    if (!r && !realpath(path, full))
+        r = -errno;
+    if (!r && strlen(full) >= sizeof s.path)
+        r = -ENAMETOOLONG;
+    if (r) {
+        kn_spool_done(&s);
+        return r;
+    }
+    kn_copy_text(s.path, sizeof s.path, full);
+    *ret = s;
+    return 0;
+}
+
+int kn_spool_init(const struct kn_settings *settings, struct kn_spool *ret)
+{
+    if (settings->spool_dir[0])
+        return open_spool(settings->spool_dir, ret);
+    char path[KN_PATH_BYTES + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", KNELL_SPOOL_SYSTEM_ROOT, settings->app);
+    int r = open_spool(path, ret);
+    if (!r)
+        return 0;
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int n;
+    if (state && state[0] == '/')
+        n = snprintf(path, sizeof path, "%s/knell/%s", state, settings->app);
+    else if (home && home[0] == '/')
+        n = snprintf(path, sizeof path, "%s/.local/state/knell/%s", home, settings->app);
+    else
+        return r;
+    return n < KN_PATH_BYTES ? open_spool(path, ret) : -ENAMETOOLONG;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+void kn_spool_done(struct kn_spool *s)
+{
+    close_fd(&s->dir);
+    close_fd(&s->live);
+    close_fd(&s->fresh);
+}
+
+int kn_spool_create_live(
+    const struct kn_spool *s, const char *stem, const char *suffix, int *ret_fd)
+{
+    char name[KN_STEM_BYTES + 8];
+    (void)snprintf(name, sizeof name, "%s%s", stem, suffix);
+    int fd = openat(s->live, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+        KNELL_SPOOL_FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        int r = -errno;
+        (void)close(fd);
+        (void)unlinkat(s->live, name, 0);
+        return r;
+    }
+    *ret_fd = kn_fd_high(fd);
+    return 0;
+}
+
+void kn_spool_remove_live(const struct kn_spool *s, const char *stem, const char *suffix)
+{
+    char name[KN_STEM_BYTES + 8];
+    (void)snprintf(name, sizeof name, "%s%s", stem, suffix);
+    (void)unlinkat(s->live, name, 0);
+}
+
+/* BOOT-PID-START-...: its process lives when boot id, PID and start agree. */
+static bool lives(const char *name, const char *own_stem)
+{
+    char *end;
+    if (strncmp(name, own_stem, 9) != 0)
+        return false;
+    uint32_t pid = (uint32_t)strtoul(name + 9, &end, 10);
+    if (*end != '-')
+        return false;
+    if (kill((pid_t)pid, 0) && errno == ESRCH)
+        return false;
+    uint64_t start = strtoull(end + 1, NULL, 10), now = kn_start_ticks(pid);
+    return !start || !now || start == now;
+}
+
+static bool folder_has_work(const struct kn_spool *s, const char *folder, const char *own)
+{
+    int fd = openat(s->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        close_fd(&fd);
+        return false;
+    }
+    bool found = false;
+    struct dirent *e;
+    while (!found && (e = readdir(dir))) {
+        if (e->d_name[0] == '.')
+            continue;
+        found =
+            !own || (strncmp(e->d_name, own, strlen(own)) != 0 && !lives(e->d_name, own));
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+bool kn_spool_has_work(const struct kn_spool *s, const char *own_stem)
+{
+    return folder_has_work(s, KNELL_SPOOL_NEW, NULL) ||
+           folder_has_work(s, KNELL_SPOOL_WAIT, NULL) ||
+           folder_has_work(s, KNELL_SPOOL_WORK, NULL) ||
+           folder_has_work(s, KNELL_SPOOL_LIVE, own_stem);
+}

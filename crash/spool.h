@@ -1,0 +1,68 @@
+/**
+ * The spool, from the side of the process that makes reports: find or make the folders,
+ * and this process's two files in live/.
+ */
+#pragma once
+#include "crash/settings.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct kn_spool {
+    char path[KN_PATH_BYTES];
+    int dir, live, fresh; /* O_PATH descriptors: the spool, live/, new/ */
+};
+#define KN_SPOOL_NONE                                                                    \
+    (struct kn_spool)                                                                    \
+    {                                                                                    \
+        .dir = -1, .live = -1, .fresh = -1                                               \
+    }
+
+/**
+ * Open the spool that the settings ask for, making what is missing (0700).
+ *
+ * Context: normal.
+ * @ret  close with kn_spool_done()
+ * Returns 0; -EPERM when others may write into it; else the last place's errno.
+ */
+int kn_spool_init(const struct kn_settings *settings, struct kn_spool *ret);
+
+/**
+ * Context: normal. Accepts KN_SPOOL_NONE.
+ */
+void kn_spool_done(struct kn_spool *s);
+
+/**
+ * Make STEM + @suffix in live/, locked by flock(2) for as long as it is open.
+ *
+ * Context: normal.
+ * @ret_fd  read-write, close-on-exec, out of the way of low numbers; owned by the caller
+ * Returns 0 or a negative errno.
+ */
+int kn_spool_create_live(
+    const struct kn_spool *s, const char *stem, const char *suffix, int *ret_fd);
+
+/**
+ * Remove STEM + @suffix from live/.
+ *
+ * Context: normal. A file that is not there is no error.
+ */
+void kn_spool_remove_live(const struct kn_spool *s, const char *stem, const char *suffix);
+
+/**
+ * Whether the spool holds work for the uploader: reports in new/, wait/ or work/, or
+ * files in live/ whose process is gone.
+ *
+ * Context: normal.
+ * @own_stem  names of this process, not counted
+ */
+bool kn_spool_has_work(const struct kn_spool *s, const char *own_stem);
+
+/**
+ * Move a descriptor to a number at which neither a program's select(2) sets nor its loops
+ * that close "all" descriptors usually look.
+ *
+ * Context: normal.
+ * Returns the new number, or @fd itself where the limits do not allow one.
+ */
+int kn_fd_high(int fd);
