@@ -1,0 +1,76 @@
+#include "test.h"
+#include "uploader/inspect/table.h"
+
+#include <stdlib.h>
+
+static const struct table_column columns[] = {
+    {"ID", false, 0, 0},
+    {"COUNT", true, 2, 0},
+    {"NAME", false, 0, 6},
+};
+
+static char *render(size_t width, bool colour, bool legend, const char *name, int rows)
+{
+    char *text = NULL;
+    size_t n;
+    struct out o = {.f = open_memstream(&text, &n), .colour = colour, .columns = width};
+    struct table t;
+    table_init(&t, &o, columns, 3, legend);
+    for (int i = 0; i < rows; i++) {
+        table_cell(&t, STYLE_BOLD, "abcd");
+        table_cell_format(&t, STYLE_PLAIN, "%d", i);
+        table_cell(&t, STYLE_PLAIN, name);
+    }
+    table_done(&t);
+    (void)fclose(o.f);
+    return text;
+}
+
+static void check(char *text, const char *want)
+{
+    CHECK_STR(text, want);
+    free(text);
+}
+
+static void columns_line_up(void)
+{
+    check(render(0, false, true, "conn_read", 2),
+        "ID    COUNT  NAME\nabcd      0  conn_read\nabcd      1  conn_read\n");
+    check(render(0, false, false, NULL, 1), "abcd  0  -\n");
+    check(render(0, false, true, "x", 0), "");
+}
+
+static void narrow_cuts_then_hides(void)
+{
+    check(render(19, false, true, "conn_read", 1),
+        "ID    COUNT  NAME\nabcd      0  conn_\u2026\n");
+    check(render(15, false, true, "conn_read", 1), "ID    NAME\nabcd  conn_read\n");
+    check(render(12, false, true, "conn_read", 1), "ID    NAME\nabcd  conn_\u2026\n");
+}
+
+static void colours_do_not_count(void)
+{
+    check(render(0, true, false, "x", 1), "\033[1mabcd\033[0m  0  x\n");
+}
+
+static void attacks_stay_in_their_cell(void)
+{
+    check(render(0, false, false, "\033[2J\nID", 1), "abcd  0  \\x1b[2J\\nID\n");
+    /* A cut never leaves half a character. */
+    check(render(15, false, true, "\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e", 1),
+        "ID    NAME\nabcd  \u65e5\u672c\u8a9e\u65e5\u2026\n");
+}
+
+static void many_rows_stream(void)
+{
+    char *text = render(0, false, false, "y", 5000);
+    size_t lines = 0;
+    for (const char *p = text; (p = strchr(p, '\n')); p++)
+        lines++;
+    CHECK_INT(lines, 5000);
+    CHECK(strstr(text, "abcd  4999  y\n") != NULL);
+    free(text);
+}
+
+TEST_MAIN(TEST(columns_line_up), TEST(narrow_cuts_then_hides), TEST(colours_do_not_count),
+    TEST(attacks_stay_in_their_cell), TEST(many_rows_stream))

@@ -1,0 +1,163 @@
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/row.h"
+#include "uploader/inspect/select.h"
+#include "uploader/inspect/table.h"
+#include "uploader/inspect/when.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+static const struct table_column columns[] = {
+    {"ID", false, 0, 0},
+    {"TIME", false, 0, 0},
+    {"AGE", true, 5, 0},
+    {"STATE", false, 2, 0},
+    {"SIGNAL", false, 0, 0},
+    {"APP", false, 3, 6},
+    {"RELEASE", false, 4, 6},
+    {"PID", true, 6, 0},
+    {"SIGNATURE", false, 8, 0},
+    {"TOP FRAME", false, 0, 12},
+};
+
+static void put_row(struct session *s, struct table *table, const struct report *r,
+    const struct index_entry *e)
+{
+    char id[33], text[ROW_TEXT_BYTES], time[WHEN_BYTES];
+    CLEANUP(safe_done) struct safe place = {0};
+    spool_event_id_format(r->name.event_id, id);
+    id[8] = 0;
+    table_cell(table, STYLE_BOLD, id);
+    table_cell(table, STYLE_PLAIN,
+        when_format(time, (int64_t)r->name.time_ms, s->options.utc, false));
+    table_cell(table, STYLE_DIM, when_age(time, s->now_ms - (int64_t)r->name.time_ms));
+    table_cell(table, row_state_style(r->state), row_state(r, s->now_ms, text));
+    table_cell(table, STYLE_PLAIN, row_signal(r, e, text));
+    table_cell(table, STYLE_PLAIN, e->app);
+    table_cell(table, STYLE_PLAIN, row_release(e));
+    if (e->pid)
+        table_cell_format(table, STYLE_PLAIN, "%" PRIu32, e->pid);
+    else
+        table_cell(table, STYLE_PLAIN, NULL);
+    table_cell_format(table, STYLE_DIM, "%012" PRIx64, r->name.signature);
+    row_place(e, &place);
+    /* Already harmless: what it holds passes unchanged. */
+    table_cell(table, STYLE_PLAIN, safe_text(&place));
+}
+
+static void put_summary(const struct session *s, const struct selection *x)
+{
+    size_t n[SPOOL_N_STATES] = {0};
+    for (size_t i = 0; i < x->n; i++)
+        n[x->reports[i]->state]++;
+    FILE *f = s->out.f;
+    (void)fprintf(f, "\n%zu report%s", x->n, x->n == 1 ? "" : "s");
+    static const struct {
+        enum spool_state state;
+        const char *word;
+    } words[] = {{SPOOL_NEW, "new"}, {SPOOL_WORK, "being sent"}, {SPOOL_WAIT, "waiting"},
+        {SPOOL_HOLD, "held"}, {SPOOL_SENT, "sent"}, {SPOOL_BAD, "quarantined"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (n[words[i].state])
+            (void)fprintf(f, ", %zu %s", n[words[i].state], words[i].word);
+    (void)fputs(x->more ? "; there are more.\n" : ".\n", f);
+}
+
+/* The value of one member, bare, as scripts want it. */
+static int put_field(struct session *s, const struct store *t, const struct report *r,
+    const struct index_entry *e)
+{
+    CLEANUP(free_p) char *text = NULL;
+    size_t n;
+    struct json j = {.f = open_memstream(&text, &n)};
+    if (!j.f)
+        return -ENOMEM;
+    json_object(&j, NULL);
+    row_json(&j, t, r, e);
+    json_end_object(&j);
+    if (fclose(j.f))
+        return -ENOMEM;
+    cJSON *all = cJSON_Parse(text);
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(all, s->options.field);
+    int err = 0;
+    if (!v) {
+        session_complain(s, "no such member: %s", s->options.field);
+        err = -EINVAL;
+    } else if (cJSON_IsString(v)) {
+        safe_print(s->out.f, v->valuestring);
+        (void)fputc('\n', s->out.f);
+    } else if (!cJSON_IsNull(v)) {
+        char *value = cJSON_PrintUnformatted(v);
+        (void)fprintf(s->out.f, "%s\n", value ? value : "");
+        cJSON_free(value);
+    } else {
+        (void)fputc('\n', s->out.f);
+    }
+    cJSON_Delete(all);
+    return err;
+}
+
+static int put_all(struct session *s, struct store *t, const struct selection *x)
+{
+    const bool lines = s->options.json == JSON_FORM_LINES, field = s->options.field;
+    struct table table = {0};
+    struct json j = {0};
+    if (s->options.json == JSON_FORM_PRETTY) {
+        j = session_json(s);
+        json_array(&j, "reports");
+    } else if (!lines && !field) {
+        out_page(&s->out);
+        table_init(&table, &s->out, columns, sizeof columns / sizeof *columns,
+            !s->options.no_legend);
+    }
+    int err = 0;
+    for (size_t i = 0; i < x->n && !err && !ferror(s->out.f); i++) {
+        const struct report *r = x->reports[s->options.reverse ? i : x->n - 1 - i];
+        struct index_entry e;
+        loader_facts(s, t, r, &e);
+        if (field) {
+            err = put_field(s, t, r, &e);
+        } else if (s->options.json) {
+            if (lines)
+                j = session_json_line(s);
+            else
+                json_object(&j, NULL);
+            row_json(&j, t, r, &e);
+            json_end_object(&j);
+        } else {
+            put_row(s, &table, r, &e);
+        }
+    }
+    if (s->options.json == JSON_FORM_PRETTY) {
+        json_end_array(&j);
+        json_bool(&j, "more", x->more);
+        json_end_object(&j);
+    } else if (!lines && !field) {
+        table_done(&table);
+        if (!s->options.no_legend && !s->options.quiet && x->n)
+            put_summary(s, x);
+    }
+    return err;
+}
+
+int command_list(struct session *s)
+{
+    struct store t;
+    struct selection x = {0};
+    int err = store_open(s, &t);
+    if (!err)
+        err = select_reports(s, &t, -1, false, &x);
+    /* An empty spool is an answer; words that match nothing are not. */
+    bool empty = err == -ENODATA && !s->options.n_arguments;
+    if (!err || (empty && s->options.json))
+        err = put_all(s, &t, &x);
+    if (empty && !err && !s->options.json && !s->options.quiet)
+        (void)fprintf(stderr, "No reports.\n");
+    else if (empty && err == -ENODATA && !s->options.quiet)
+        session_note(s, "No reports.");
+    selection_done(&x);
+    store_close(&t);
+    return empty && err == -ENODATA ? EXIT_OK : session_exit_code(err);
+}

@@ -1,0 +1,367 @@
+#include "uploader/inspect/explain.h"
+
+#include "uploader/inspect/maps.h"
+#include "uploader/inspect/signal_words.h"
+#include "uploader/report/frames.h"
+#include "uploader/report/parse.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    NULL_PAGE = 0x10000, /* vm.mmap_min_addr: nothing is ever mapped below */
+    NEAR_STACK = 0x20000,
+    NEAR_MAPPING = 0x1000,
+    MIN_RECURSION = 20,
+    MAX_PERIOD = 8,
+};
+
+static const char *const amd64_names[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp",
+    "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
+static const char *const arm64_names[] = {"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7",
+    "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18", "x19",
+    "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "fp", "lr", "sp",
+    "pc"};
+
+unsigned explain_n_registers(uint16_t arch)
+{
+    return arch == KNELL_MINIDUMP_ARCH_ARM64 ? sizeof arm64_names / sizeof *arm64_names
+                                             : sizeof amd64_names / sizeof *amd64_names;
+}
+
+const char *explain_register_name(uint16_t arch, unsigned i)
+{
+    if (i >= explain_n_registers(arch))
+        return NULL;
+    return arch == KNELL_MINIDUMP_ARCH_ARM64 ? arm64_names[i] : amd64_names[i];
+}
+
+unsigned explain_pc_register(uint16_t arch)
+{
+    return explain_n_registers(arch) - 1;
+}
+
+unsigned explain_sp_register(uint16_t arch)
+{
+    return arch == KNELL_MINIDUMP_ARCH_ARM64 ? 31 : 7;
+}
+
+/* What the explanation is made from. */
+struct scene {
+    const struct crash *c;
+    const struct crash_thread *thread; /* NULL: none crashed */
+    uint64_t address, pc, sp;
+    struct explain *out;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+cause(const struct scene *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(s->out->cause, sizeof s->out->cause, format, args);
+    va_end(args);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+note(const struct scene *s, const char *format, ...)
+{
+    if (s->out->n_notes == EXPLAIN_MAX_NOTES)
+        return;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(
+        s->out->notes[s->out->n_notes++], sizeof s->out->notes[0], format, args);
+    va_end(args);
+}
+
+/* The general registers whose value lies just below the address. */
+static void note_registers(const struct scene *s)
+{
+    if (!s->thread || !s->thread->has_registers)
+        return;
+    char list[160] = "";
+    size_t n = 0;
+    for (unsigned i = 0; i < explain_n_registers(s->c->arch); i++) {
+        uint64_t v = s->thread->registers[i];
+        if (i == explain_pc_register(s->c->arch) || v > s->address ||
+            s->address - v >= NEAR_MAPPING || i == explain_sp_register(s->c->arch))
+            continue;
+        int k = snprintf(list + n, sizeof list - n, "%s%s = 0x%" PRIx64, n ? ", " : "",
+            explain_register_name(s->c->arch, i), v);
+        if (k < 0 || (size_t)k >= sizeof list - n || n > 100) {
+            list[n] = 0;
+            break;
+        }
+        n += (size_t)k;
+    }
+    if (n)
+        note(s, "Registers that may have held the pointer: %s.", list);
+}
+
+static bool is_stack_overflow(const struct scene *s, const struct maps_place *at)
+{
+    if (!s->sp || s->pc == s->address)
+        return false;
+    uint64_t from_sp = s->address > s->sp ? s->address - s->sp : s->sp - s->address;
+    bool guard = at->inside && strncmp(at->at.permissions, "---", 3) == 0;
+    struct maps_place above;
+    bool at_edge = (guard || !at->inside) && from_sp < NEAR_STACK;
+    if (!at_edge)
+        return false;
+    /* The stack itself begins above the guard, or above the hole where it could not
+     * grow. */
+    uint64_t from = guard ? at->at.end : at->has_above ? at->above.start : 0;
+    if (!from || !maps_find(&s->c->maps, from, &above) || !above.inside)
+        return false;
+    return strncmp(above.at.permissions, "rw", 2) == 0 &&
+           (guard || strcmp(above.at.path, "[stack]") == 0 ||
+               from - s->address < NEAR_STACK);
+}
+
+/* The functions that call each other without end, innermost first; 0: none. */
+static unsigned recursion(const struct crash_thread *t, unsigned *ret_depth)
+{
+    for (unsigned period = 1; t && period <= MAX_PERIOD; period++) {
+        unsigned i = period;
+        while (i < t->n_frames && t->frames[i].function &&
+               t->frames[i - period].function &&
+               strcmp(t->frames[i].function, t->frames[i - period].function) == 0)
+            i++;
+        if (i >= MIN_RECURSION) {
+            *ret_depth = i;
+            return period;
+        }
+    }
+    return 0;
+}
+
+static void note_recursion(const struct scene *s)
+{
+    unsigned depth = 0, period = recursion(s->thread, &depth);
+    if (!period)
+        return;
+    char chain[300] = "";
+    size_t n = 0;
+    for (unsigned i = period; i-- > 0;) {
+        int k = snprintf(chain + n, sizeof chain - n, "%s%s", n ? " -> " : "",
+            s->thread->frames[i].function);
+        if (k < 0 || (size_t)k >= sizeof chain - n)
+            break;
+        n += (size_t)k;
+    }
+    note(s, "Recursion without end: %s, %u calls deep%s.", chain, depth / period,
+        s->thread->truncated ? " or more" : "");
+}
+
+static void describe_place(const struct scene *s, const struct maps_place *at)
+{
+    if (at->inside) {
+        note(s, "The address lies in %s, mapped %s.",
+            at->at.path[0] ? at->at.path : "anonymous memory", at->at.permissions);
+        return;
+    }
+    uint64_t below = at->has_below ? s->address - at->below.end : UINT64_MAX;
+    if (below < NEAR_MAPPING)
+        note(s, "The address is %" PRIu64 " bytes behind the end of %s.", below + 1,
+            at->below.path[0] ? at->below.path : "a mapping of anonymous memory");
+}
+
+static void explain_jump(const struct scene *s, const struct maps_place *at)
+{
+    if (s->pc < NULL_PAGE && s->pc == 0)
+        cause(s, "call through a null function pointer");
+    else if (s->pc < NULL_PAGE)
+        cause(s, "call through a null pointer + 0x%" PRIx64, s->pc);
+    else if (at->inside)
+        cause(s, "jump into memory that is not code, at 0x%" PRIx64, s->pc);
+    else
+        cause(s, "jump to an address where nothing is mapped, 0x%" PRIx64, s->pc);
+    if (s->pc >= NULL_PAGE)
+        note(s, "A function pointer or a return address was probably overwritten.");
+    describe_place(s, at);
+}
+
+static void explain_access(const struct scene *s, const struct maps_place *at)
+{
+    if (at->inside && at->at.permissions[0] == 'r' && at->at.permissions[1] == '-') {
+        const char *what = at->at.permissions[2] == 'x' ? "code" : "read-only memory";
+        cause(s, "write to %s%s%s", what, at->at.path[0] ? " of " : "", at->at.path);
+        return;
+    }
+    if (at->inside && strncmp(at->at.permissions, "---", 3) == 0) {
+        cause(s, "access to a guard page, 0x%" PRIx64, s->address);
+        return;
+    }
+    static const uint64_t poisons[] = {0x5a5a5a5a5a5a5a5a, 0xa5a5a5a5a5a5a5a5,
+        0xdeadbeefdeadbeef, 0xcdcdcdcdcdcdcdcd, 0xfeeefeeefeeefeee, 0x6b6b6b6b6b6b6b6b};
+    for (size_t i = 0; i < sizeof poisons / sizeof *poisons; i++)
+        if (s->address >> 16 && (s->address ^ poisons[i]) >> 16 == 0)
+            cause(s, "pointer filled with a freed or uninitialised pattern, 0x%" PRIx64,
+                s->address);
+    if (!s->out->cause[0] && s->address >= UINT64_MAX - NULL_PAGE)
+        cause(s, "null pointer - 0x%" PRIx64 ", or an error code used as a pointer",
+            0 - s->address);
+    if (!s->out->cause[0])
+        cause(s, "bad pointer 0x%" PRIx64, s->address);
+    describe_place(s, at);
+    note_registers(s);
+}
+
+static void explain_segv(const struct scene *s, const struct knell_signal_record *r)
+{
+    struct maps_place at;
+    bool mapped = maps_find(&s->c->maps, s->address, &at);
+    if (r->code == SI_KERNEL && s->address == 0) {
+        /* A general protection fault: the kernel does not say the address. */
+        cause(s, "pointer with an impossible (non-canonical) address");
+        for (unsigned i = 0;
+             s->thread && s->thread->has_registers && i < explain_pc_register(s->c->arch);
+             i++) {
+            uint64_t v = s->thread->registers[i];
+            if (v >> 47 && v >> 47 != 0x1ffff)
+                note(s, "%s holds such a value: 0x%" PRIx64 ".",
+                    explain_register_name(s->c->arch, i), v);
+        }
+        return;
+    }
+    if (mapped && is_stack_overflow(s, &at)) {
+        cause(s, "stack overflow");
+        note_recursion(s);
+        return;
+    }
+    if (s->pc == s->address) {
+        explain_jump(s, &at);
+        return;
+    }
+    if (s->address < NULL_PAGE) {
+        if (s->address)
+            cause(s, "null pointer + 0x%" PRIx64, s->address);
+        else
+            cause(s, "null pointer");
+        note_registers(s);
+        return;
+    }
+    explain_access(s, &at);
+}
+
+static void explain_bus(const struct scene *s, const struct knell_signal_record *r)
+{
+    struct maps_place at;
+    if (r->code == BUS_ADRALN) {
+        cause(s, "misaligned address 0x%" PRIx64, s->address);
+    } else if (maps_find(&s->c->maps, s->address, &at) && at.inside && at.at.path[0]) {
+        cause(s, "access past the end of mapped file %s", at.at.path);
+        note(s,
+            "The file is shorter than its mapping: it was truncated or replaced while "
+            "mapped.");
+    } else if (r->code == BUS_ADRERR) {
+        cause(s, "memory behind 0x%" PRIx64 " could not be provided", s->address);
+    }
+}
+
+static void explain_instruction(const struct scene *s, int signo)
+{
+    const uint8_t *code = crash_memory_at(s->c, s->pc, 2);
+    bool amd64 = s->c->arch == KNELL_MINIDUMP_ARCH_AMD64;
+    if (signo == SIGTRAP) {
+        /* After int3 the pc stands behind it. */
+        code = crash_memory_at(s->c, s->pc - 1, 1);
+        if (amd64 && code && code[0] == 0xcc)
+            cause(s, "breakpoint instruction (int3)");
+    } else if (amd64 && code && code[0] == 0x0f && code[1] == 0x0b) {
+        cause(s, "the compiler's trap (ud2): __builtin_trap(), a failed check, or code "
+                 "that must not be reached");
+    } else if (code) {
+        note(s, "The instruction begins with bytes %02x %02x.", code[0], code[1]);
+    }
+}
+
+static void explain_abort(const struct scene *s)
+{
+    const struct crash_text *m = &s->c->abort_message, *x = &s->c->cxx_exception;
+    if (m->text && m->n_bytes) {
+        size_t n = m->n_bytes;
+        while (n && (m->text[n - 1] == '\n' || m->text[n - 1] == ' '))
+            n--;
+        cause(s, "%.*s", (int)(n < 400 ? n : 400), m->text);
+    } else if (x->text && x->n_bytes) {
+        const char *stop = memchr(x->text, '\n', x->n_bytes);
+        size_t n_type = stop ? (size_t)(stop - x->text) : x->n_bytes;
+        size_t n_what = stop ? x->n_bytes - n_type - 1 : 0;
+        cause(s, "uncaught C++ exception %.*s%s%.*s", (int)(n_type < 150 ? n_type : 150),
+            x->text, n_what ? ": " : "", (int)(n_what < 200 ? n_what : 200),
+            stop ? stop + 1 : "");
+    }
+}
+
+static void explain_sender(const struct scene *s, const struct knell_signal_record *r)
+{
+    if (!r->sender_pid || r->sender_pid == s->c->pid) {
+        if (r->signo != SIGABRT && !s->out->cause[0])
+            cause(s, "raised by the program itself (raise or kill)");
+        return;
+    }
+    if (!s->out->cause[0])
+        cause(s, "sent by process %" PRIu32 " of user %" PRIu32, r->sender_pid,
+            r->sender_uid);
+    note(s, "The program did nothing wrong at this place: another process sent the "
+            "signal.");
+}
+
+static void explain_signal(const struct scene *s, const struct knell_signal_record *r)
+{
+    if (r->signo == SIGABRT)
+        explain_abort(s);
+    if (signal_words_sent(r->code)) {
+        explain_sender(s, r);
+        return;
+    }
+    if (r->signo == SIGSEGV)
+        explain_segv(s, r);
+    else if (r->signo == SIGBUS)
+        explain_bus(s, r);
+    else if (r->signo == SIGFPE && r->code == FPE_INTDIV)
+        cause(s, "integer division by zero, or the most negative number divided by -1");
+    else if (r->signo == SIGILL || r->signo == SIGTRAP)
+        explain_instruction(s, r->signo);
+    else if (r->signo == SIGSYS && s->thread && s->thread->has_registers)
+        cause(s, "system call %" PRIu64 " is forbidden by the seccomp filter",
+            s->thread->registers[s->c->arch == KNELL_MINIDUMP_ARCH_ARM64 ? 8 : 0]);
+}
+
+static void describe_signal(
+    const struct crash *c, const struct knell_signal_record *r, struct explain *out)
+{
+    const char *name = signal_words_name(r->signo);
+    char number[16];
+    (void)snprintf(number, sizeof number, "signal %d", r->signo);
+    const char *meaning = signal_words_code_meaning(r->signo, r->code);
+    bool own = signal_words_sent(r->code) && r->sender_pid == c->pid;
+    if (own && r->signo == SIGABRT)
+        (void)snprintf(out->what, sizeof out->what, "%s (%s)", name ? name : number,
+            signal_words_meaning(r->signo));
+    else
+        (void)snprintf(out->what, sizeof out->what, "%s (%s)%s%s", name ? name : number,
+            signal_words_meaning(r->signo), meaning ? ": " : "", meaning ? meaning : "");
+}
+
+void explain_crash(const struct crash *c, struct explain *ret)
+{
+    *ret = (struct explain){0};
+    struct scene s = {.c = c, .out = ret};
+    if (c->crashed_thread >= 0 && (uint32_t)c->crashed_thread < c->n_threads)
+        s.thread = &c->threads[c->crashed_thread];
+    if (!c->has_signal) {
+        (void)snprintf(ret->what, sizeof ret->what, "no signal");
+        return;
+    }
+    s.address = c->signal.address;
+    s.pc = s.thread ? crash_thread_pc(c, s.thread) : c->signal.pc;
+    s.sp = s.thread ? crash_thread_sp(c, s.thread) : 0;
+    describe_signal(c, &c->signal, ret);
+    explain_signal(&s, &c->signal);
+}

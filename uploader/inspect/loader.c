@@ -1,0 +1,158 @@
+#include "uploader/inspect/loader.h"
+
+#include "uploader/report/frames.h"
+#include "uploader/report/unwind.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int read_bytes(const struct spool *spool, const struct report *r, struct loaded *l)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    CLEANUP(close_p) int fd = -1;
+    int err = spool_open_file(spool, (enum spool_state)r->state, report_file(r, file),
+        KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    /* The uploader may have moved it since the folders were listed. */
+    for (int state = SPOOL_NEW; err == -ENOENT && state < SPOOL_N_STATES; state++)
+        if (spool->state_fd[state] >= 0)
+            err = spool_open_file(
+                spool, (enum spool_state)state, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    return err ? err : spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &l->bytes, &l->n_bytes);
+}
+
+int loader_open(struct session *s, const struct store *t, const struct report *r,
+    bool with_source, struct loaded *ret, struct report_error *why)
+{
+    *ret = (struct loaded){0};
+    int err = read_bytes(t->spools[r->spool].spool, r, ret);
+    if (err)
+        return err;
+    err = report_read(ret->bytes, ret->n_bytes, &ret->crash, why);
+    if (err)
+        return err;
+    const struct report_unwind_options unwind = {
+        .sysroot = s->options.sysroot, .store_dir = s->options.store};
+    err = report_unwind(ret->crash, &unwind);
+    if (!err)
+        err = report_symbolize(ret->crash, session_symbolizer(s, with_source));
+    explain_crash(ret->crash, &ret->explain);
+    return err;
+}
+
+void loader_done(struct loaded *l)
+{
+    crash_free(l->crash);
+    free(l->bytes);
+    *l = (struct loaded){0};
+}
+
+static const char *text_or_null(const char *s)
+{
+    return s && *s ? s : NULL;
+}
+
+static enum index_kind kind_of(const struct crash *c)
+{
+    struct knell_item_head head;
+    if (c->has_signal)
+        return INDEX_KIND_CRASH;
+    if (!c->item.text || c->item.n_bytes < sizeof head)
+        return INDEX_KIND_UNKNOWN;
+    memcpy(&head, c->item.text, sizeof head);
+    if (head.magic != KNELL_ITEM_MAGIC || head.version != KNELL_ITEM_VERSION)
+        return INDEX_KIND_UNKNOWN;
+    static const enum index_kind kinds[] = {[KNELL_ITEM_MESSAGE] = INDEX_KIND_MESSAGE,
+        [KNELL_ITEM_ERROR] = INDEX_KIND_ERROR,
+        [KNELL_ITEM_HANG] = INDEX_KIND_HANG,
+        [KNELL_ITEM_OBITUARY] = INDEX_KIND_OBITUARY};
+    return head.kind < sizeof kinds / sizeof *kinds ? kinds[head.kind]
+                                                    : INDEX_KIND_UNKNOWN;
+}
+
+static void journal_facts(const struct loaded *l, struct index_entry *e)
+{
+    const struct knell_journal_head *j = l->crash->journal;
+    if (!j)
+        return;
+    e->app = text_or_null(j->app);
+    e->release = text_or_null(j->release);
+    e->environment = text_or_null(j->environment);
+    e->dist = text_or_null(j->dist);
+    e->server = text_or_null(j->server_name);
+    e->executable = text_or_null(j->executable);
+    if (!e->pid)
+        e->pid = j->pid;
+    uint64_t time_ns = l->crash->signal.time_ns;
+    if (time_ns > j->start_realtime_ns && j->start_realtime_ns)
+        e->uptime_ms = (time_ns - j->start_realtime_ns) / 1000000;
+}
+
+void loader_entry(const struct loaded *l, const struct report *r, struct index_entry *ret)
+{
+    const struct crash *c = l->crash;
+    *ret = (struct index_entry){.report_bytes = l->n_bytes};
+    memcpy(ret->event_id, r->name.event_id, sizeof ret->event_id);
+    if (!c)
+        return;
+    ret->kind = kind_of(c);
+    ret->pid = c->pid;
+    ret->n_threads = c->n_threads;
+    if (c->has_signal) {
+        ret->code = c->signal.code;
+        ret->address = c->signal.address;
+        ret->time_us = c->signal.time_ns / 1000;
+        ret->tid = c->signal.tid;
+    }
+    ret->cause = text_or_null(l->explain.cause);
+    journal_facts(l, ret);
+    if (!ret->executable && c->n_modules)
+        ret->executable = text_or_null(c->modules[0].path);
+    if (!ret->app && ret->executable)
+        ret->app = path_base(ret->executable);
+    if (c->crashed_thread >= 0)
+        ret->thread = text_or_null(c->threads[c->crashed_thread].name);
+    const struct crash_frame *top = crash_top_frame(c);
+    if (!top)
+        return;
+    ret->function = text_or_null(top->function);
+    ret->file = text_or_null(top->file);
+    ret->line = top->line;
+    if (top->module >= 0)
+        ret->module = text_or_null(path_base(c->modules[top->module].path));
+}
+
+static void learn(struct session *s, struct store *t, const struct report *r)
+{
+    struct store_spool *spool = &t->spools[r->spool];
+    struct loaded l;
+    struct report_error why = {0};
+    struct index_entry e;
+    char text[160];
+    int err = loader_open(s, t, r, false, &l, &why);
+    loader_entry(&l, r, &e);
+    if (err && !l.crash) {
+        (void)snprintf(text, sizeof text, "unreadable: %s%s%s", strerrordesc_np(-err),
+            why.what ? ", " : "", why.what ? why.what : "");
+        e.cause = text;
+    }
+    IGNORE(index_add(spool->index, &e), "it is opened again when asked for again");
+    /* What could not be read now may be readable later, or by somebody else. */
+    if (!err)
+        IGNORE(index_append(spool->spool, &e, 1), "a cache");
+    loader_done(&l);
+}
+
+void loader_facts(
+    struct session *s, struct store *t, const struct report *r, struct index_entry *ret)
+{
+    struct index *x = t->spools[r->spool].index;
+    if (index_find(x, r->name.event_id, ret) == 0)
+        return;
+    learn(s, t, r);
+    if (index_find(x, r->name.event_id, ret) == 0)
+        return;
+    *ret = (struct index_entry){0};
+    memcpy(ret->event_id, r->name.event_id, sizeof ret->event_id);
+}

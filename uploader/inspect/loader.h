@@ -1,0 +1,49 @@
+/**
+ * One report, opened: read, unwound, named, and put in the few words of the index.
+ */
+#pragma once
+#include "uploader/inspect/explain.h"
+#include "uploader/inspect/store.h"
+#include "uploader/report/parse.h"
+
+struct loaded {
+    uint8_t *bytes;
+    size_t n_bytes;
+    struct crash *crash;
+    struct explain explain;
+};
+
+/**
+ * Read a report and name its frames.
+ *
+ * @with_source  lines of source too
+ * @ret          give back with loader_done(), also after a failure
+ * @why          what was wrong with the bytes; may be NULL
+ * Errors: those of spool_open_file() and report_read(); -ENOENT when it moved meanwhile
+ *         and is not found anywhere.
+ */
+int loader_open(struct session *s, const struct store *t, const struct report *r,
+    bool with_source, struct loaded *ret, struct report_error *why) MUST_CHECK;
+void loader_done(struct loaded *l);
+
+/**
+ * What is known about a report in short: from the index, else by opening it (and the
+ * index learns it). A report that cannot be read has an entry with kind unknown and the
+ * reason as its cause.
+ *
+ * @ret  texts live until the next call for the same spool
+ */
+void loader_facts(
+    struct session *s, struct store *t, const struct report *r, struct index_entry *ret);
+
+/* Texts of @ret point into @l and @r. */
+void loader_entry(
+    const struct loaded *l, const struct report *r, struct index_entry *ret);
+
+/* File name of a report; KNELL_SPOOL_NAME_BYTES + 1. */
+static inline const char *report_file(
+    const struct report *r, char out[static KNELL_SPOOL_NAME_BYTES + 1])
+{
+    spool_name_format(&r->name, out);
+    return out;
+}

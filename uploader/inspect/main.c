@@ -1,0 +1,53 @@
+/** knell: look at crash reports and take care of them. See knell(1). */
+#include "uploader/inspect/commands.h"
+
+#include <knell/knell.h>
+#include <string.h>
+#include <time.h>
+
+static int help(struct session *s)
+{
+    enum command_id of = s->options.help_of;
+    if (s->options.version) {
+        (void)fputs("knell " KNELL_VERSION "\n", s->out.f);
+        return EXIT_OK;
+    }
+    if (s->options.n_arguments) {
+        int command = command_parse(s->options.arguments[0]);
+        if (command < 0) {
+            session_complain(s, "no such command: %s", s->options.arguments[0]);
+            return EXIT_USAGE;
+        }
+        of = (enum command_id)command;
+    }
+    out_page(&s->out);
+    options_help(s->out.f, of);
+    return EXIT_OK;
+}
+
+static int run(struct session *s)
+{
+    static int (*const commands[COMMAND_N])(struct session *) = {
+        [COMMAND_LIST] = command_list,
+        [COMMAND_SHOW] = command_show,
+        [COMMAND_STACK] = command_show,
+        [COMMAND_THREADS] = command_show,
+        [COMMAND_HELP] = help,
+    };
+    return commands[s->options.command](s);
+}
+
+int main(int argc, char **argv)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    struct options o;
+    if (options_parse(argc, argv, now_ms, false, &o))
+        return EXIT_USAGE;
+    struct session s;
+    session_init(&s, &o, now_ms);
+    int code = run(&s);
+    int failed = session_done(&s);
+    return code ? code : failed;
+}

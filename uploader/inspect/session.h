@@ -1,0 +1,41 @@
+/**
+ * What every command of `knell` works with: the options, where to write, the time, and
+ * the symbolizer, made when first needed.
+ */
+#pragma once
+#include "uploader/inspect/json.h"
+#include "uploader/inspect/options.h"
+#include "uploader/inspect/out.h"
+
+#include <knell/symbolize.h>
+
+struct session {
+    struct options options;
+    struct out out;
+    int64_t now_ms;
+    struct knell_symbolizer *symbolizer;      /* with source lines */
+    struct knell_symbolizer *bare_symbolizer; /* without: for listings */
+};
+
+void session_init(struct session *s, const struct options *o, int64_t now_ms);
+/* Ends the output. Returns EXIT_OK or EXIT_FAILED when it could not be written. */
+int session_done(struct session *s);
+
+/* NULL without memory. Owned by the session. */
+struct knell_symbolizer *session_symbolizer(struct session *s, bool with_source);
+
+/* "knell: ..." on stderr; captured text must not be among the arguments. */
+void session_complain(const struct session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same, unless --quiet. */
+void session_note(const struct session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* A writer in the form that --json asked for, with the top object open and "schema" and
+ * "command" written. Close with json_end_object(). */
+struct json session_json(const struct session *s);
+/* As above for one object of --json=lines, without these two members. */
+struct json session_json_line(const struct session *s);
+
+/* The exit code for a negative errno of a spool. */
+int session_exit_code(int err);

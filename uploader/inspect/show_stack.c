@@ -1,0 +1,229 @@
+#include "uploader/inspect/show.h"
+#include "uploader/inspect/table.h"
+#include "uploader/report/frames.h"
+#include "uploader/report/unwind.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN_AT_START = 40, SHOWN_AT_END = 10, MAX_NAMES = 6 };
+
+/* The location: "conn.c:212", else "libfoo.so+0x1f40". */
+static void put_location(const struct show *x, const struct crash_frame *f)
+{
+    const struct out *o = x->out;
+    const struct crash *c = x->l->crash;
+    if (f->file) {
+        (void)fputs("  ", o->f);
+        out_text(o, STYLE_CYAN, f->file);
+        if (f->line)
+            (void)fprintf(o->f, "%s:%" PRIu32 "%s", out_style(o, STYLE_CYAN), f->line,
+                out_plain(o));
+    }
+    if (!f->inlined && f->module >= 0) {
+        (void)fputs("  ", o->f);
+        (void)fputs(out_style(o, STYLE_DIM), o->f);
+        out_text(o, STYLE_PLAIN, path_base(c->modules[f->module].path));
+        (void)fprintf(
+            o->f, "+0x%" PRIx64 "%s", f->pc - c->modules[f->module].base, out_plain(o));
+    }
+}
+
+static void put_frame(const struct show *x, const struct crash_frame *f, unsigned number)
+{
+    const struct out *o = x->out;
+    if (f->inlined)
+        (void)fprintf(o->f, "  %s   |%s ", out_style(o, STYLE_DIM), out_plain(o));
+    else
+        (void)fprintf(o->f, "  #%-3u ", number);
+    const char *name = f->function ? f->function : f->symbol;
+    char address[32];
+    if (!name) {
+        (void)snprintf(address, sizeof address, "0x%016" PRIx64, f->pc);
+        name = address;
+    }
+    out_text(o, f->in_app ? STYLE_BOLD : STYLE_PLAIN, name);
+    put_location(x, f);
+    if (f->inlined)
+        (void)fprintf(o->f, "  %s(inlined)%s", out_style(o, STYLE_DIM), out_plain(o));
+    else if (f->trust == CRASH_TRUST_SCAN || f->trust == CRASH_TRUST_FP)
+        (void)fprintf(o->f, "  %s(%s)%s", out_style(o, STYLE_YELLOW),
+            f->trust == CRASH_TRUST_SCAN ? "guessed from the stack" : "by frame pointer",
+            out_plain(o));
+    (void)fputc('\n', o->f);
+}
+
+void show_frames(const struct show *x, const struct crash_thread *thread)
+{
+    unsigned number = 0;
+    uint32_t n = thread->n_frames, end = n > SHOWN_AT_END ? n - SHOWN_AT_END : 0;
+    bool fold = !x->s->options.full && n > SHOWN_AT_START + SHOWN_AT_END + 1;
+    if (!n)
+        (void)fputs("  no frames: its registers could not be read\n", x->out->f);
+    for (uint32_t i = 0; i < n; i++) {
+        bool hidden = fold && i >= SHOWN_AT_START && i < end;
+        if (!hidden)
+            put_frame(x, &thread->frames[i], number);
+        else if (i == SHOWN_AT_START)
+            (void)fprintf(x->out->f,
+                "  ... %" PRIu32 " frames left out, --full shows them\n",
+                end - SHOWN_AT_START);
+        number += !thread->frames[i].inlined;
+    }
+    if (thread->truncated)
+        (void)fputs("  ... the stack goes on; the report does not\n", x->out->f);
+}
+
+static void put_thread_name(const struct show *x, const struct crash_thread *t)
+{
+    (void)fprintf(x->out->f, "%" PRIu32, t->tid);
+    if (t->name && *t->name) {
+        (void)fputs(" \"", x->out->f);
+        out_text(x->out, STYLE_PLAIN, t->name);
+        (void)fputc('"', x->out->f);
+    }
+}
+
+void show_crashed_thread(const struct show *x)
+{
+    const struct crash *c = x->l->crash;
+    const struct out *o = x->out;
+    if (c->crashed_thread < 0 || (uint32_t)c->crashed_thread >= c->n_threads) {
+        show_head(x, "No thread crashed");
+        return;
+    }
+    const struct crash_thread *t = &c->threads[c->crashed_thread];
+    (void)fprintf(o->f, "%s%sStack of thread ",
+        x->s->options.command == COMMAND_SHOW ? "\n" : "", out_style(o, STYLE_BOLD));
+    put_thread_name(x, t);
+    (void)fprintf(o->f, "%s%s\n", c->has_signal ? " (crashed)" : "", out_plain(o));
+    show_frames(x, t);
+}
+
+/* Threads are equal to a reader when they stand at the same places. */
+static bool equal_stacks(const struct crash_thread *a, const struct crash_thread *b)
+{
+    if (a->n_frames != b->n_frames)
+        return false;
+    for (uint32_t i = 0; i < a->n_frames; i++)
+        if (a->frames[i].pc != b->frames[i].pc)
+            return false;
+    return true;
+}
+
+static void put_group(
+    const struct show *x, const struct crash_thread *t, uint32_t first, bool *done)
+{
+    const struct crash *c = x->l->crash;
+    const struct out *o = x->out;
+    uint32_t n = 0;
+    (void)fprintf(o->f, "\n%sThread ", out_style(o, STYLE_BOLD));
+    for (uint32_t i = first; i < c->n_threads; i++) {
+        if (done[i] || (i != first && !equal_stacks(t, &c->threads[i])))
+            continue;
+        done[i] = true;
+        if (n < MAX_NAMES) {
+            (void)fputs(n ? ", " : "", o->f);
+            put_thread_name(x, &c->threads[i]);
+        }
+        n++;
+    }
+    if (n > MAX_NAMES)
+        (void)fprintf(o->f, " and %" PRIu32 " more", n - MAX_NAMES);
+    if (n > 1)
+        (void)fprintf(o->f, " (%" PRIu32 " alike)", n);
+    if (t->how == KNELL_THREAD_NONE)
+        (void)fputs(" (did not stop in time)", o->f);
+    (void)fprintf(o->f, "%s\n", out_plain(o));
+    show_frames(x, t);
+}
+
+void show_other_threads(const struct show *x, bool every)
+{
+    const struct crash *c = x->l->crash;
+    bool *done = calloc(c->n_threads + 1u, sizeof *done);
+    if (!done)
+        return;
+    for (uint32_t i = 0; i < c->n_threads; i++) {
+        const struct crash_thread *t = &c->threads[i];
+        if (done[i] || (int32_t)i == c->crashed_thread)
+            continue;
+        if (every) {
+            (void)fprintf(x->out->f, "\n%sThread ", out_style(x->out, STYLE_BOLD));
+            put_thread_name(x, t);
+            (void)fprintf(x->out->f, "%s\n", out_plain(x->out));
+            show_frames(x, t);
+            if (x->s->options.registers && t->has_registers)
+                show_registers(x, t);
+        } else {
+            if (c->crashed_thread >= 0)
+                done[c->crashed_thread] = true;
+            put_group(x, t, i, done);
+        }
+    }
+    free(done);
+}
+
+void show_registers(const struct show *x, const struct crash_thread *thread)
+{
+    uint16_t arch = x->l->crash->arch;
+    size_t columns = x->out->columns ? x->out->columns : 100;
+    unsigned a_line = columns >= 100 ? 4 : columns >= 76 ? 3 : columns >= 52 ? 2 : 1;
+    unsigned n = explain_n_registers(arch);
+    for (unsigned i = 0; i < n; i++) {
+        (void)fprintf(x->out->f, "%s%4s %016" PRIx64, i % a_line ? "  " : "  ",
+            explain_register_name(arch, i), thread->registers[i]);
+        if (i % a_line == a_line - 1 || i + 1 == n)
+            (void)fputc('\n', x->out->f);
+    }
+}
+
+void show_modules(const struct show *x)
+{
+    static const struct table_column columns[] = {{"BASE", false, 0, 0},
+        {"SIZE", true, 3, 0}, {"BUILD-ID", false, 2, 12}, {"SYMBOLS", false, 1, 0},
+        {"PATH", false, 0, 16}};
+    const struct crash *c = x->l->crash;
+    struct table table;
+    show_head(x, "Modules");
+    table_init(&table, x->out, columns, sizeof columns / sizeof *columns,
+        !x->s->options.no_legend);
+    for (uint32_t i = 0; i < c->n_modules; i++) {
+        const struct crash_module *m = &c->modules[i];
+        char id[2 * KNELL_MAX_BUILD_ID_BYTES + 1] = "";
+        for (uint32_t k = 0; k < m->n_build_id && k < KNELL_MAX_BUILD_ID_BYTES; k++)
+            (void)snprintf(id + 2 * (size_t)k, 3, "%02x", m->build_id[k]);
+        table_cell_format(&table, STYLE_PLAIN, "%016" PRIx64, m->base);
+        table_cell_format(&table, STYLE_PLAIN, "%" PRIu64, m->size);
+        table_cell(&table, STYLE_DIM, id);
+        table_cell(
+            &table, STYLE_PLAIN, m->asked ? knell_symbol_status_name(m->status) : NULL);
+        table_cell(&table, STYLE_PLAIN, m->path);
+    }
+    table_done(&table);
+}
+
+void show_damage(const struct show *x)
+{
+    const struct crash *c = x->l->crash;
+    if (!c->n_damages && !c->n_notes && !c->n_other_crashes)
+        return;
+    show_head(x, "About this report");
+    for (uint32_t i = 0; i < c->n_other_crashes; i++)
+        (void)fprintf(x->out->f,
+            "  Thread %" PRIu32 " crashed as well (signal %d) while it was written.\n",
+            c->other_crashes[i].tid, c->other_crashes[i].signo);
+    for (uint32_t i = 0; i < c->n_damages && i < CRASH_MAX_DAMAGES; i++)
+        (void)fprintf(x->out->f, "  Not whole: %s, at offset %" PRIu64 ".\n",
+            c->damages[i].what, c->damages[i].offset);
+    for (uint32_t i = 0; i < c->n_notes; i++) {
+        const struct knell_capture_note *n = &c->notes[i];
+        if (n->reason)
+            (void)fprintf(x->out->f, "  Step %u of the capture failed: %s.\n", n->step,
+                strerrordesc_np(n->reason) ? strerrordesc_np(n->reason) : "unknown");
+        else
+            (void)fprintf(x->out->f, "  Step %u of the capture left %" PRIu32 " out.\n",
+                n->step, n->count);
+    }
+}

@@ -1,0 +1,486 @@
+#include "uploader/spool/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+enum {
+    VERSION_BYTES = 2, /* "1\t" */
+    ID_END = VERSION_BYTES + 32,
+    SUM_BYTES = 8,
+    N_NUMBERS = 9,
+    N_TEXTS = 11,
+    COMPACT_LINES = 1000,
+};
+
+struct slot {
+    uint64_t hash;
+    uint32_t at, n; /* of the line, without its newline; n 0: free */
+};
+
+struct index {
+    char *bytes;
+    size_t n_bytes, room_bytes; /* room 0: as long as it was read */
+    struct slot *slots;
+    size_t n_slots; /* power of two */
+    size_t n_used, n_lines;
+    char *line; /* scratch of the entry that was found last */
+    size_t room;
+};
+
+const char *index_kind_name(enum index_kind kind)
+{
+    static const char *const names[] = {
+        "", "crash", "error", "message", "hang", "obituary"};
+    return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "";
+}
+
+static enum index_kind kind_parse(const char *text)
+{
+    for (int i = INDEX_KIND_CRASH; i <= INDEX_KIND_OBITUARY; i++)
+        if (strcmp(text, index_kind_name((enum index_kind)i)) == 0)
+            return (enum index_kind)i;
+    return INDEX_KIND_UNKNOWN;
+}
+
+/* Event ids are random: their first bytes are hash enough against anything but an owner
+ * of the spool who wants his own listing slow. */
+static uint64_t hash_of(const uint8_t id[static SPOOL_EVENT_ID_BYTES])
+{
+    uint64_t a, b;
+    memcpy(&a, id, 8);
+    memcpy(&b, id + 8, 8);
+    return (a ^ b * 0x9e3779b97f4a7c15u) | 1;
+}
+
+static bool line_id(const char *line, size_t n, uint8_t ret[static SPOOL_EVENT_ID_BYTES])
+{
+    return n > ID_END + 1 + SUM_BYTES && n <= INDEX_MAX_LINE_BYTES && line[0] == '1' &&
+           line[1] == '\t' && line[ID_END] == '\t' &&
+           spool_event_id_parse(line + VERSION_BYTES, ret) == 0;
+}
+
+/* The slot of an id, or the free one where it belongs. */
+static struct slot *probe(
+    const struct index *x, const uint8_t id[static SPOOL_EVENT_ID_BYTES])
+{
+    uint64_t hash = hash_of(id);
+    for (size_t i = hash;; i++) {
+        struct slot *slot = &x->slots[i & (x->n_slots - 1)];
+        if (!slot->n)
+            return slot;
+        uint8_t other[SPOOL_EVENT_ID_BYTES];
+        if (slot->hash == hash && line_id(x->bytes + slot->at, slot->n, other) &&
+            memcmp(other, id, sizeof other) == 0)
+            return slot;
+    }
+}
+
+/* Note the line at @at, which is @n long. */
+static void put_slot(struct index *x, size_t at, size_t n)
+{
+    uint8_t id[SPOOL_EVENT_ID_BYTES];
+    if (!line_id(x->bytes + at, n, id))
+        return;
+    struct slot *slot = probe(x, id);
+    x->n_used += !slot->n;
+    *slot = (struct slot){.hash = hash_of(id), .at = (uint32_t)at, .n = (uint32_t)n};
+}
+
+static int make_slots(struct index *x, size_t n_lines)
+{
+    size_t n = 64;
+    while (n < n_lines * 2)
+        n *= 2;
+    struct slot *old = x->slots, *slots = calloc(n, sizeof *slots);
+    size_t n_old = x->n_slots;
+    if (!slots)
+        return -ENOMEM;
+    x->slots = slots;
+    x->n_slots = n;
+    x->n_used = 0;
+    for (size_t i = 0; i < n_old; i++)
+        if (old[i].n)
+            put_slot(x, old[i].at, old[i].n);
+    free(old);
+    return 0;
+}
+
+static int scan(struct index *x)
+{
+    size_t n_lines = 0;
+    for (size_t i = 0; i < x->n_bytes; i++) {
+        const char *end = memchr(x->bytes + i, '\n', x->n_bytes - i);
+        if (!end)
+            break;
+        n_lines++;
+        i = (size_t)(end - x->bytes);
+    }
+    x->n_lines = n_lines;
+    int err = make_slots(x, n_lines);
+    if (err)
+        return err;
+    for (const char *p = x->bytes, *end = p + x->n_bytes, *stop; p < end; p = stop + 1) {
+        stop = memchr(p, '\n', (size_t)(end - p));
+        if (!stop)
+            break;
+        put_slot(x, (size_t)(p - x->bytes), (size_t)(stop - p));
+    }
+    return 0;
+}
+
+static int read_index(const struct spool *s, char **ret, size_t *ret_n)
+{
+    CLEANUP(close_p)
+    int fd =
+        openat(s->fd, SPOOL_INDEX_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || (st.st_uid != s->owner && st.st_uid != geteuid()))
+        return -EPERM;
+    uint8_t *bytes;
+    size_t n;
+    int err = spool_read_all(fd, INDEX_MAX_BYTES, &bytes, &n);
+    if (err)
+        return err;
+    *ret = (char *)bytes;
+    *ret_n = n;
+    return 0;
+}
+
+int index_load(const struct spool *s, struct index **ret)
+{
+    struct index *x = calloc(1, sizeof *x);
+    if (!x)
+        return -ENOMEM;
+    int err = read_index(s, &x->bytes, &x->n_bytes);
+    if (err == -ENOMEM || scan(x)) {
+        index_free(x);
+        return -ENOMEM;
+    }
+    *ret = x;
+    return 0;
+}
+
+void index_free(struct index *x)
+{
+    if (!x)
+        return;
+    free(x->bytes);
+    free(x->slots);
+    free(x->line);
+    free(x);
+}
+
+size_t index_count(const struct index *x)
+{
+    return x->n_used;
+}
+
+static uint32_t sum_of(const char *p, size_t n)
+{
+    return (uint32_t)crc32(0, (const Bytef *)p, (uInt)n);
+}
+
+/* Undo \t, \n and \\ in place. */
+static void unescape(char *s)
+{
+    char *to = strchr(s, '\\');
+    if (!to)
+        return;
+    for (const char *from = to; *from; from++) {
+        if (*from == '\\' && from[1]) {
+            from++;
+            *to++ = (char)(*from == 't' ? '\t' : *from == 'n' ? '\n' : *from);
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = 0;
+}
+
+/* The next field of a line, NUL put behind it; NULL at the end. */
+static char *take_field(char **rest)
+{
+    char *field = *rest;
+    if (!field)
+        return NULL;
+    char *tab = strchr(field, '\t');
+    if (tab)
+        *tab = 0;
+    *rest = tab ? tab + 1 : NULL;
+    return field;
+}
+
+static bool take_number(char **rest, int base, uint64_t most, uint64_t *ret)
+{
+    const char *field = take_field(rest);
+    if (!field || *field == '-' || !*field)
+        return false;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(field, &end, base);
+    if (errno || *end || v > most)
+        return false;
+    *ret = v;
+    return true;
+}
+
+static int parse_line(char *line, struct index_entry *ret)
+{
+    char *rest = line + ID_END + 1;
+    uint64_t v[N_NUMBERS];
+    for (size_t i = 0; i < N_NUMBERS; i++) {
+        bool is_code = i == 2, is_64 = i >= 3 && i != 6 && i != 7;
+        bool negative = is_code && rest && *rest == '-';
+        if (negative)
+            rest++;
+        if (!take_number(&rest, i == 3 ? 16 : 10,
+                is_code ? INT32_MAX
+                : is_64 ? UINT64_MAX
+                        : UINT32_MAX,
+                &v[i]))
+            return -EBADMSG;
+        if (negative)
+            v[i] = 0 - v[i];
+    }
+    const char *kind = take_field(&rest);
+    *ret = (struct index_entry){.pid = (uint32_t)v[0],
+        .tid = (uint32_t)v[1],
+        .code = (int32_t)v[2],
+        .address = v[3],
+        .time_us = v[4],
+        .uptime_ms = v[5],
+        .line = (uint32_t)v[6],
+        .n_threads = (uint32_t)v[7],
+        .report_bytes = v[8],
+        .kind = kind_parse(kind ? kind : "")};
+    const char **texts[N_TEXTS] = {&ret->app, &ret->release, &ret->environment,
+        &ret->dist, &ret->server, &ret->executable, &ret->thread, &ret->function,
+        &ret->file, &ret->module, &ret->cause};
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        char *text = take_field(&rest);
+        if (!text)
+            return -EBADMSG;
+        unescape(text);
+        *texts[i] = *text ? text : NULL;
+    }
+    for (char *tag; ret->n_tags < INDEX_MAX_TAGS && (tag = take_field(&rest));) {
+        unescape(tag);
+        ret->tags[ret->n_tags++] = tag;
+    }
+    return 0;
+}
+
+int index_find(struct index *x, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+    struct index_entry *ret)
+{
+    const struct slot *slot = probe(x, event_id);
+    if (!slot->n)
+        return -ENODATA;
+    const char *line = x->bytes + slot->at;
+    size_t n = slot->n - SUM_BYTES - 1; /* before the last tab */
+    char sum[SUM_BYTES + 1];
+    (void)snprintf(sum, sizeof sum, "%08" PRIx32, sum_of(line, n));
+    if (line[n] != '\t' || memcmp(line + n + 1, sum, SUM_BYTES) != 0)
+        return -ENODATA;
+    if (x->room <= n) {
+        char *more = realloc(x->line, n + 1024);
+        if (!more)
+            return -ENODATA;
+        x->line = more;
+        x->room = n + 1024;
+    }
+    memcpy(x->line, line, n);
+    x->line[n] = 0;
+    if (strlen(x->line) != n || parse_line(x->line, ret))
+        return -ENODATA;
+    memcpy(ret->event_id, event_id, SPOOL_EVENT_ID_BYTES);
+    return 0;
+}
+
+static void put_text(FILE *f, const char *s)
+{
+    (void)fputc('\t', f);
+    for (; s && *s; s++) {
+        if (*s == '\t')
+            (void)fputs("\\t", f);
+        else if (*s == '\n')
+            (void)fputs("\\n", f);
+        else if (*s == '\\')
+            (void)fputs("\\\\", f);
+        else
+            (void)fputc(*s, f);
+    }
+}
+
+static void put_line(FILE *f, const struct index_entry *e)
+{
+    char id[33];
+    spool_event_id_format(e->event_id, id);
+    (void)fprintf(f,
+        "1\t%s\t%" PRIu32 "\t%" PRIu32 "\t%" PRId32 "\t%" PRIx64 "\t%" PRIu64 "\t%" PRIu64
+        "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu64 "\t%s",
+        id, e->pid, e->tid, e->code, e->address, e->time_us, e->uptime_ms, e->line,
+        e->n_threads, e->report_bytes, index_kind_name(e->kind));
+    const char *const texts[N_TEXTS] = {e->app, e->release, e->environment, e->dist,
+        e->server, e->executable, e->thread, e->function, e->file, e->module, e->cause};
+    for (size_t i = 0; i < N_TEXTS; i++)
+        put_text(f, texts[i]);
+    for (size_t i = 0; i < e->n_tags && i < INDEX_MAX_TAGS; i++)
+        put_text(f, e->tags[i]);
+}
+
+/* Lines of @entries, each with its sum; those beyond INDEX_MAX_LINE_BYTES left out. */
+static int format_lines(
+    const struct index_entry *entries, size_t n, char **ret, size_t *ret_n)
+{
+    char *all = NULL;
+    size_t n_all = 0;
+    FILE *to = open_memstream(&all, &n_all);
+    if (!to)
+        return -ENOMEM;
+    bool failed = false;
+    for (size_t i = 0; i < n && !failed; i++) {
+        CLEANUP(free_p) char *line = NULL;
+        size_t n_line = 0;
+        FILE *f = open_memstream(&line, &n_line);
+        failed = !f;
+        if (failed)
+            break;
+        put_line(f, &entries[i]);
+        failed = fclose(f) != 0;
+        if (!failed && n_line + 1 + SUM_BYTES <= INDEX_MAX_LINE_BYTES)
+            (void)fprintf(to, "%s\t%08" PRIx32 "\n", line, sum_of(line, n_line));
+    }
+    if (fclose(to) || failed) {
+        free(all);
+        return -ENOMEM;
+    }
+    *ret = all;
+    *ret_n = n_all;
+    return 0;
+}
+
+int index_add(struct index *x, const struct index_entry *entry)
+{
+    CLEANUP(free_p) char *line = NULL;
+    size_t n;
+    int err = format_lines(entry, 1, &line, &n);
+    if (err)
+        return err;
+    if (!n || x->n_bytes + n > INDEX_MAX_BYTES)
+        return -E2BIG;
+    if (x->n_bytes + n > x->room_bytes) {
+        size_t room = (x->n_bytes + n) * 2;
+        char *bytes = realloc(x->bytes, room);
+        if (!bytes)
+            return -ENOMEM;
+        x->bytes = bytes;
+        x->room_bytes = room;
+    }
+    memcpy(x->bytes + x->n_bytes, line, n);
+    if ((x->n_used + 1) * 2 > x->n_slots && (err = make_slots(x, x->n_slots)))
+        return err;
+    put_slot(x, x->n_bytes, n - 1);
+    x->n_bytes += n;
+    x->n_lines++;
+    return 0;
+}
+
+static int open_to_append(const struct spool *s, int *ret)
+{
+    const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    CLEANUP(close_p) int fd = openat(s->fd, SPOOL_INDEX_FILE, flags);
+    if (fd < 0 && errno == ENOENT) {
+        fd = openat(
+            s->fd, SPOOL_INDEX_FILE, flags | O_CREAT | O_EXCL, KNELL_SPOOL_FILE_MODE);
+        if (fd >= 0 && s->owner != geteuid() && fchown(fd, s->owner, (gid_t)-1) < 0) {
+            int err = -errno;
+            IGNORE(unlinkat(s->fd, SPOOL_INDEX_FILE, 0), "nobody has written to it yet");
+            return err;
+        }
+        if (fd < 0 && errno == EEXIST)
+            fd = openat(s->fd, SPOOL_INDEX_FILE, flags);
+    }
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+        (st.st_uid != s->owner && st.st_uid != geteuid()))
+        return -EPERM;
+    if (st.st_size > (off_t)INDEX_MAX_BYTES)
+        return -EFBIG;
+    *ret = take_fd(&fd);
+    return 0;
+}
+
+int index_append(const struct spool *s, const struct index_entry *entries, size_t n)
+{
+    CLEANUP(free_p) char *lines = NULL;
+    size_t n_lines;
+    int err = format_lines(entries, n, &lines, &n_lines);
+    if (err || !n_lines)
+        return err;
+    CLEANUP(close_p) int fd = -1;
+    err = open_to_append(s, &fd);
+    if (err)
+        return err;
+    ssize_t written = write(fd, lines, n_lines);
+    if (written < 0)
+        return -errno;
+    if ((size_t)written < n_lines) {
+        /* What was cut is skipped for its sum; end it, so that the next line is whole. */
+        IGNORE(write(fd, "\n", 1) != 1, "a cache");
+        return -ENOSPC;
+    }
+    return 0;
+}
+
+int index_compact(const struct spool *s,
+    bool (*keep)(void *ctx, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES]),
+    void *ctx)
+{
+    struct index *x;
+    int err = index_load(s, &x);
+    if (err)
+        return err;
+    size_t n_keep = 0, n = 0;
+    for (size_t i = 0; i < x->n_slots; i++) {
+        uint8_t id[SPOOL_EVENT_ID_BYTES];
+        struct slot *slot = &x->slots[i];
+        if (!slot->n || !line_id(x->bytes + slot->at, slot->n, id))
+            continue;
+        if (!keep(ctx, id))
+            slot->n = 0;
+        n_keep += slot->n != 0;
+    }
+    char *out = NULL;
+    if (x->n_lines > COMPACT_LINES && x->n_lines > 2 * n_keep) {
+        out = malloc(x->n_bytes + 1);
+        err = out ? 1 : -ENOMEM;
+    }
+    for (size_t i = 0; out && i < x->n_slots; i++) {
+        const struct slot *slot = &x->slots[i];
+        if (!slot->n)
+            continue;
+        memcpy(out + n, x->bytes + slot->at, slot->n + 1);
+        n += slot->n + 1;
+    }
+    if (out) {
+        int write_err = spool_replace_file(s->fd, SPOOL_INDEX_FILE, out, n);
+        err = write_err ? write_err : err;
+    }
+    free(out);
+    index_free(x);
+    return err;
+}
