@@ -206,9 +206,23 @@ static int count_one(void *ctx, const char *file, const struct spool_name *name)
     return 0;
 }
 
+static int adopt(struct pipeline *p)
+{
+    struct adopt_result a = {0};
+    int r = adopt_all(p->spool, p->o->obituary, "/proc", &a);
+    p->result.adopted = a.n_dumps + a.n_obituaries;
+    if (p->result.adopted)
+        log_line(LOG_LEVEL_INFO, LOG_ADOPTED, NULL,
+            "%s: %u reports and %u journals of dead processes adopted", p->spool->path,
+            a.n_dumps, a.n_obituaries);
+    return r;
+}
+
 static int pass(struct pipeline *p)
 {
     int r = recover_all(p);
+    if (!r)
+        r = adopt(p);
     bool first = true;
     while (!r && !stopping(p)) {
         uint64_t before = p->progress;

@@ -6,7 +6,7 @@
 #pragma once
 #include "uploader/config.h"
 #include "uploader/deliver/dsn.h"
-#include "uploader/spool/dir.h"
+#include "uploader/spool/adopt.h"
 #include "uploader/worker/process.h"
 
 #include <signal.h>
@@ -35,6 +35,7 @@ struct pipeline_options {
     bool all;                          /* reports that are not due as well; no throttle */
     const char *only;                  /* event ids that begin so; NULL: all */
     const volatile sig_atomic_t *stop; /* not 0: finish what is out and leave */
+    adopt_obituary *obituary;          /* NULL: journals of the dead are left in live/ */
     /* Told now and then; may be NULL. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;

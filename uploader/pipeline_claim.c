@@ -190,9 +190,9 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e)
         p->result.disabled = true;
         return;
     }
-    uint64_t until_s = pipeline_gate(p);
+    uint64_t until_s = pipeline_gate(p, e->name.segment);
     struct config_rate rate = throttle_rate(p);
-    if (!until_s) {
+    if (!until_s && !e->name.segment) {
         until_s = ledger_throttle(p->ledger, e->name.signature, &rate, now_s);
         if (until_s && collapse(p, e))
             return;

@@ -93,8 +93,8 @@ void pipeline_work(struct pipeline *p, struct job *j);
 void pipeline_worked(struct pipeline *p);
 
 /* pipeline_send.c */
-/* When a report might be sent at all: 0 now, else seconds since 1970. */
-uint64_t pipeline_gate(struct pipeline *p);
+/* When a report (or segment) might be sent at all: 0 now, else seconds since 1970. */
+uint64_t pipeline_gate(const struct pipeline *p, bool segment);
 /* How many reports may be on their way at once just now. */
 size_t pipeline_width(const struct pipeline *p);
 void pipeline_send(struct pipeline *p, struct job *j);

@@ -16,13 +16,28 @@ static uint64_t later_of(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* When what a file holds may go to a destination: a segment has several kinds of items in
+ * one envelope, and waits for the last of them. */
+static uint64_t limited_until(
+    const struct pipeline *p, const struct destination *d, bool segment)
+{
+    static const enum hint_category kinds[] = {HINT_TRANSACTION, HINT_SESSION, HINT_LOG};
+    uint64_t until = 0;
+    if (!segment)
+        return ledger_limited_until(p->ledger, d->id, HINT_ERROR);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        until = later_of(until, ledger_limited_until(p->ledger, d->id, kinds[i]));
+    return until;
+}
+
 /* When a destination may be tried; 0: now. */
-static uint64_t open_from(const struct pipeline *p, const struct destination *d)
+static uint64_t open_from(
+    const struct pipeline *p, const struct destination *d, bool segment)
 {
     uint64_t now_s = pipeline_now_ms() / 1000;
     const struct ledger *l = p->ledger;
     const struct ledger_host *h = ledger_find_host(l, d->host);
-    uint64_t until = ledger_limited_until(l, d->id, HINT_ERROR);
+    uint64_t until = limited_until(p, d, segment);
     if (h)
         until = later_of(until, h->until_s);
     if (!d->local && p->config->max_bytes_per_day &&
@@ -32,11 +47,11 @@ static uint64_t open_from(const struct pipeline *p, const struct destination *d)
     return until > now_s ? until : 0;
 }
 
-uint64_t pipeline_gate(struct pipeline *p)
+uint64_t pipeline_gate(const struct pipeline *p, bool segment)
 {
     uint64_t soonest = 0;
     for (size_t i = 0; i < p->o->n_destinations; i++) {
-        uint64_t from = open_from(p, &p->o->destinations[i]);
+        uint64_t from = open_from(p, &p->o->destinations[i], segment);
         if (!from)
             return 0;
         if (!soonest || from < soonest)
@@ -233,7 +248,7 @@ void pipeline_send(struct pipeline *p, struct job *j)
     for (size_t i = 0; i < p->o->n_destinations; i++) {
         struct delivery *d = &j->to[i];
         const struct destination *to = &p->o->destinations[i];
-        uint64_t from = open_from(p, to);
+        uint64_t from = open_from(p, to, j->name.segment);
         if (d->state != DELIVERY_OPEN)
             continue;
         if (marks_has(&p->marks, j->name.event_id, to->id)) {
@@ -338,7 +353,7 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
         arrived(p, d, to);
         break;
     case RETRY_LIMITED:
-        d->not_before_s = ledger_limited_until(p->ledger, to->id, HINT_ERROR);
+        d->not_before_s = limited_until(p, to, j->name.segment);
         break;
     case RETRY_AGAIN:
     case RETRY_UNREACHABLE:

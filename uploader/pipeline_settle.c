@@ -123,7 +123,8 @@ static void hold(struct pipeline *p, struct job *j)
 
 static void sent(struct pipeline *p, struct job *j)
 {
-    struct ledger_signature *s = ledger_signature(p->ledger, j->name.signature);
+    struct ledger_signature *s =
+        j->name.segment ? NULL : ledger_signature(p->ledger, j->name.signature);
     if (s) {
         uint64_t told = j->options.event.suppressed;
         s->n_suppressed -= told < s->n_suppressed ? told : s->n_suppressed;

@@ -177,7 +177,7 @@ static int add_name(void *ctx, const char *file, const struct spool_name *name)
 {
     (void)file;
     struct spool_list *l = ctx;
-    if (!name)
+    if (!name || name->segment)
         return 0;
     if (l->n == l->capacity) {
         size_t more = l->capacity ? l->capacity + l->capacity / 2 : 64;

@@ -114,8 +114,8 @@ int spool_read_all(int fd, uint64_t max_bytes, uint8_t **ret, size_t *ret_n) MUS
 /**
  * Put a file into bad/ unread, with one line of reason beside it.
  *
- * @file  any name of the folder; the goal keeps it, and its .why has the name before the
- *        suffix
+ * @file  any name of the folder; the goal keeps it when it is free there, and its .why
+ * has the name before the suffix
  * @why   one line; control characters are replaced
  */
 int spool_quarantine(const struct spool *s, enum spool_state from, const char *file,

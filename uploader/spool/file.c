@@ -109,24 +109,58 @@ int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n
     return r;
 }
 
+/* A name in bad/ for @file: its own, or for the @n-th time one that is not taken. */
+static int quarantine_name(const char *file, unsigned n, char out[static NAME_MAX + 1])
+{
+    struct spool_name name;
+    if (n && spool_name_parse(file, &name) == 0) {
+        name.attempts = (uint8_t)((name.attempts + n) % 100);
+        spool_name_format(&name, out);
+        return 0;
+    }
+    char number[16] = "";
+    if (n)
+        snprintf(number, sizeof number, "~%u", n);
+    int len = snprintf(out, NAME_MAX + 1, "%s%s", file, number);
+    return len < 0 || len > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int why_name(const char *file, char out[static NAME_MAX + 1])
+{
+    const char *dot = strrchr(file, '.');
+    bool suffix =
+        dot && (!strcmp(dot, KNELL_SPOOL_SUFFIX) || !strcmp(dot, KNELL_SEGMENT_SUFFIX));
+    int stem = suffix ? (int)(dot - file) : (int)strlen(file);
+    int len = snprintf(out, NAME_MAX + 1, "%.*s%s", stem, file, KNELL_WHY_SUFFIX);
+    return len < 0 || len > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
 int spool_quarantine(
     const struct spool *s, enum spool_state from, const char *file, const char *why)
 {
-    char line[512], name[NAME_MAX + 1];
+    enum { TRIES = 100 };
+    char line[512], as[NAME_MAX + 1], beside[NAME_MAX + 1];
+    int bad = s->state_fd[SPOOL_BAD];
     size_t n = 0;
     for (; why[n] && n < sizeof line - 1; n++) {
         unsigned char c = (unsigned char)why[n];
         line[n] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
     }
     line[n++] = '\n';
-    const char *dot = strrchr(file, '.');
-    bool suffix = dot && !strcmp(dot, KNELL_SPOOL_SUFFIX);
-    int stem = suffix ? (int)(dot - file) : (int)strlen(file);
-    int len = snprintf(name, sizeof name, "%.*s%s", stem, file, KNELL_WHY_SUFFIX);
-    if (len < 0 || (size_t)len >= sizeof name)
-        return -ENAMETOOLONG;
-    /* The reason first: a report in bad/ always has one. */
-    int r = spool_replace_file(s->state_fd[SPOOL_BAD], name, line, n);
-    int moved = spool_move_file(s, from, file, SPOOL_BAD, file);
-    return moved < 0 ? moved : r;
+    int r = -EEXIST;
+    for (unsigned i = 0; r == -EEXIST && i < TRIES; i++) {
+        struct stat st;
+        r = quarantine_name(file, i, as);
+        if (!r)
+            r = why_name(as, beside);
+        if (!r && fstatat(bad, as, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            r = -EEXIST;
+    }
+    if (r < 0)
+        return r;
+    /* The reason first: a report in bad/ always has one. A disk too full for it must not
+     * keep a poisonous report in the queue, though. */
+    int told = spool_replace_file(bad, beside, line, n);
+    r = spool_move_file(s, from, file, SPOOL_BAD, as);
+    return r < 0 ? r : told;
 }

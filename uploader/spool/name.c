@@ -91,8 +91,10 @@ int spool_name_parse(const char *text, struct spool_name *ret)
     n.attempts = (uint8_t)take_number(&s, 2, 10);
     take_text(&s, ".n");
     n.not_before_s = take_number(&s, KNELL_SPOOL_NOT_BEFORE_DIGITS, 10);
-    take_text(&s, KNELL_SPOOL_SUFFIX);
-    if (s.bad || *s.at)
+    if (s.bad)
+        return -EINVAL;
+    n.segment = !strcmp(s.at, KNELL_SEGMENT_SUFFIX);
+    if (!n.segment && strcmp(s.at, KNELL_SPOOL_SUFFIX) != 0)
         return -EINVAL;
     *ret = n;
     return 0;
@@ -120,10 +122,11 @@ void spool_name_format(
     char id[33];
     spool_event_id_format(name->event_id, id);
     snprintf(out, KNELL_SPOOL_NAME_BYTES + 1,
-        "%013" PRIu64 "-%012" PRIx64 "-%s-s%02u.a%02u.n%010" PRIu64 KNELL_SPOOL_SUFFIX,
+        "%013" PRIu64 "-%012" PRIx64 "-%s-s%02u.a%02u.n%010" PRIu64 "%s",
         at_most(name->time_ms, 9999999999999), name->signature & 0xffffffffffff, id,
         (unsigned)at_most(name->signo, 99), (unsigned)at_most(name->attempts, 99),
-        at_most(name->not_before_s, 9999999999));
+        at_most(name->not_before_s, 9999999999),
+        name->segment ? KNELL_SEGMENT_SUFFIX : KNELL_SPOOL_SUFFIX);
 }
 
 int spool_live_name_parse(const char *text, struct spool_live_name *ret)
@@ -142,6 +145,8 @@ int spool_live_name_parse(const char *text, struct spool_live_name *ret)
         return -EINVAL;
     if (!strcmp(s.at, KNELL_JOURNAL_SUFFIX))
         n.journal = true;
+    else if (!strcmp(s.at, KNELL_SEGMENT_SUFFIX))
+        n.segment = true;
     else if (strcmp(s.at, KNELL_SPOOL_SUFFIX) != 0)
         return -EINVAL;
     *ret = n;
@@ -155,5 +160,7 @@ void spool_live_name_format(
     spool_event_id_format(name->event_id, id);
     snprintf(out, SPOOL_LIVE_NAME_BYTES + 1, "%08" PRIx32 "-%" PRIu32 "-%" PRIu64 "-%s%s",
         name->boot, name->pid, name->start_ticks, id,
-        name->journal ? KNELL_JOURNAL_SUFFIX : KNELL_SPOOL_SUFFIX);
+        name->journal   ? KNELL_JOURNAL_SUFFIX
+        : name->segment ? KNELL_SEGMENT_SUFFIX
+                        : KNELL_SPOOL_SUFFIX);
 }

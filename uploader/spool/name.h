@@ -11,6 +11,10 @@
 
 enum { SPOOL_EVENT_ID_BYTES = 16, SPOOL_LIVE_NAME_BYTES = 80 };
 
+#ifndef KNELL_SEGMENT_SUFFIX
+#define KNELL_SEGMENT_SUFFIX ".seg"
+#endif
+
 /* A report's name in every folder but live/. */
 struct spool_name {
     uint64_t time_ms;      /* of death, since 1970; 13 decimal digits at most */
@@ -19,6 +23,7 @@ struct spool_name {
     uint8_t event_id[SPOOL_EVENT_ID_BYTES];
     uint8_t signo;    /* 0: no signal made this report; 99 at most */
     uint8_t attempts; /* 99 at most; stays there */
+    bool segment;     /* .seg: spans, logs and sessions rather than a report */
 };
 
 /* A file of a running (or dead) process in live/. */
@@ -28,6 +33,7 @@ struct spool_live_name {
     uint64_t start_ticks;
     uint8_t event_id[SPOOL_EVENT_ID_BYTES];
     bool journal; /* .jnl rather than .dmp */
+    bool segment; /* .seg likewise */
 };
 
 /* @text  file name without folder
