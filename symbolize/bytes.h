@@ -87,6 +87,72 @@ static inline uint64_t bytes_u64(struct bytes *b, const char *what)
     return v;
 }
 
+/* Little-endian, of 1 to 8 bytes. */
+static inline uint64_t bytes_uint(struct bytes *b, unsigned n, const char *what)
+{
+    uint64_t v = 0;
+    const uint8_t *p = n <= sizeof v ? bytes_take(b, n, what) : NULL;
+    if (p)
+        memcpy(&v, p, n);
+    else
+        bytes_fail(b, -EBADMSG, what);
+    return v;
+}
+
+/* LEB128; bits beyond 64 are dropped, as every other reader does. */
+static inline uint64_t bytes_uleb(struct bytes *b, const char *what)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; b->at < b->n; shift += 7) {
+        uint8_t byte = b->base[b->at++];
+        if (shift < 64)
+            v |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return v;
+    }
+    bytes_fail(b, -EBADMSG, what);
+    return 0;
+}
+
+static inline int64_t bytes_sleb(struct bytes *b, const char *what)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; b->at < b->n;) {
+        uint8_t byte = b->base[b->at++];
+        if (shift < 64)
+            v |= (uint64_t)(byte & 0x7f) << shift;
+        shift += 7;
+        if (!(byte & 0x80)) {
+            if (shift < 64 && (byte & 0x40))
+                v |= ~(uint64_t)0 << shift;
+            return (int64_t)v;
+        }
+    }
+    bytes_fail(b, -EBADMSG, what);
+    return 0;
+}
+
+static inline void bytes_skip(struct bytes *b, uint64_t n, const char *what)
+{
+    if (b->err || n > b->n - b->at)
+        bytes_fail(b, -EBADMSG, what);
+    else
+        b->at += (size_t)n;
+}
+
+/* A NUL-terminated string inside the reader, borrowed; "" when there is none. */
+static inline const char *bytes_string(struct bytes *b, const char *what)
+{
+    const char *s = (const char *)b->base + b->at;
+    const void *end = b->err || b->at >= b->n ? NULL : memchr(s, 0, b->n - b->at);
+    if (!end) {
+        bytes_fail(b, -EBADMSG, what);
+        return "";
+    }
+    b->at += (size_t)((const char *)end - s) + 1;
+    return s;
+}
+
 static inline void bytes_seek(struct bytes *b, uint64_t at, const char *what)
 {
     if (b->err)

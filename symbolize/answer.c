@@ -1,0 +1,114 @@
+#include "symbolize/answer.h"
+
+#include "symbolize/demangle.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct table_place *place_at(const struct table *t, uint32_t i)
+{
+    return i < t->places.n ? (const struct table_place *)t->places.items + i : NULL;
+}
+
+static const struct table_function *function_at(const struct table *t, uint32_t i)
+{
+    return i < t->functions.n ? (const struct table_function *)t->functions.items + i
+                              : NULL;
+}
+
+/* Text that outlives the table. */
+static int keep(struct answers *a, const char *text, const char **ret)
+{
+    *ret = NULL;
+    if (!text)
+        return 0;
+    *ret = store_text(a->out, text, strlen(text));
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int name_frame(
+    struct answers *a, uint32_t function, struct knell_symbol_frame *frame)
+{
+    const struct table_function *f = function_at(a->table, function);
+    const char *raw = f ? table_text(a->table, f->name) : NULL;
+    if (!raw)
+        return 0;
+    if (f->entry)
+        frame->function_address = f->entry + a->bias;
+    if (!a->names[function])
+        a->names[function] = demangle(a->out, raw, a->demangle);
+    frame->function = a->names[function];
+    return frame->function ? keep(a, raw, &frame->symbol) : -ENOMEM;
+}
+
+static int file_frame(
+    struct answers *a, const struct table_place *p, struct knell_symbol_frame *frame)
+{
+    frame->line = p->line;
+    frame->column = p->column;
+    if (p->file >= a->table->files.n)
+        return 0;
+    const struct table_file *f =
+        (const struct table_file *)a->table->files.items + p->file;
+    int err = keep(a, table_text(a->table, f->name), &frame->file);
+    return err < 0 ? err : keep(a, table_text(a->table, f->directory), &frame->directory);
+}
+
+/* The outermost frame is a function of its own, so the symbol table knows it: copies by
+ * their own name, and C++ functions of internal linkage by their full one. */
+static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_frame *frame)
+{
+    const struct table_symbol *y = table_find_symbol(a->table, vaddr);
+    const char *name = y ? table_text(a->table, y->name) : NULL;
+    if (!name)
+        return 0;
+    bool mangled = name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+    bool plain = frame->symbol && frame->symbol[0] != '_';
+    if (!frame->function || (mangled && plain && y->n_aliases == 0)) {
+        frame->function = demangle(a->out, name, a->demangle);
+        if (!frame->function)
+            return -ENOMEM;
+    }
+    if (!frame->function_address)
+        frame->function_address = y->low + a->bias;
+    return keep(a, name, &frame->symbol);
+}
+
+static uint32_t depth_of(const struct answers *a, uint32_t place)
+{
+    uint32_t n = 0;
+    const struct table_place *p;
+    for (; n < a->max_frames && (p = place_at(a->table, place)); n++)
+        place = p->caller;
+    return n;
+}
+
+int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
+{
+    const struct table_range *r = table_find(a->table, vaddr);
+    uint32_t place = r ? r->place : TABLE_NONE, n = depth_of(a, place);
+    struct knell_symbol_frame *frames = store_array(a->out, n ? n : 1, sizeof *frames);
+    if (!frames)
+        return -ENOMEM;
+    int err = 0;
+    for (uint32_t i = 0; err == 0 && i < n; i++) {
+        const struct table_place *p = place_at(a->table, place);
+        frames[i].inlined = place_at(a->table, p->caller) != NULL;
+        err = name_frame(a, p->function, &frames[i]);
+        if (err == 0)
+            err = file_frame(a, p, &frames[i]);
+        place = p->caller;
+    }
+    /* A chain that was cut at the limit does not end in the outermost function. */
+    if (err == 0 && (n == 0 || !frames[n - 1].inlined))
+        err = add_symbol(a, vaddr, &frames[n ? n - 1 : 0]);
+    if (err < 0)
+        return err;
+    bool named = frames[0].function != NULL;
+    ret->status = n       ? KNELL_SYMBOL_OK
+                  : named ? KNELL_SYMBOL_SYMTAB_ONLY
+                          : KNELL_SYMBOL_NOT_FOUND;
+    ret->n_frames = n ? n : named;
+    ret->frames = ret->n_frames ? frames : NULL;
+    return 0;
+}

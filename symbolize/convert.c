@@ -1,0 +1,103 @@
+#include "symbolize/convert.h"
+
+#include "symbolize/budget.h"
+#include "symbolize/dwarf_const.h"
+
+#include <stdlib.h>
+
+static int fatal(int err)
+{
+    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
+}
+
+/* Whether the unit may hold code that is asked for. */
+static bool is_hit(const struct wanted *wanted, const struct range_list *ranges)
+{
+    /* Without ranges on the unit only its functions tell. */
+    if (ranges->n == 0)
+        return true;
+    for (size_t i = 0; i < ranges->n; i++) {
+        if (wanted_any(wanted, ranges->ranges[i].low, ranges->ranges[i].high))
+            return true;
+    }
+    return false;
+}
+
+static bool holds_code(const struct dwarf_unit *u)
+{
+    return u->type != DW_UT_TYPE && u->type != DW_UT_SPLIT_TYPE &&
+           u->tag != DW_TAG_PARTIAL_UNIT && u->tag != DW_TAG_TYPE_UNIT;
+}
+
+static bool is_skeleton(const struct dwarf_unit *u)
+{
+    return u->has_dwo_id && u->dwo_name.class != DWARF_NONE && !u->file->split;
+}
+
+static int convert_hit(struct converter *c, struct dwarf_unit *u,
+    const struct wanted *wanted, const struct range_list *ranges)
+{
+    if (is_skeleton(u) && c->split) {
+        struct dwarf_unit split;
+        int err = c->split(c->ctx, u, &split);
+        if (err == 0) {
+            split.skeleton = u;
+            err = convert_unit(c, &split, wanted, ranges);
+            dwarf_unit_done(&split);
+            return err;
+        }
+        if (fatal(err))
+            return err;
+    }
+    int err = dwarf_unit_load(u);
+    return err < 0 ? err : convert_unit(c, u, wanted, ranges);
+}
+
+/* One unit by its header: converted when it is asked for. */
+static int consider(
+    struct converter *c, struct dwarf_unit *u, const struct wanted *wanted)
+{
+    struct range_list ranges = {0};
+    int err = dwarf_unit_open(u);
+    if (err == 0 && holds_code(u)) {
+        err = fatal(dwarf_unit_ranges(u, &ranges));
+        if (err == 0 && is_hit(wanted, &ranges))
+            err = convert_hit(c, u, wanted, &ranges);
+    }
+    free(ranges.ranges);
+    dwarf_unit_done(u);
+    return fatal(err);
+}
+
+int convert(struct converter *c, const struct wanted *wanted)
+{
+    struct section *info = &c->file->sections[DWARF_INFO];
+    int err = 0;
+    bool any = false;
+    for (uint64_t at = 0; err == 0 && at < info->n;) {
+        struct dwarf_unit u;
+        err = dwarf_unit_head(c->file, at, &u);
+        if (err == -EPROTONOSUPPORT) {
+            err = 0;
+        } else if (err < 0) {
+            err = fatal(err) || any ? fatal(err) : err;
+            break;
+        } else {
+            any = true;
+            err = consider(c, &u, wanted);
+        }
+        if (err == 0)
+            err = budget_time(c->file->budget);
+        /* What is asked for again is unpacked again; most units are not. */
+        if (info->unpacker)
+            section_drop(info, u.offset, u.end);
+        at = u.end;
+    }
+    int settled = table_settle(c->table);
+    return err < 0 ? err : settled;
+}
+
+void converter_done(struct converter *c)
+{
+    unit_keeper_done(&c->keeper);
+}

@@ -1,0 +1,380 @@
+#include "symbolize/convert.h"
+#include "symbolize/dwarf_function.h"
+#include "symbolize/dwarf_line.h"
+
+#include <stdlib.h>
+
+enum { MAX_PATH_BYTES = 4096 };
+
+/* One unit on its way into the table. */
+struct unit_work {
+    struct converter *c;
+    const struct dwarf_unit *u;
+    const struct wanted *wanted;
+    struct functions functions;
+    struct range_list areas; /* what is converted: sorted, not overlapping */
+    struct line_table lines;
+    bool has_lines;
+    uint32_t *node_functions; /* table function of each node */
+    uint32_t *node_callers;   /* place of the call that the node was inlined by */
+    uint32_t *files;          /* table file of each of the line table's */
+};
+
+static int fatal(int err)
+{
+    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
+}
+
+static void work_done(struct unit_work *w)
+{
+    functions_done(&w->functions);
+    free(w->areas.ranges);
+    line_table_done(&w->lines);
+    free(w->node_functions);
+    free(w->node_callers);
+    free(w->files);
+}
+
+static int by_low(const void *a, const void *b)
+{
+    const struct range *x = a, *y = b;
+    return x->low < y->low ? -1 : x->low > y->low;
+}
+
+static void merge_areas(struct range_list *l)
+{
+    size_t n = 0;
+    if (l->n)
+        qsort(l->ranges, l->n, sizeof *l->ranges, by_low);
+    for (size_t i = 0; i < l->n; i++) {
+        if (n && l->ranges[i].low <= l->ranges[n - 1].high) {
+            if (l->ranges[i].high > l->ranges[n - 1].high)
+                l->ranges[n - 1].high = l->ranges[i].high;
+        } else {
+            l->ranges[n++] = l->ranges[i];
+        }
+    }
+    l->n = n;
+}
+
+static bool in_list(const struct range_list *l, uint64_t pc)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (pc >= l->ranges[i].low && pc < l->ranges[i].high)
+            return true;
+    }
+    return false;
+}
+
+/* Add the wanted addresses of the unit that no function was found for. */
+static int add_leftovers(
+    struct unit_work *w, const struct range_list *unit, struct range_list *into)
+{
+    size_t n_known = into->n;
+    struct range_list known = {.ranges = into->ranges, .n = n_known};
+    for (size_t i = 0; i < unit->n; i++) {
+        if (w->wanted->all) {
+            int err = range_list_add(into, unit->ranges[i].low, unit->ranges[i].high);
+            if (err < 0)
+                return err;
+            continue;
+        }
+        size_t k = wanted_from(w->wanted, unit->ranges[i].low);
+        for (; k < w->wanted->n && w->wanted->pcs[k] < unit->ranges[i].high; k++) {
+            uint64_t pc = w->wanted->pcs[k];
+            known.ranges = into->ranges;
+            int err = in_list(&known, pc) ? 0 : range_list_add(into, pc, pc + 1);
+            if (err < 0)
+                return err;
+        }
+    }
+    return 0;
+}
+
+/* Find the functions: first the quick way, then the complete one for what is left. */
+static int find_functions(struct unit_work *w, const struct range_list *unit)
+{
+    int err = dwarf_functions(w->u, w->wanted, false, &w->functions);
+    if (err < 0)
+        return err;
+    size_t n = w->functions.areas.n;
+    for (size_t i = 0; i < n; i++) {
+        const struct range *r = &w->functions.areas.ranges[i];
+        err = range_list_add(&w->areas, r->low, r->high);
+        if (err < 0)
+            return err;
+    }
+    merge_areas(&w->areas);
+    n = w->areas.n;
+    err = add_leftovers(w, unit, &w->areas);
+    if (err < 0 || w->areas.n == n || w->wanted->all) {
+        merge_areas(&w->areas);
+        return err;
+    }
+    functions_done(&w->functions);
+    err = dwarf_functions(w->u, w->wanted, true, &w->functions);
+    for (size_t i = 0; err == 0 && i < w->functions.areas.n; i++) {
+        const struct range *r = &w->functions.areas.ranges[i];
+        err = range_list_add(&w->areas, r->low, r->high);
+    }
+    merge_areas(&w->areas);
+    return err;
+}
+
+static int find_lines(struct unit_work *w)
+{
+    const struct dwarf_unit *u = w->u->skeleton ? w->u->skeleton : w->u;
+    if (!u->has_line || !w->areas.n)
+        return 0;
+    int err = dwarf_line_open(u, &w->lines);
+    if (err < 0)
+        return fatal(err);
+    w->has_lines = true;
+    w->files = calloc(w->lines.n_files ? w->lines.n_files : 1, sizeof *w->files);
+    if (!w->files)
+        return -ENOMEM;
+    return dwarf_line_run(&w->lines, w->wanted->all ? NULL : &w->areas);
+}
+
+/* a/b, or b alone when it is absolute; cut parts are left out. */
+static size_t join(char *out, size_t n, const char *part)
+{
+    size_t n_part = strlen(part);
+    if (*part == '/')
+        n = 0;
+    if (n_part == 0 || n + n_part + 2 > MAX_PATH_BYTES)
+        return n;
+    if (n && out[n - 1] != '/')
+        out[n++] = '/';
+    memcpy(out + n, part, n_part);
+    return n + n_part;
+}
+
+static int make_file(struct unit_work *w, uint32_t number, uint32_t *ret)
+{
+    const char *comp_dir, *directory, *name;
+    char path[MAX_PATH_BYTES];
+    *ret = TABLE_NONE;
+    if (dwarf_line_path(&w->lines, number, &comp_dir, &directory, &name) < 0 || !*name)
+        return 0;
+    struct table_file file = {.directory = TABLE_NONE};
+    size_t n = 0;
+    if (*name != '/') {
+        n = comp_dir ? join(path, n, comp_dir) : n;
+        n = directory ? join(path, n, directory) : n;
+    }
+    int err = n ? table_string(w->c->table, path, n, &file.directory) : 0;
+    if (err == 0)
+        err = table_string(w->c->table, name, strlen(name), &file.name);
+    if (err == 0)
+        err = table_file(w->c->table, &file, ret);
+    return err;
+}
+
+/* The table's file for a number of the line table; TABLE_NONE when there is none. */
+static int file_of(struct unit_work *w, uint32_t number, uint32_t *ret)
+{
+    if (!w->has_lines || number >= w->lines.n_files) {
+        *ret = TABLE_NONE;
+        return 0;
+    }
+    if (w->files[number] == 0) {
+        uint32_t file;
+        int err = make_file(w, number, &file);
+        if (err < 0)
+            return err;
+        w->files[number] = file == TABLE_NONE ? TABLE_NONE : file + 1;
+    }
+    *ret = w->files[number] == TABLE_NONE ? TABLE_NONE : w->files[number] - 1;
+    return 0;
+}
+
+/* Scope of one node, found by the walk over the DIEs around it. */
+struct scoped {
+    uint64_t die;
+    uint32_t node;
+    const char *name;
+};
+
+struct scope_use {
+    struct unit_work *w;
+    struct scoped *list;
+};
+
+static int set_function(
+    struct unit_work *w, uint32_t node, const char *scope, const char *name)
+{
+    char text[MAX_PATH_BYTES];
+    struct table_function f = {.name = TABLE_NONE};
+    uint32_t i = node;
+    while (w->functions.nodes[i].parent != FUNCTION_NONE)
+        i = w->functions.nodes[i].parent;
+    f.entry = i == node ? w->functions.nodes[node].entry : 0;
+    size_t n = 0, n_name = name ? strlen(name) : 0;
+    if (scope && strlen(scope) + n_name + 3 < sizeof text) {
+        n = strlen(scope);
+        memcpy(text, scope, n);
+        memcpy(text + n, "::", 2);
+        memcpy(text + n + 2, name, n_name);
+        name = text;
+        n_name += n + 2;
+    }
+    int err = name ? table_string(w->c->table, name, n_name, &f.name) : 0;
+    return err < 0 ? err : table_function(w->c->table, &f, &w->node_functions[node]);
+}
+
+static int found_scope(void *ctx, size_t index, const char *scope)
+{
+    struct scope_use *use = ctx;
+    struct scoped *s = &use->list[index];
+    return set_function(use->w, s->node, scope, s->name);
+}
+
+static int by_die(const void *a, const void *b)
+{
+    const struct scoped *x = a, *y = b;
+    return x->die < y->die ? -1 : x->die > y->die;
+}
+
+/* Give the functions that have no linkage name the scope they stand in. */
+static int add_scopes(struct unit_work *w, struct scoped *list, size_t n)
+{
+    CLEANUP(free_p) uint64_t *targets = malloc((n ? n : 1) * sizeof *targets);
+    if (!targets)
+        return -ENOMEM;
+    qsort(list, n, sizeof *list, by_die);
+    for (size_t i = 0; i < n; i++)
+        targets[i] = list[i].die;
+    struct scope_use use = {w, list};
+    return n ? fatal(dwarf_scopes(w->u, targets, n, found_scope, &use)) : 0;
+}
+
+static int name_nodes(struct unit_work *w)
+{
+    uint32_t n = w->functions.n_nodes;
+    size_t n_scoped = 0;
+    w->node_functions = malloc((n ? n : 1) * sizeof *w->node_functions);
+    CLEANUP(free_p) struct scoped *scoped = malloc((n ? n : 1) * sizeof *scoped);
+    if (!w->node_functions || !scoped)
+        return -ENOMEM;
+    bool scopes = dwarf_language_has_scopes(w->u->language);
+    for (uint32_t i = 0; i < n; i++) {
+        struct dwarf_place place = {w->u, w->functions.nodes[i].die};
+        struct dwarf_name name = {0};
+        int err = fatal(dwarf_name_of(place, &w->c->keeper, &name));
+        if (err == 0)
+            err = set_function(w, i, NULL, name.linkage ? name.linkage : name.name);
+        if (err < 0)
+            return err;
+        if (scopes && !name.linkage && name.name && name.declared.unit == w->u)
+            scoped[n_scoped++] = (struct scoped){name.declared.die, i, name.name};
+    }
+    return add_scopes(w, scoped, n_scoped);
+}
+
+/* The places of the calls by which nodes were inlined; parents come before children. */
+static int place_calls(struct unit_work *w)
+{
+    uint32_t n = w->functions.n_nodes;
+    w->node_callers = malloc((n ? n : 1) * sizeof *w->node_callers);
+    if (!w->node_callers)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct function_node *node = &w->functions.nodes[i];
+        w->node_callers[i] = TABLE_NONE;
+        if (node->parent == FUNCTION_NONE)
+            continue;
+        struct table_place p = {.function = w->node_functions[node->parent],
+            .line = node->call_line,
+            .column = node->call_column,
+            .caller = w->node_callers[node->parent]};
+        int err = file_of(w, node->call_file, &p.file);
+        if (err == 0)
+            err = table_place(w->c->table, &p, &w->node_callers[i]);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int add_piece(struct unit_work *w, uint64_t low, uint64_t high, uint32_t node,
+    const struct line_row *row)
+{
+    struct table_place p = {
+        .function = TABLE_NONE, .file = TABLE_NONE, .caller = TABLE_NONE};
+    uint32_t place;
+    int err = 0;
+    if (low >= high || (node == FUNCTION_NONE && !row))
+        return 0;
+    if (node != FUNCTION_NONE) {
+        p.function = w->node_functions[node];
+        p.caller = w->node_callers[node];
+    }
+    if (row) {
+        p.line = row->line;
+        p.column = row->column;
+        err = file_of(w, row->file, &p.file);
+    }
+    if (err == 0)
+        err = table_place(w->c->table, &p, &place);
+    return err < 0 ? err : table_add_range(w->c->table, low, high, place);
+}
+
+/* Cut the functions' ranges and the lines' segments against each other. */
+static int cut(struct unit_work *w)
+{
+    const struct paints *f = &w->functions.paints, *l = &w->lines.segments;
+    size_t i = 0, k = 0;
+    uint64_t at = 0;
+    while (i < f->n || k < l->n) {
+        bool in_f = i < f->n && f->p[i].low <= at, in_l = k < l->n && l->p[k].low <= at;
+        uint64_t next = UINT64_MAX;
+        if (i < f->n)
+            next = in_f ? f->p[i].high : f->p[i].low;
+        if (k < l->n) {
+            uint64_t edge = in_l ? l->p[k].high : l->p[k].low;
+            next = edge < next ? edge : next;
+        }
+        int err = in_f || in_l ? add_piece(w, at, next, in_f ? f->p[i].id : FUNCTION_NONE,
+                                     in_l ? &w->lines.rows[l->p[k].id] : NULL)
+                               : 0;
+        if (err < 0)
+            return err;
+        at = next;
+        while (i < f->n && f->p[i].high <= at)
+            i++;
+        while (k < l->n && l->p[k].high <= at)
+            k++;
+    }
+    return 0;
+}
+
+static int cover(struct unit_work *w)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < w->areas.n; i++)
+        err = table_add_covered(
+            w->c->table, w->areas.ranges[i].low, w->areas.ranges[i].high);
+    return err;
+}
+
+int convert_unit(struct converter *c, const struct dwarf_unit *u,
+    const struct wanted *wanted, const struct range_list *unit_ranges)
+{
+    struct unit_work w = {.c = c, .u = u, .wanted = wanted};
+    int err = find_functions(&w, unit_ranges);
+    if (err == 0)
+        err = find_lines(&w);
+    if (err == 0)
+        err = paints_flatten(&w.functions.paints);
+    if (err == 0)
+        err = name_nodes(&w);
+    if (err == 0)
+        err = place_calls(&w);
+    if (err == 0)
+        err = cut(&w);
+    if (err == 0)
+        err = cover(&w);
+    work_done(&w);
+    return err;
+}

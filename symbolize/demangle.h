@@ -1,0 +1,17 @@
+/**
+ * Mangled C++ and Rust names made readable, through libiberty, within bounds.
+ */
+#pragma once
+#include "symbolize/store.h"
+
+#include <stdbool.h>
+
+/**
+ * The readable form of a name: demangled when @demangle says so, and without what the
+ * compiler appended to a copy (.constprop.0, .isra.0, .part.0, .cold, .llvm.123 …).
+ * A name that is not mangled, or too long, or that grows too long, is kept as it is.
+ *
+ * @out  owns the text
+ * Returns NULL without memory only.
+ */
+const char *demangle(struct store *out, const char *name, bool demangle) MUST_CHECK;

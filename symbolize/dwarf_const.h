@@ -1,0 +1,163 @@
+/**
+ * The numbers of DWARF 2 to 5 and of GNU's extensions that the reader needs.
+ * Source: DWARF 5 §7; the DWARF 4 split-unit and alternate-file extensions as GCC and
+ * binutils document them.
+ */
+#pragma once
+
+enum dwarf_tag {
+    DW_TAG_CLASS_TYPE = 0x02,
+    DW_TAG_ENUMERATION_TYPE = 0x04,
+    DW_TAG_LEXICAL_BLOCK = 0x0b,
+    DW_TAG_COMPILE_UNIT = 0x11,
+    DW_TAG_STRUCTURE_TYPE = 0x13,
+    DW_TAG_UNION_TYPE = 0x17,
+    DW_TAG_INLINED_SUBROUTINE = 0x1d,
+    DW_TAG_MODULE = 0x1e,
+    DW_TAG_SUBPROGRAM = 0x2e,
+    DW_TAG_INTERFACE_TYPE = 0x38,
+    DW_TAG_NAMESPACE = 0x39,
+    DW_TAG_PARTIAL_UNIT = 0x3c,
+    DW_TAG_TYPE_UNIT = 0x41,
+    DW_TAG_SKELETON_UNIT = 0x4a,
+};
+
+enum dwarf_at {
+    DW_AT_SIBLING = 0x01,
+    DW_AT_NAME = 0x03,
+    DW_AT_STMT_LIST = 0x10,
+    DW_AT_LOW_PC = 0x11,
+    DW_AT_HIGH_PC = 0x12,
+    DW_AT_LANGUAGE = 0x13,
+    DW_AT_COMP_DIR = 0x1b,
+    DW_AT_ABSTRACT_ORIGIN = 0x31,
+    DW_AT_SPECIFICATION = 0x47,
+    DW_AT_RANGES = 0x55,
+    DW_AT_CALL_COLUMN = 0x57,
+    DW_AT_CALL_FILE = 0x58,
+    DW_AT_CALL_LINE = 0x59,
+    DW_AT_LINKAGE_NAME = 0x6e,
+    DW_AT_STR_OFFSETS_BASE = 0x72,
+    DW_AT_ADDR_BASE = 0x73,
+    DW_AT_RNGLISTS_BASE = 0x74,
+    DW_AT_DWO_NAME = 0x76,
+    DW_AT_MIPS_LINKAGE_NAME = 0x2007,
+    DW_AT_GNU_DWO_NAME = 0x2130,
+    DW_AT_GNU_DWO_ID = 0x2131,
+    DW_AT_GNU_RANGES_BASE = 0x2132,
+    DW_AT_GNU_ADDR_BASE = 0x2133,
+};
+
+enum dwarf_form {
+    DW_FORM_ADDR = 0x01,
+    DW_FORM_BLOCK2 = 0x03,
+    DW_FORM_BLOCK4 = 0x04,
+    DW_FORM_DATA2 = 0x05,
+    DW_FORM_DATA4 = 0x06,
+    DW_FORM_DATA8 = 0x07,
+    DW_FORM_STRING = 0x08,
+    DW_FORM_BLOCK = 0x09,
+    DW_FORM_BLOCK1 = 0x0a,
+    DW_FORM_DATA1 = 0x0b,
+    DW_FORM_FLAG = 0x0c,
+    DW_FORM_SDATA = 0x0d,
+    DW_FORM_STRP = 0x0e,
+    DW_FORM_UDATA = 0x0f,
+    DW_FORM_REF_ADDR = 0x10,
+    DW_FORM_REF1 = 0x11,
+    DW_FORM_REF2 = 0x12,
+    DW_FORM_REF4 = 0x13,
+    DW_FORM_REF8 = 0x14,
+    DW_FORM_REF_UDATA = 0x15,
+    DW_FORM_INDIRECT = 0x16,
+    DW_FORM_SEC_OFFSET = 0x17,
+    DW_FORM_EXPRLOC = 0x18,
+    DW_FORM_FLAG_PRESENT = 0x19,
+    DW_FORM_STRX = 0x1a,
+    DW_FORM_ADDRX = 0x1b,
+    DW_FORM_REF_SUP4 = 0x1c,
+    DW_FORM_STRP_SUP = 0x1d,
+    DW_FORM_DATA16 = 0x1e,
+    DW_FORM_LINE_STRP = 0x1f,
+    DW_FORM_REF_SIG8 = 0x20,
+    DW_FORM_IMPLICIT_CONST = 0x21,
+    DW_FORM_LOCLISTX = 0x22,
+    DW_FORM_RNGLISTX = 0x23,
+    DW_FORM_REF_SUP8 = 0x24,
+    DW_FORM_STRX1 = 0x25,
+    DW_FORM_STRX2 = 0x26,
+    DW_FORM_STRX3 = 0x27,
+    DW_FORM_STRX4 = 0x28,
+    DW_FORM_ADDRX1 = 0x29,
+    DW_FORM_ADDRX2 = 0x2a,
+    DW_FORM_ADDRX3 = 0x2b,
+    DW_FORM_ADDRX4 = 0x2c,
+    DW_FORM_GNU_ADDR_INDEX = 0x1f01,
+    DW_FORM_GNU_STR_INDEX = 0x1f02,
+    DW_FORM_GNU_REF_ALT = 0x1f20,
+    DW_FORM_GNU_STRP_ALT = 0x1f21,
+};
+
+enum dwarf_unit_type {
+    DW_UT_COMPILE = 1,
+    DW_UT_TYPE = 2,
+    DW_UT_PARTIAL = 3,
+    DW_UT_SKELETON = 4,
+    DW_UT_SPLIT_COMPILE = 5,
+    DW_UT_SPLIT_TYPE = 6,
+};
+
+enum dwarf_rle {
+    DW_RLE_END_OF_LIST,
+    DW_RLE_BASE_ADDRESSX,
+    DW_RLE_STARTX_ENDX,
+    DW_RLE_STARTX_LENGTH,
+    DW_RLE_OFFSET_PAIR,
+    DW_RLE_BASE_ADDRESS,
+    DW_RLE_START_END,
+    DW_RLE_START_LENGTH,
+};
+
+enum dwarf_lns {
+    DW_LNS_EXTENDED,
+    DW_LNS_COPY,
+    DW_LNS_ADVANCE_PC,
+    DW_LNS_ADVANCE_LINE,
+    DW_LNS_SET_FILE,
+    DW_LNS_SET_COLUMN,
+    DW_LNS_NEGATE_STMT,
+    DW_LNS_SET_BASIC_BLOCK,
+    DW_LNS_CONST_ADD_PC,
+    DW_LNS_FIXED_ADVANCE_PC,
+    DW_LNS_SET_PROLOGUE_END,
+    DW_LNS_SET_EPILOGUE_BEGIN,
+    DW_LNS_SET_ISA,
+    DW_LNE_END_SEQUENCE = 1,
+    DW_LNE_SET_ADDRESS = 2,
+    DW_LNE_DEFINE_FILE = 3,
+    DW_LNCT_PATH = 1,
+    DW_LNCT_DIRECTORY_INDEX = 2,
+};
+
+enum dwarf_lang {
+    DW_LANG_C_PLUS_PLUS = 0x04,
+    DW_LANG_D = 0x13,
+    DW_LANG_C_PLUS_PLUS_03 = 0x19,
+    DW_LANG_C_PLUS_PLUS_11 = 0x1a,
+    DW_LANG_RUST = 0x1c,
+    DW_LANG_C_PLUS_PLUS_14 = 0x21,
+    DW_LANG_C_PLUS_PLUS_17 = 0x2b,
+    DW_LANG_C_PLUS_PLUS_20 = 0x2c,
+};
+
+/* Contributions of a package's index (.debug_cu_index). */
+enum dwarf_sect {
+    DW_SECT_INFO = 1,
+    DW_SECT_TYPES = 2,
+    DW_SECT_ABBREV = 3,
+    DW_SECT_LINE = 4,
+    DW_SECT_LOC = 5,
+    DW_SECT_STR_OFFSETS = 6,
+    DW_SECT_MACRO = 7,
+    DW_SECT_RNGLISTS = 8,
+};

@@ -1,0 +1,53 @@
+#include "symbolize/store.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_BYTES = 1 << 16 };
+
+struct store_chunk {
+    struct store_chunk *next;
+    size_t used, max;
+    alignas(max_align_t) char bytes[];
+};
+
+void *store_array(struct store *s, size_t n, size_t size)
+{
+    if (size && n > (SIZE_MAX / 4) / size)
+        return NULL;
+    size_t want = (n * size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    struct store_chunk *c = s->chunks;
+    if (!c || want > c->max - c->used) {
+        size_t max = want > CHUNK_BYTES ? want : CHUNK_BYTES;
+        c = malloc(sizeof *c + max);
+        if (!c)
+            return NULL;
+        c->next = s->chunks;
+        c->used = 0;
+        c->max = max;
+        s->chunks = c;
+    }
+    void *p = c->bytes + c->used;
+    c->used += want;
+    memset(p, 0, want);
+    return p;
+}
+
+char *store_text(struct store *s, const char *p, size_t n)
+{
+    char *out = store_array(s, n + 1, 1);
+    if (out)
+        memcpy(out, p, n);
+    return out;
+}
+
+void store_done(struct store *s)
+{
+    while (s->chunks) {
+        struct store_chunk *next = s->chunks->next;
+        free(s->chunks);
+        s->chunks = next;
+    }
+}

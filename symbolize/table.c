@@ -1,0 +1,359 @@
+#include "symbolize/table.h"
+
+#include "symbolize/paint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_TEXT_BYTES = 1 << 30,
+    MAX_ITEMS = 1 << 28,
+};
+
+static void pool_done(struct table_pool *p)
+{
+    free(p->items);
+    free(p->slots);
+}
+
+void table_done(struct table *t)
+{
+    free(t->text);
+    free(t->text_slots);
+    pool_done(&t->functions);
+    pool_done(&t->files);
+    pool_done(&t->places);
+    free(t->ranges.items);
+    free(t->symbols.items);
+    free(t->covered.items);
+    *t = (struct table){0};
+}
+
+static uint32_t hash_bytes(const void *p, size_t n)
+{
+    const uint8_t *b = p;
+    uint64_t h = 0x9e3779b97f4a7c15u ^ n;
+    for (; n >= 8; n -= 8, b += 8) {
+        uint64_t v;
+        memcpy(&v, b, 8);
+        h = (h ^ v) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    for (; n; n--)
+        h = (h ^ *b++) * 0xff51afd7ed558ccdu;
+    return (uint32_t)(h ^ h >> 32);
+}
+
+/* Slots for twice as many items as there are, a power of two. */
+static uint32_t *slots_for(uint32_t n, uint32_t *ret_n)
+{
+    uint32_t slots = 256;
+    while (slots < n * 2 + 2)
+        slots *= 2;
+    *ret_n = slots;
+    return calloc(slots, sizeof(uint32_t));
+}
+
+static int pool_rehash(struct table_pool *p, size_t size)
+{
+    uint32_t n_slots, *slots = slots_for(p->n * 2, &n_slots);
+    if (!slots)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < p->n; i++) {
+        uint32_t at = hash_bytes((char *)p->items + i * size, size) & (n_slots - 1);
+        while (slots[at])
+            at = (at + 1) & (n_slots - 1);
+        slots[at] = i + 1;
+    }
+    free(p->slots);
+    p->slots = slots;
+    p->n_slots = n_slots;
+    return 0;
+}
+
+static int pool_add(struct table_pool *p, const void *item, size_t size, uint32_t *ret)
+{
+    if (p->n * 2 + 2 > p->n_slots) {
+        int err = pool_rehash(p, size);
+        if (err < 0)
+            return err;
+    }
+    uint32_t at = hash_bytes(item, size) & (p->n_slots - 1);
+    for (; p->slots[at]; at = (at + 1) & (p->n_slots - 1)) {
+        if (!memcmp((char *)p->items + (p->slots[at] - 1) * size, item, size)) {
+            *ret = p->slots[at] - 1;
+            return 0;
+        }
+    }
+    if (p->n == p->max) {
+        uint32_t max = p->max ? 2 * p->max : 128;
+        if (max > MAX_ITEMS)
+            return -E2BIG;
+        void *more = realloc(p->items, max * size);
+        if (!more)
+            return -ENOMEM;
+        p->items = more;
+        p->max = max;
+    }
+    memcpy((char *)p->items + p->n * size, item, size);
+    *ret = p->n++;
+    p->slots[at] = p->n;
+    return 0;
+}
+
+static int rehash_text(struct table *t)
+{
+    uint32_t n_slots, *slots = slots_for(t->n_strings * 2, &n_slots);
+    if (!slots)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < t->n_text_slots; i++) {
+        if (!t->text_slots[i])
+            continue;
+        const char *s = t->text + t->text_slots[i] - 1;
+        uint32_t at = hash_bytes(s, strlen(s)) & (n_slots - 1);
+        while (slots[at])
+            at = (at + 1) & (n_slots - 1);
+        slots[at] = t->text_slots[i];
+    }
+    free(t->text_slots);
+    t->text_slots = slots;
+    t->n_text_slots = n_slots;
+    return 0;
+}
+
+int table_string(struct table *t, const char *s, size_t n, uint32_t *ret)
+{
+    if (t->n_strings * 2 + 2 > t->n_text_slots) {
+        int err = rehash_text(t);
+        if (err < 0)
+            return err;
+    }
+    uint32_t at = hash_bytes(s, n) & (t->n_text_slots - 1);
+    for (; t->text_slots[at]; at = (at + 1) & (t->n_text_slots - 1)) {
+        const char *have = t->text + t->text_slots[at] - 1;
+        if (!strncmp(have, s, n) && !have[n]) {
+            *ret = t->text_slots[at] - 1;
+            return 0;
+        }
+    }
+    if (n >= MAX_TEXT_BYTES - t->n_text)
+        return -E2BIG;
+    if (n + 1 > t->max_text - t->n_text) {
+        uint32_t max = t->max_text ? t->max_text : 4096;
+        while (max - t->n_text < n + 1)
+            max *= 2;
+        char *more = realloc(t->text, max);
+        if (!more)
+            return -ENOMEM;
+        t->text = more;
+        t->max_text = max;
+    }
+    memcpy(t->text + t->n_text, s, n);
+    t->text[t->n_text + n] = 0;
+    *ret = t->n_text;
+    t->text_slots[at] = t->n_text + 1;
+    t->n_text += (uint32_t)n + 1;
+    t->n_strings++;
+    return 0;
+}
+
+int table_function(struct table *t, const struct table_function *f, uint32_t *ret)
+{
+    return pool_add(&t->functions, f, sizeof *f, ret);
+}
+
+int table_file(struct table *t, const struct table_file *f, uint32_t *ret)
+{
+    return pool_add(&t->files, f, sizeof *f, ret);
+}
+
+int table_place(struct table *t, const struct table_place *p, uint32_t *ret)
+{
+    return pool_add(&t->places, p, sizeof *p, ret);
+}
+
+static int list_add(struct table_list *l, const void *item, size_t size)
+{
+    if (l->n == l->max) {
+        size_t max = l->max ? 2 * l->max : 128;
+        if (max > MAX_ITEMS)
+            return -E2BIG;
+        void *more = realloc(l->items, max * size);
+        if (!more)
+            return -ENOMEM;
+        l->items = more;
+        l->max = max;
+    }
+    memcpy((char *)l->items + l->n++ * size, item, size);
+    return 0;
+}
+
+int table_add_range(struct table *t, uint64_t low, uint64_t high, uint32_t place)
+{
+    struct table_range r = {.low = low, .high = high, .place = place};
+    struct table_range *last =
+        t->ranges.n > t->n_sorted
+            ? (struct table_range *)t->ranges.items + t->ranges.n - 1
+            : NULL;
+    if (low >= high)
+        return 0;
+    if (last && last->high == low && last->place == place) {
+        last->high = high;
+        return 0;
+    }
+    return list_add(&t->ranges, &r, sizeof r);
+}
+
+int table_add_symbol(struct table *t, const struct table_symbol *s)
+{
+    return list_add(&t->symbols, s, sizeof *s);
+}
+
+int table_add_covered(struct table *t, uint64_t low, uint64_t high)
+{
+    struct table_covered c = {low, high};
+    return low < high ? list_add(&t->covered, &c, sizeof c) : 0;
+}
+
+static int range_by_low(const void *a, const void *b)
+{
+    const struct table_range *x = a, *y = b;
+    return x->low < y->low ? -1 : x->low > y->low;
+}
+
+static int symbol_by_low(const void *a, const void *b)
+{
+    const struct table_symbol *x = a, *y = b;
+    if (x->low != y->low)
+        return x->low < y->low ? -1 : 1;
+    return x->high < y->high ? -1 : x->high > y->high;
+}
+
+static int covered_by_low(const void *a, const void *b)
+{
+    const struct table_covered *x = a, *y = b;
+    return x->low < y->low ? -1 : x->low > y->low;
+}
+
+/* Let the ranges added first show where they overlap: lay them over the later ones. */
+static int resolve_overlap(struct table *t, const struct table_range *added)
+{
+    struct paints p = {0};
+    for (size_t i = t->ranges.n; i-- > 0;) {
+        int err = paints_add(&p, added[i].low, added[i].high, added[i].place);
+        if (err < 0) {
+            free(p.p);
+            return err;
+        }
+    }
+    int err = paints_flatten(&p);
+    t->ranges.n = 0;
+    for (size_t i = 0; err == 0 && i < p.n; i++) {
+        struct table_range r = {
+            .low = p.p[i].low, .high = p.p[i].high, .place = p.p[i].id};
+        err = list_add(&t->ranges, &r, sizeof r);
+    }
+    free(p.p);
+    return err;
+}
+
+static int settle_ranges(struct table *t)
+{
+    size_t n = t->ranges.n, size = sizeof(struct table_range);
+    if (n == t->n_sorted)
+        return 0;
+    CLEANUP(free_p) struct table_range *added = malloc(n * size);
+    if (!added)
+        return -ENOMEM;
+    memcpy(added, t->ranges.items, n * size);
+    struct table_range *r = t->ranges.items;
+    qsort(r, n, size, range_by_low);
+    bool overlap = false;
+    for (size_t i = 1; i < n; i++)
+        overlap |= r[i].low < r[i - 1].high;
+    int err = overlap ? resolve_overlap(t, added) : 0;
+    t->n_sorted = t->ranges.n;
+    return err;
+}
+
+static void settle_covered(struct table *t)
+{
+    struct table_covered *c = t->covered.items;
+    size_t n = 0;
+    if (t->covered.n)
+        qsort(c, t->covered.n, sizeof *c, covered_by_low);
+    for (size_t i = 0; i < t->covered.n; i++) {
+        if (n && c[i].low <= c[n - 1].high) {
+            if (c[i].high > c[n - 1].high)
+                c[n - 1].high = c[i].high;
+        } else {
+            c[n++] = c[i];
+        }
+    }
+    t->covered.n = n;
+}
+
+int table_settle(struct table *t)
+{
+    int err = settle_ranges(t);
+    struct table_symbol *s = t->symbols.items;
+    size_t n = 0;
+    if (t->symbols.n)
+        qsort(s, t->symbols.n, sizeof *s, symbol_by_low);
+    for (size_t i = 0; i < t->symbols.n; i++) {
+        if (!n || memcmp(&s[i], &s[n - 1], sizeof *s) != 0)
+            s[n++] = s[i];
+    }
+    t->symbols.n = n;
+    settle_covered(t);
+    return err;
+}
+
+/* Index of the last of @n items of @size bytes whose first 8 bytes are not above @pc;
+ * -1: none. */
+static ptrdiff_t last_from(const struct table_list *l, size_t size, uint64_t pc)
+{
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        uint64_t at;
+        memcpy(&at, (const char *)l->items + middle * size, sizeof at);
+        if (at <= pc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (ptrdiff_t)low - 1;
+}
+
+const struct table_range *table_find(const struct table *t, uint64_t pc)
+{
+    ptrdiff_t i = last_from(&t->ranges, sizeof(struct table_range), pc);
+    const struct table_range *r =
+        i < 0 ? NULL : (const struct table_range *)t->ranges.items + i;
+    return r && pc < r->high ? r : NULL;
+}
+
+const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc)
+{
+    ptrdiff_t i = last_from(&t->symbols, sizeof(struct table_symbol), pc);
+    const struct table_symbol *s = t->symbols.items;
+    /* A symbol may lie inside a larger one; look back a little for one around @pc. */
+    for (ptrdiff_t k = i; k >= 0 && k > i - 16; k--) {
+        if (pc < s[k].high)
+            return &s[k];
+    }
+    return i >= 0 && s[i].high == s[i].low ? &s[i] : NULL;
+}
+
+bool table_covers(const struct table *t, uint64_t pc)
+{
+    ptrdiff_t i = last_from(&t->covered, sizeof(struct table_covered), pc);
+    return i >= 0 && pc < ((const struct table_covered *)t->covered.items)[i].high;
+}
+
+const char *table_text(const struct table *t, uint32_t at)
+{
+    return at < t->n_text ? t->text + at : NULL;
+}

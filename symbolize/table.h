@@ -1,0 +1,94 @@
+/**
+ * What is known about one module, flat: sorted address ranges, each with a place in the
+ * source and the chain of calls that were inlined there. It is what DWARF is converted
+ * into, what questions are answered from and what the symbol cache holds.
+ */
+#pragma once
+#include "symbolize/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TABLE_NONE UINT32_MAX
+
+/* One structure for memory and file: fixed sizes, little-endian. */
+struct table_function {
+    uint64_t entry;      /* lowest address of its first range; 0: unknown */
+    uint32_t name;       /* linkage name, or the source's with its scope; TABLE_NONE */
+    uint32_t has_clones; /* unused, 0 */
+};
+
+struct table_file {
+    uint32_t directory, name; /* strings; directory may be TABLE_NONE */
+};
+
+/* A place in the source, and where its function was called from when inlined. */
+struct table_place {
+    uint32_t function, file; /* TABLE_NONE: unknown */
+    uint32_t line, column;
+    uint32_t caller; /* place of the call; TABLE_NONE: not inlined */
+};
+
+struct table_range {
+    uint64_t low, high;
+    uint32_t place; /* TABLE_NONE: nothing is known of these addresses */
+    uint32_t reserved;
+};
+
+struct table_symbol {
+    uint64_t low, high; /* high == low: of unknown size, to the next symbol */
+    uint32_t name;
+    uint32_t n_aliases; /* other symbols at the same address */
+};
+
+struct table_covered {
+    uint64_t low, high;
+};
+
+/* Items without duplicates, found again by their bytes. */
+struct table_pool {
+    void *items;
+    uint32_t n, max;
+    uint32_t *slots, n_slots; /* index + 1 into items, 0: free */
+};
+
+struct table_list {
+    void *items;
+    size_t n, max;
+};
+
+struct table {
+    char *text; /* NUL-terminated strings; offsets are their names */
+    uint32_t n_text, max_text;
+    uint32_t *text_slots, n_text_slots, n_strings;
+    struct table_pool functions, files, places;
+    struct table_list ranges;  /* table_range */
+    struct table_list symbols; /* table_symbol */
+    struct table_list covered; /* table_covered */
+    size_t n_sorted;           /* ranges that table_settle() has seen */
+};
+
+void table_done(struct table *t);
+
+/* Each adds, or finds, and gives the index. Errors: -ENOMEM, -E2BIG. */
+int table_string(struct table *t, const char *s, size_t n, uint32_t *ret) MUST_CHECK;
+int table_function(
+    struct table *t, const struct table_function *f, uint32_t *ret) MUST_CHECK;
+int table_file(struct table *t, const struct table_file *f, uint32_t *ret) MUST_CHECK;
+int table_place(struct table *t, const struct table_place *p, uint32_t *ret) MUST_CHECK;
+
+int table_add_range(
+    struct table *t, uint64_t low, uint64_t high, uint32_t place) MUST_CHECK;
+int table_add_symbol(struct table *t, const struct table_symbol *s) MUST_CHECK;
+int table_add_covered(struct table *t, uint64_t low, uint64_t high) MUST_CHECK;
+
+/* Sort what was added; of ranges that overlap, the one added first stays. */
+int table_settle(struct table *t) MUST_CHECK;
+
+/* After table_settle(). The range, symbol around @pc, or NULL. */
+const struct table_range *table_find(const struct table *t, uint64_t pc);
+const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc);
+bool table_covers(const struct table *t, uint64_t pc);
+
+const char *table_text(const struct table *t, uint32_t at); /* NULL for TABLE_NONE */
