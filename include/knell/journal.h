@@ -187,7 +187,7 @@ struct knell_journal_tag {
     char key[KNELL_MAX_TAG_KEY];
     struct knell_journal_tag_value {
         uint64_t version;
-        uint32_t sum;    /* of text and n_text (its low 16 bits); seed: version */
+        uint32_t sum;    /* of text; seed: version << 16 ^ n_text */
         uint16_t n_text; /* 0xffff: removed */
         uint16_t reserved;
         char text[KNELL_MAX_TAG_VALUE];
@@ -214,21 +214,20 @@ struct knell_journal_entry {
     uint8_t type;     /* enum knell_entry_type */
     uint8_t value_type;
     uint16_t n_key, n_value;
-    uint32_t reserved;
+    uint32_t generation; /* of the list when this was written */
     /* key, value, zeros */
 };
 static_assert(sizeof(struct knell_journal_entry) == 16, "on-disk size is fixed");
 
 /* Two lists of @capacity bytes each follow; @word says which counts and how far it goes.
- * @word and @back agree on the generation unless the list was rewritten while it was
- * copied. */
+ * An entry of a later generation than the word's belongs to what came after the word was
+ * read: the list ends before it. */
 struct knell_journal_scope {
     uint64_t word;     /* atomic; KNELL_SCOPE_* */
     uint32_t capacity; /* bytes of one list */
     uint32_t reserved;
-    uint64_t back; /* atomic; generation, set before a list is cut or rewritten */
 };
-static_assert(sizeof(struct knell_journal_scope) == 24, "on-disk size is fixed");
+static_assert(sizeof(struct knell_journal_scope) == 16, "on-disk size is fixed");
 #define KNELL_SCOPE_WORD(generation, list, n_bytes)                                      \
     ((uint64_t)(generation) << 32 | (uint64_t)(list) << 31 | (uint64_t)(n_bytes))
 #define KNELL_SCOPE_BYTES(word) ((uint32_t)((word)&0x7fffffffu))
@@ -238,14 +237,13 @@ static_assert(sizeof(struct knell_journal_scope) == 24, "on-disk size is fixed")
 /* The open span of a scope; of two copies the newer whole one counts. */
 struct knell_journal_trace {
     uint64_t version; /* 0: none ever */
-    uint32_t sum;     /* of everything after reserved; seed: version */
+    uint32_t sum;     /* of trace_id to the end of text; seed: version */
     uint32_t reserved;
     uint8_t trace_id[16], span_id[8], parent_id[8]; /* zero span_id: none is open */
     uint8_t sampled;
-    uint8_t n_op, n_name; /* texts below, no NUL */
+    uint8_t n_op, n_name; /* bytes of text: op, then the transaction's name */
     uint8_t reserved2[5];
-    char op[40];
-    char name[88];
+    char text[128];
 };
 static_assert(sizeof(struct knell_journal_trace) == 184, "on-disk size is fixed");
 

@@ -21,20 +21,17 @@
 #ifndef KNELL_KNELL_H
 #define KNELL_KNELL_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <knell/capture.h>
+#include <knell/log.h>
+#include <knell/scope.h>
+#include <knell/trace.h>
+#include <knell/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define KNELL_VERSION "0.1.0"
-
-#if defined(__GNUC__)
-#define KNELL_API __attribute__((visibility("default")))
-#else
-#define KNELL_API
-#endif
 
 /* A three-way switch of an option: KNELL_DEFAULT asks the environment, then the
  * documented default. */
@@ -43,6 +40,16 @@ enum knell_switch {
     KNELL_ON = 1,
     KNELL_OFF = 2,
 };
+
+/* What a fork child does that goes on without exec(3). */
+enum knell_on_fork {
+    KNELL_FORK_SILENT = 0, /* it is not covered; its parent stays so */
+    KNELL_FORK_COVER = 1,  /* it gets a journal and reports of its own; costs some 100 us
+                              and two files, for a child that calls exec(3) too */
+};
+
+/* For the rates below, in which 0 means "not given". */
+#define KNELL_RATE_NONE (-1.0)
 
 /**
  * What a program tells knell at start. Initialize with KNELL_OPTIONS_INIT and set what
@@ -69,12 +76,33 @@ struct knell_options {
     enum knell_switch debug; /* KNELL_DEBUG=0|1; say on stderr what knell does; off */
     uint32_t max_threads;    /* threads whose stacks fit a report; 0: 4096 */
     uint32_t deadline_ms;    /* most time a capture may add to a death; 0: 3000 */
+
+    uint32_t max_breadcrumbs;   /* kept and shown; 0: 100 */
+    uint32_t breadcrumb_bytes;  /* room of each, 32 of it taken; 0: 256 */
+    uint32_t max_thread_scopes; /* threads at a time that can have a scope of their own in
+                                   the journal; 0: 32 */
+    double sample_rate; /* share of errors and messages that are reported, 0 to 1; crashes
+                           always are. SENTRY_SAMPLE_RATE, else 1 */
+    double traces_sample_rate;              /* share of transactions that are sent.
+                                               SENTRY_TRACES_SAMPLE_RATE, else none */
+    const char *const *ignore_transactions; /* NULL-terminated patterns of names never
+                                               sent, such as "GET /health*"; '*' stands
+                                               for any text */
+    uint32_t capture_burst;                 /* reports of one kind at once; 0: 10 */
+    uint32_t capture_interval_ms;           /* after that one more each; 0: 6000 */
+    enum knell_switch sessions; /* release health. KNELL_SESSIONS=0|1; on when there is a
+                                   DSN */
+    enum knell_switch logs;     /* knell_log() is sent too. KNELL_LOGS=0|1; off */
+    enum knell_switch note_exits; /* tell exit(3) and deadly signals without a handler
+                                     from SIGKILL; on */
+    enum knell_on_fork on_fork;
 };
 
 #define KNELL_OPTIONS_INIT                                                               \
     {                                                                                    \
         sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, KNELL_DEFAULT, KNELL_DEFAULT, \
-            KNELL_DEFAULT, 0, 0                                                          \
+            KNELL_DEFAULT, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, KNELL_DEFAULT,              \
+            KNELL_DEFAULT, KNELL_DEFAULT, KNELL_FORK_SILENT                              \
     }
 
 /**

@@ -3,7 +3,9 @@
  *
  *     live/  NAME.dmp   pre-filled file of a running process, becomes its report
  *            NAME.jnl   its journal; both under flock(2) for the process's life
- *     new/   committed reports, not yet looked at
+ *            NAME.seg   its spans, logs and sessions so far, locked alike; renamed to
+ * new/ when full, old or ended, there with the grammar below but .seg for .dmp, signal 00
+ * and signature 0; the event id is its own new/   committed reports, not yet looked at
  *     work/  claimed by the uploader
  *     wait/  to be tried again, not before the time in the name
  *     hold/  kept by a person or by missing consent
@@ -42,6 +44,7 @@
 #define KNELL_SPOOL_LOCK "lock"
 #define KNELL_SPOOL_SUFFIX ".dmp"
 #define KNELL_JOURNAL_SUFFIX ".jnl"
+#define KNELL_SEGMENT_SUFFIX ".seg"
 #define KNELL_WHY_SUFFIX ".why"
 
 /* Where a spool lies when nobody said: this/APP, else $XDG_STATE_HOME/knell/APP, else
