@@ -4,6 +4,7 @@
 #include "crash/modules.h"
 #include "crash/settings.h"
 #include "crash/spool.h"
+#include "crash/tell.h"
 #include <errno.h>
 #include <knell/knell.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct kn_journal *kn_journal_current(void)
 
 static void disarm(void)
 {
+    kn_tell_stop();
     if (arm.journal.head)
         kn_journal_retire(&arm.journal, &arm.spool, arm.stem);
     kn_modules_done(&arm.modules);
@@ -69,6 +71,7 @@ static int start(const struct knell_options *options)
     (void)kn_altstack_enter();
     kn_journal_set_state(&arm.journal, KNELL_RUN_RUNNING);
     __atomic_store_n(&arm.armed, true, __ATOMIC_RELEASE);
+    kn_tell_start(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
     return 0;
 fail:
     disarm();
@@ -80,6 +83,8 @@ int knell_start(const struct knell_options *options)
     int saved = errno;
     (void)pthread_mutex_lock(&arm.lock);
     int r = start(options);
+    if (r && r != -EALREADY)
+        kn_tell_failed(r, "knell_start");
     (void)pthread_mutex_unlock(&arm.lock);
     errno = saved;
     return r;

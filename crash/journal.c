@@ -8,13 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
-
-static uint32_t journal_bytes(void)
-{
-    return (uint32_t)((sizeof(struct knell_journal_head) + PAGE - 1) / PAGE * PAGE);
-}
-
 static void fill_head(struct knell_journal_head *h, uint32_t n_bytes,
     const struct kn_settings *settings, const struct kn_identity *id)
 {
@@ -47,7 +40,8 @@ static void fill_head(struct knell_journal_head *h, uint32_t n_bytes,
 int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
     const char *stem, const struct kn_settings *settings, const struct kn_identity *id)
 {
-    struct kn_journal j = {.fd = -1, .n_bytes = journal_bytes()};
+    struct kn_journal j = {
+        .fd = -1, .n_bytes = (uint32_t)kn_areas_bytes(&settings->told)};
     int r = kn_spool_create_live(spool, stem, KNELL_JOURNAL_SUFFIX, &j.fd);
     if (r)
         return r;
@@ -63,6 +57,12 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
         goto fail;
     }
     j.head = (struct knell_journal_head *)map;
+    j.areas = kn_areas_new(j.head, &settings->told);
+    if (!j.areas) {
+        (void)munmap(map, j.n_bytes);
+        r = -ENOMEM;
+        goto fail;
+    }
     fill_head(j.head, j.n_bytes, settings, id);
     *ret = j;
     return 0;
@@ -81,6 +81,8 @@ void kn_journal_set_state(struct kn_journal *j, uint32_t state)
 void kn_journal_retire(
     struct kn_journal *j, const struct kn_spool *spool, const char *stem)
 {
+    if (j->head == (kn_areas_current() ? kn_areas_current()->head : NULL))
+        kn_areas_publish(NULL);
     kn_journal_set_state(j, KNELL_RUN_CLEAN);
     kn_spool_remove_live(spool, stem, KNELL_JOURNAL_SUFFIX);
     if (j->fd >= 0)

@@ -3,6 +3,7 @@
  * include/knell/journal.h for the format.
  */
 #pragma once
+#include "crash/areas.h"
 #include "crash/identity.h"
 #include "crash/settings.h"
 #include "crash/spool.h"
@@ -12,6 +13,7 @@ struct kn_journal {
     int fd;
     uint32_t n_bytes;
     struct knell_journal_head *head; /* shared mapping; NULL: none */
+    struct kn_areas *areas;          /* of the mapping; kn_areas_publish() opens them */
 };
 
 /**

@@ -3,6 +3,7 @@
  * defaults, all copied. Source of the order: knell.h.
  */
 #pragma once
+#include "crash/told.h"
 #include <knell/knell.h>
 #include <stdbool.h>
 
@@ -20,6 +21,7 @@ struct kn_settings {
     bool has_dsn; /* an empty dsn that was given means: send nothing */
     bool start_uploader, allow_setuid, debug;
     uint32_t max_threads, deadline_ms;
+    struct kn_told told;
 };
 
 /**

@@ -1,0 +1,70 @@
+#include "crash/self.h"
+
+#include <unistd.h>
+
+_Thread_local struct kn_self kn_self_tls;
+
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool has_key;
+
+/* The thread ends: its block is for another. */
+static void leave(void *block)
+{
+    struct knell_journal_block *b = block;
+    struct kn_list list = {.scope = kn_block_scope(b), .depth = 1};
+    kn_list_pop(&list, 0);
+    __atomic_store_n(&b->tid, 0, __ATOMIC_RELEASE);
+    kn_self_tls.block = NULL;
+}
+
+static void make_key(void)
+{
+    has_key = !pthread_key_create(&key, leave);
+}
+
+void kn_self_attach(struct kn_self *t, struct kn_areas *a)
+{
+    *t = (struct kn_self){.areas = a, .tid = (uint32_t)gettid()};
+    t->ring = kn_areas_ring(a);
+}
+
+bool kn_self_block(struct kn_self *t)
+{
+    if (t->block)
+        return true;
+    (void)pthread_once(&once, make_key);
+    /* Without the key a block would never come back. */
+    t->block = has_key ? kn_areas_thread(t->areas, t->tid) : NULL;
+    if (!t->block) {
+        kn_count(t->areas, KNELL_COUNT_SCOPES_LOST);
+        return false;
+    }
+    t->list = (struct kn_list){.scope = kn_block_scope(t->block)};
+    kn_self_trace(t, NULL);
+    if (pthread_setspecific(key, t->block)) {
+        leave(t->block);
+        return false;
+    }
+    return true;
+}
+
+void kn_self_trace(struct kn_self *t, const struct knell_journal_trace *trace)
+{
+    if (!t->block)
+        return;
+    struct knell_journal_trace *two = kn_block_traces(t->block), next = {0};
+    struct knell_journal_trace *old = two[0].version > two[1].version ? &two[1] : &two[0];
+    if (trace)
+        next = *trace;
+    uint64_t version =
+        (two[0].version > two[1].version ? two[0].version : two[1].version) + 1;
+    size_t at = offsetof(struct knell_journal_trace, trace_id);
+    size_t n = offsetof(struct knell_journal_trace, text) - at + next.n_op + next.n_name;
+    old->sum = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    memcpy((uint8_t *)old + at, (uint8_t *)&next + at, n);
+    old->version = version;
+    uint32_t sum = knell_journal_sum((uint8_t *)old + at, n, version);
+    __atomic_store_n(&old->sum, sum, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,30 @@
+/**
+ * Transactions and spans, see <knell/trace.h>.
+ */
+#pragma once
+#include "crash/self.h"
+
+#include <knell/trace.h>
+
+/**
+ * Make @span the thread's open one, in the journal too.
+ *
+ * Context: normal, on the thread itself.
+ * @span  NULL: none; a finished one counts as none
+ */
+void kn_span_show(struct kn_self *t, struct knell_span *span);
+
+/**
+ * The ids of the calling thread's open span.
+ *
+ * Context: normal.
+ * Returns whether there is one; else they are zeroed.
+ */
+bool kn_span_ids(uint8_t trace_id[static 16], uint8_t span_id[static 8]);
+
+/**
+ * The DSN's public key, for outgoing baggage.
+ *
+ * Context: normal, before spans are made.
+ */
+void kn_span_start_with(const char *dsn, const char *release, const char *environment);

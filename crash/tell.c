@@ -1,0 +1,171 @@
+#include "crash/tell.h"
+
+#include "crash/breadcrumb.h"
+#include "crash/exit_note.h"
+#include "crash/random.h"
+#include "crash/segment.h"
+#include "crash/session.h"
+#include "crash/span.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct {
+    pthread_mutex_t lock;
+    struct kn_spool spool; /* borrowed descriptors; valid while areas are published */
+    char path[256];
+    int error;
+    const char *what;
+} tell = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* "NAME VALUE" of a text such as /proc/vmstat; ~0 when it is not there. */
+static uint64_t number_after(const char *text, const char *name)
+{
+    const char *p = strstr(text, name);
+    if (!p)
+        return UINT64_MAX;
+    return strtoull(p + strlen(name), NULL, 10);
+}
+
+static void note_memory(struct kn_areas *a)
+{
+    char text[16384], path[320];
+    if (kn_read_text("/proc/vmstat", text, sizeof text) > 0)
+        a->status->vm_oom_kills_at_start = number_after(text, "\noom_kill ");
+    (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", a->head->cgroup);
+    if (kn_read_text(path, text, sizeof text) > 0 && text[0] >= '0' && text[0] <= '9')
+        a->status->memory_max_bytes = strtoull(text, NULL, 10);
+}
+
+void kn_tell_start(struct kn_journal *j, const struct kn_spool *spool, const char *stem,
+    const struct kn_settings *settings, const struct kn_identity *id)
+{
+    struct kn_areas *a = j->areas;
+    (void)pthread_mutex_lock(&tell.lock);
+    tell.spool = *spool;
+    kn_copy_text(tell.path, sizeof tell.path, spool->path);
+    tell.error = 0;
+    (void)pthread_mutex_unlock(&tell.lock);
+    note_memory(a);
+    kn_segment_start(spool, stem, settings, id);
+    kn_span_start_with(settings->dsn, settings->release, settings->environment);
+    kn_areas_publish(a);
+    kn_exit_note_start(a);
+    if (a->told.sessions)
+        kn_session_start(a);
+}
+
+void kn_tell_stop(void)
+{
+    struct kn_areas *a = kn_areas_current();
+    if (!a)
+        return;
+    kn_exit_note_stop();
+    kn_session_exit(a);
+    (void)pthread_mutex_lock(&tell.lock);
+    kn_areas_publish(NULL);
+    tell.spool = KN_SPOOL_NONE;
+    (void)pthread_mutex_unlock(&tell.lock);
+    kn_segment_stop();
+}
+
+void kn_tell_fork_child(void)
+{
+    kn_areas_published = NULL;
+    kn_segment_fork_child();
+    kn_random_fork_child();
+    tell.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    tell.spool = KN_SPOOL_NONE;
+    tell.error = -ECHILD;
+    tell.what = "a fork child is not covered";
+}
+
+void kn_tell_failed(int error, const char *what)
+{
+    (void)pthread_mutex_lock(&tell.lock);
+    tell.error = error;
+    tell.what = what;
+    (void)pthread_mutex_unlock(&tell.lock);
+}
+
+static uint32_t count_files(int dir, const char *folder)
+{
+    int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    uint32_t n = 0;
+    if (!d) {
+        if (fd >= 0)
+            (void)close(fd);
+        return 0;
+    }
+    for (const struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    (void)closedir(d);
+    return n;
+}
+
+static void fill(struct knell_status *s, struct kn_areas *a)
+{
+    const uint64_t *counts = a->status->counts;
+    const struct {
+        uint64_t *to;
+        enum knell_journal_count from;
+    } copies[] = {
+        {&s->breadcrumbs_lost, KNELL_COUNT_BREADCRUMBS_LOST},
+        {&s->cut, KNELL_COUNT_CUT},
+        {&s->captured, KNELL_COUNT_CAPTURED},
+        {&s->suppressed, KNELL_COUNT_SUPPRESSED},
+        {&s->sampled_out, KNELL_COUNT_SAMPLED_OUT},
+        {&s->failed, KNELL_COUNT_FAILED},
+        {&s->transactions, KNELL_COUNT_TRACES},
+        {&s->transactions_sampled_out, KNELL_COUNT_TRACES_SAMPLED_OUT},
+        {&s->transactions_ignored, KNELL_COUNT_TRACES_IGNORED},
+        {&s->spans_lost, KNELL_COUNT_SPANS_LOST},
+        {&s->logs, KNELL_COUNT_LOGS},
+        {&s->logs_lost, KNELL_COUNT_LOGS_LOST},
+        {&s->hangs, KNELL_COUNT_HANGS},
+    };
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++)
+        *copies[i].to = __atomic_load_n(&counts[copies[i].from], __ATOMIC_RELAXED);
+    s->scope_lost = __atomic_load_n(&counts[KNELL_COUNT_SCOPE_LOST], __ATOMIC_RELAXED) +
+                    __atomic_load_n(&counts[KNELL_COUNT_SCOPES_LOST], __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < a->n_stripes; i++) {
+        const struct knell_journal_block *b =
+            __atomic_load_n(&a->stripes[i], __ATOMIC_ACQUIRE);
+        s->breadcrumbs += b ? __atomic_load_n(&b->next, __ATOMIC_RELAXED) : 0;
+    }
+    s->last_error = __atomic_load_n(&a->last_error, __ATOMIC_RELAXED);
+    (void)kn_session_errors(a, &s->session_errors);
+}
+
+int knell_status(struct knell_status *ret)
+{
+    struct knell_status s = KNELL_STATUS_INIT;
+    if (!ret || ret->size < sizeof ret->size || ret->size > 65536)
+        return -EINVAL;
+    int saved = errno;
+    (void)pthread_mutex_lock(&tell.lock);
+    struct kn_areas *a = kn_areas_current();
+    s.armed = s.journal = a != NULL;
+    s.error = a ? 0 : tell.error;
+    if (!a)
+        (void)snprintf(s.reason, sizeof s.reason, "%s%s%s",
+            tell.what ? tell.what : "not started", tell.error ? ": " : "",
+            tell.error ? strerrordesc_np(-tell.error) : "");
+    (void)snprintf(s.spool, sizeof s.spool, "%s", a ? tell.path : "");
+    if (a) {
+        fill(&s, a);
+        s.n_waiting =
+            count_files(tell.spool.dir, "new") + count_files(tell.spool.dir, "wait");
+    }
+    (void)pthread_mutex_unlock(&tell.lock);
+    size_t n = ret->size < sizeof s ? ret->size : sizeof s;
+    s.size = ret->size;
+    memcpy(ret, &s, n);
+    errno = saved;
+    return 0;
+}

@@ -1,0 +1,89 @@
+#include "crash/told.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t within(uint32_t given, uint32_t otherwise, uint32_t least, uint32_t most)
+{
+    uint32_t n = given ? given : otherwise;
+    return n < least ? least : n > most ? most : n;
+}
+
+static double rate(double given, const char *text, double otherwise)
+{
+    double r = given;
+    if (r == 0) {
+        char *end = NULL;
+        r = text && *text ? strtod(text, &end) : otherwise;
+        if (end && (end == text || *end))
+            r = otherwise;
+    }
+    return r > 1 ? 1 : r > 0 ? r : 0; /* NaN too is 0 */
+}
+
+static bool on(enum knell_switch given, const char *text, bool otherwise)
+{
+    if (given != KNELL_DEFAULT)
+        return given == KNELL_ON;
+    return text && *text ? strcmp(text, "0") != 0 : otherwise;
+}
+
+void kn_told_init(struct kn_told *t, const struct knell_options *o,
+    const char *(*getvar)(const char *), bool sends)
+{
+    *t = (struct kn_told){
+        .max_breadcrumbs = within(o->max_breadcrumbs, 100, 1, 1000),
+        .breadcrumb_bytes = within(o->breadcrumb_bytes, 256, 64, 4096) / 8 * 8,
+        .max_thread_scopes = within(o->max_thread_scopes, 32, 1, 256),
+        .sample_rate = rate(o->sample_rate, getvar("SENTRY_SAMPLE_RATE"), 1),
+        .traces_sample_rate =
+            rate(o->traces_sample_rate, getvar("SENTRY_TRACES_SAMPLE_RATE"), 0),
+        .capture_burst = within(o->capture_burst, 10, 1, 10000),
+        .capture_interval_ms = within(o->capture_interval_ms, 6000, 1, 86400000),
+        .sessions = on(o->sessions, getvar("KNELL_SESSIONS"), sends),
+        .logs = on(o->logs, getvar("KNELL_LOGS"), false),
+        .note_exits = on(o->note_exits, NULL, true),
+        .debug = on(o->debug, getvar("KNELL_DEBUG"), false),
+        .cover_forks = o->on_fork == KNELL_FORK_COVER,
+    };
+    size_t at = 0;
+    for (size_t i = 0; o->ignore_transactions && o->ignore_transactions[i]; i++) {
+        size_t n = strlen(o->ignore_transactions[i]);
+        if (n && n + 2 <= sizeof t->ignore - at) {
+            memcpy(t->ignore + at, o->ignore_transactions[i], n + 1);
+            at += n + 1;
+        }
+    }
+}
+
+/* '*' is the only special character. Going back to the last one is enough. */
+static bool matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *retry = NULL;
+    while (*name) {
+        if (*pattern == '*') {
+            star = pattern++;
+            retry = name;
+        } else if (*pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star) {
+            pattern = star + 1;
+            name = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return !*pattern;
+}
+
+bool kn_told_ignores(const struct kn_told *t, const char *name)
+{
+    for (const char *p = t->ignore; *p; p += strlen(p) + 1) {
+        if (matches(p, name))
+            return true;
+    }
+    return false;
+}
