@@ -1,0 +1,170 @@
+/*
+ * echod: a threaded TCP echo server on loopback, the example of a daemon that knell
+ * watches. A client's line comes back as it was; a line that begins with '/' is a
+ * command:
+ *
+ *     /quit     close this connection
+ *     /stats    say how many lines this connection has sent
+ *     /crash    take the server down in the thread that serves this connection
+ *
+ * usage: echod [-p PORT] [-f PORTFILE]     (PORT 0: any free one; written to PORTFILE)
+ */
+#include <knell/knell.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { N_WORKERS = 4, MAX_LINE = 1024 };
+
+struct counters {
+    unsigned n_commands;
+};
+
+struct session {
+    int fd;
+    unsigned n_lines;
+    struct counters *counters; /* made by the first command that counts; /crash forgets */
+};
+
+static void count_command(struct counters *c)
+{
+    c->n_commands++;
+}
+
+static void crash_command(struct session *s)
+{
+    count_command(s->counters);
+    dprintf(s->fd, "still alive after %u commands\n", s->counters->n_commands);
+}
+
+static int run_command(struct session *s, const char *command)
+{
+    if (!strcmp(command, "/quit"))
+        return -1;
+    if (!strcmp(command, "/crash"))
+        crash_command(s);
+    else if (!strcmp(command, "/stats"))
+        dprintf(s->fd, "%u lines\n", s->n_lines);
+    else
+        dprintf(s->fd, "what is %s?\n", command);
+    return 0;
+}
+
+static int handle_line(struct session *s, const char *line)
+{
+    s->n_lines++;
+    if (line[0] == '/')
+        return run_command(s, line);
+    return dprintf(s->fd, "%s\n", line) < 0 ? -1 : 0;
+}
+
+static void serve_client(int fd)
+{
+    struct session s = {.fd = fd};
+    char line[MAX_LINE];
+    FILE *in = fdopen(fd, "r");
+    if (!in) {
+        close(fd);
+        return;
+    }
+    while (fgets(line, sizeof line, in)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (handle_line(&s, line) < 0)
+            break;
+    }
+    fclose(in);
+}
+
+static void *worker(void *arg)
+{
+    int listener = *(int *)arg;
+    knell_thread_enter(); /* so that a stack overflow in this thread is reported as well
+                           */
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            serve_client(fd);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            break;
+    }
+    return NULL;
+}
+
+static int listen_on_loopback(uint16_t port, const char *port_file)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&a, n) < 0 || listen(fd, 64) < 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &n) < 0)
+        return -1;
+    printf("echod: listening on 127.0.0.1:%u\n", ntohs(a.sin_port));
+    fflush(stdout);
+    if (port_file) {
+        FILE *f = fopen(port_file, "w");
+        if (!f)
+            return -1;
+        fprintf(f, "%u\n", ntohs(a.sin_port));
+        if (fclose(f))
+            return -1;
+    }
+    return fd;
+}
+
+int main(int argc, char **argv)
+{
+    const char *port_file = NULL;
+    uint16_t port = 7007;
+    for (int c; (c = getopt(argc, argv, "p:f:")) != -1;) {
+        if (c == 'p')
+            port = (uint16_t)strtoul(optarg, NULL, 10);
+        else if (c == 'f')
+            port_file = optarg;
+        else
+            return 2;
+    }
+
+    struct knell_options options = KNELL_OPTIONS_INIT;
+    options.app = "echod";
+    options.release = "echod@1.4.2";
+    int err = knell_start(&options); /* the daemon serves on without knell */
+    if (err)
+        fprintf(stderr, "echod: no crash reports: %s\n", strerror(-err));
+
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    int listener = listen_on_loopback(port, port_file);
+    if (listener < 0) {
+        perror("echod");
+        return 1;
+    }
+    for (int i = 0; i < N_WORKERS; i++) {
+        pthread_t t;
+        if (pthread_create(&t, NULL, worker, &listener))
+            return 1;
+        pthread_setname_np(t, "worker");
+    }
+
+    int signo;
+    sigwait(&stop, &signo);
+    knell_stop(); /* a clean exit: nothing to report */
+    return 0;
+}
