@@ -23,7 +23,7 @@ sed -n '/^```c$/,/^```$/{/^```/d;p}' "$readme" >"$tmp/exampled.c"
 [ "$(wc -l <"$tmp/exampled.c")" -ge 15 ]
 # The same program, told to die where it would serve.
 sed 's|sleep(1);.*|if (argc > 1) *(volatile int *)0 = 1;|; s|main(void)|main(int argc, char **argv)|
-     s|int main.*|& |; s|^{$|{ (void)argv;|; s|^ *options.dsn = .*||' "$tmp/exampled.c" >"$tmp/dying.c"
+     s|^{$|{ (void)argv;|; s|^ *options.dsn = .*||' "$tmp/exampled.c" >"$tmp/dying.c"
 flags="-g -Wall -Wextra -Werror -I$prefix/include -Wl,-rpath,$prefix/lib"
 cc $flags "$tmp/exampled.c" -L"$prefix/lib" -lknell -o "$tmp/exampled"
 cc $flags "$tmp/dying.c" -L"$prefix/lib" -lknell -o "$tmp/dying-shared"
