@@ -23,7 +23,7 @@ void pipeline_sync(struct pipeline *p, bool now)
     if (!p->n_moved || (!now && p->n_moved < PIPELINE_SYNC_EVERY &&
                            tick < p->synced_ms + PIPELINE_SYNC_MS))
         return;
-    for (int i = 0; i < SPOOL_N_STATES; i++) {
+    for (enum spool_state i = SPOOL_LIVE; i < SPOOL_N_STATES; i++) {
         if (p->spread[i])
             IGNORE(spool_sync(p->spool, i), "a rename lost with the power is sent again");
         p->spread[i] = false;
