@@ -36,7 +36,7 @@ static void makes_seven_private_folders(void)
     const char *path;
     struct spool *s = make(&path);
     CHECK_INT(test_count_files(path, ""), 7);
-    for (int i = 0; i < SPOOL_N_STATES; i++) {
+    for (enum spool_state i = SPOOL_LIVE; i < SPOOL_N_STATES; i++) {
         struct stat st;
         CHECK_INT(fstat(s->state_fd[i], &st), 0);
         CHECK_INT(st.st_mode & 07777, 0700);
