@@ -1,13 +1,20 @@
 #include "crash/altstack.h"
+#include "crash/handler/entry.h"
 #include "crash/identity.h"
+#include "crash/install.h"
 #include "crash/journal.h"
+#include "crash/launch.h"
 #include "crash/modules.h"
+#include "crash/process.h"
 #include "crash/settings.h"
 #include "crash/spool.h"
 #include "crash/tell.h"
 #include <errno.h>
 #include <knell/knell.h>
+#include <knell/spool.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -16,28 +23,74 @@
 static struct {
     pthread_mutex_t lock;
     bool armed;
+    bool in_child; /* a fork of the armed process: its files are the parent's */
     struct kn_settings settings;
     struct kn_identity id;
     char stem[KN_STEM_BYTES];
     struct kn_spool spool;
-    struct kn_modules modules;
     struct kn_journal journal;
+    struct kn_process process;
+    struct kn_capture *capture;
 } arm = {.lock = PTHREAD_MUTEX_INITIALIZER,
     .spool = {.dir = -1, .live = -1, .fresh = -1},
     .journal = {.fd = -1}};
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 struct kn_journal *kn_journal_current(void)
 {
     return __atomic_load_n(&arm.armed, __ATOMIC_ACQUIRE) ? &arm.journal : NULL;
 }
 
+static void say(const char *what, int r)
+{
+    if (arm.settings.debug)
+        (void)dprintf(STDERR_FILENO, "knell: %s: %s\n", what, strerror(-r));
+}
+
+/* A report of this process would be the parent's: let go of its files, keep its facts.
+ * The handler makes a file of its own when it needs one. */
+static void in_fork_child(void)
+{
+    (void)pthread_mutex_init(&arm.lock, NULL);
+    if (!arm.armed)
+        return;
+    arm.in_child = true;
+    kn_tell_fork_child();
+    kn_journal_fork_child(&arm.journal);
+    arm.process.journal = arm.journal.head;
+    (void)close(arm.process.dump.fd);
+    arm.process.dump.fd = -1;
+    arm.process.has_file = false;
+    arm.process.proc.fd = -1; /* the parent's folder; left open, it is close-on-exec */
+    arm.process.pid = getpid();
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_fork_child);
+}
+
 static void disarm(void)
 {
     kn_tell_stop();
-    if (arm.journal.head)
-        kn_journal_retire(&arm.journal, &arm.spool, arm.stem);
-    kn_modules_done(&arm.modules);
+    kn_entry_arm(NULL);
+    if (arm.process.park_signal)
+        kn_uninstall(&arm.process);
+    if (!arm.in_child) {
+        if (arm.process.dump.fd >= 0)
+            kn_spool_remove_live(&arm.spool, arm.stem, KNELL_SPOOL_SUFFIX);
+        if (arm.journal.head)
+            kn_journal_retire(&arm.journal, &arm.spool, arm.stem);
+    }
+    kn_process_done(&arm.process);
+    kn_modules_done(&arm.process.modules);
+    kn_process_free_capture(arm.capture);
+    arm.capture = NULL;
     kn_spool_done(&arm.spool);
+    arm.process = (struct kn_process){0};
+    arm.journal = (struct kn_journal){.fd = -1};
+    arm.in_child = false;
 }
 
 /* What a set-user-ID program holds is not for the one who started it. */
@@ -46,10 +99,42 @@ static bool is_privileged(void)
     return getauxval(AT_SECURE) || prctl(PR_GET_DUMPABLE) == 0;
 }
 
+static int open_files(void)
+{
+    int dump_fd, r = kn_spool_init(&arm.settings, &arm.spool);
+    if (r)
+        return r;
+    r = kn_journal_create(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
+    if (r)
+        return r;
+    r = kn_process_reserve(&arm.spool, arm.stem, &dump_fd);
+    if (r)
+        return r;
+    kn_process_init(&arm.process, &arm.settings, &arm.id, &arm.spool, &arm.journal,
+        arm.stem, dump_fd);
+    return 0;
+}
+
+static int install(void)
+{
+    int r = kn_install_choose_signal();
+    if (r < 0)
+        return r;
+    arm.process.park_signal = r;
+    r = kn_process_new_capture(&arm.process, arm.settings.max_threads, &arm.capture);
+    if (r)
+        return r;
+    kn_entry_arm(arm.capture);
+    return kn_install(&arm.process);
+}
+
 static int start(const struct knell_options *options)
 {
-    if (arm.armed)
+    if (arm.armed && !arm.in_child)
         return -EALREADY;
+    if (arm.armed)
+        disarm(); /* a fork child that wants to be covered by itself */
+    arm.armed = false;
     int r = kn_settings_init(&arm.settings, options);
     if (r)
         return r;
@@ -57,25 +142,33 @@ static int start(const struct knell_options *options)
         return -EPERM;
     kn_identity_init(&arm.id);
     kn_identity_stem(&arm.id, arm.stem);
-    r = kn_modules_init(&arm.modules, arm.id.executable);
-    if (r >= 0)
-        r = kn_spool_init(&arm.settings, &arm.spool);
-    if (r < 0)
-        goto fail;
-    if (!arm.settings.release[0])
+    r = kn_modules_init(&arm.process.modules, arm.id.executable);
+    if (r >= 0 && !arm.settings.release[0])
         kn_modules_release(
-            &arm.modules, arm.settings.release, sizeof arm.settings.release);
-    r = kn_journal_create(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
-    if (r)
-        goto fail;
+            &arm.process.modules, arm.settings.release, sizeof arm.settings.release);
+    if (r >= 0)
+        r = open_files();
+    if (!r)
+        r = install();
+    if (r < 0) {
+        disarm();
+        return r;
+    }
     (void)kn_altstack_enter();
+    (void)pthread_once(&fork_once, watch_forks);
     kn_journal_set_state(&arm.journal, KNELL_RUN_RUNNING);
     __atomic_store_n(&arm.armed, true, __ATOMIC_RELEASE);
     kn_tell_start(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
     return 0;
-fail:
-    disarm();
-    return r;
+}
+
+static void send_what_waits(void)
+{
+    if (!arm.settings.start_uploader || !kn_spool_has_work(&arm.spool, arm.stem))
+        return;
+    int r = kn_launch_uploader(&arm.settings, arm.spool.path);
+    if (r)
+        say("cannot start the uploader", r);
 }
 
 int knell_start(const struct knell_options *options)
@@ -85,6 +178,10 @@ int knell_start(const struct knell_options *options)
     int r = start(options);
     if (r && r != -EALREADY)
         kn_tell_failed(r, "knell_start");
+    if (r)
+        say("not armed", r);
+    else
+        send_what_waits();
     (void)pthread_mutex_unlock(&arm.lock);
     errno = saved;
     return r;
@@ -94,12 +191,18 @@ void knell_stop(void)
 {
     int saved = errno;
     (void)pthread_mutex_lock(&arm.lock);
-    if (arm.armed && arm.id.pid == (uint32_t)getpid()) {
+    if (arm.armed) {
         __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);
         disarm();
     }
     (void)pthread_mutex_unlock(&arm.lock);
     errno = saved;
+}
+
+/* exit(3) is a clean exit, whoever calls it. A child of vfork(2) does not get here. */
+__attribute__((destructor)) static void at_exit(void)
+{
+    knell_stop();
 }
 
 int knell_thread_enter(void)

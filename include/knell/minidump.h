@@ -181,9 +181,39 @@ struct knell_frames_head {
     uint32_t reserved;
 };
 
+/* The steps of a capture, in their order. */
+enum knell_capture_step {
+    KNELL_STEP_OPEN = 1, /* find or make the file */
+    KNELL_STEP_MODULES,  /* which of the known ones are still there */
+    KNELL_STEP_MAPS,     /* /proc/self/maps */
+    KNELL_STEP_CRASHED,  /* registers and stack of the crashed thread */
+    KNELL_STEP_SIGNAL,   /* exception */
+    KNELL_STEP_MODULE_LIST,
+    KNELL_STEP_SYSTEM, /* system, process, annotations */
+    KNELL_STEP_JOURNAL,
+    KNELL_STEP_MESSAGE, /* of abort(3) */
+    KNELL_STEP_MEMORY,  /* around the registers */
+    KNELL_STEP_COMMIT_1,
+    KNELL_STEP_FREEZE,  /* stop the other threads */
+    KNELL_STEP_THREADS, /* their registers and stacks */
+    KNELL_STEP_TEXTS,   /* status, os-release, facts, vDSO */
+    KNELL_STEP_COMMIT_2,
+    KNELL_STEP_FRAMES, /* seen from inside */
+    KNELL_STEP_CXX,    /* type and what() of a C++ exception */
+    KNELL_STEP_COMMIT_3,
+    KNELL_STEP_PUBLISH, /* move to new/ */
+    KNELL_STEP_END,
+};
+
+/* Reasons of a note that are no errno. */
+enum knell_note_reason {
+    KNELL_NOTE_FAULT = 0x8000,    /* + signal number: the step itself faulted */
+    KNELL_NOTE_DEADLINE = 0x9000, /* the step was cut off */
+};
+
 /* A step of the capture that did not fully succeed. */
 struct knell_capture_note {
-    uint16_t step;   /* enum kn_step of the handler */
+    uint16_t step;   /* enum knell_capture_step */
     uint16_t reason; /* errno; 0 with a count means: this many did not fit */
     uint32_t count;
 };

@@ -1,0 +1,60 @@
+/* What C cannot say on aarch64: a system call, and a jump out of a nested handler. */
+	.text
+
+/* long kn_syscall(long number, long a, long b, long c, long d, long e, long f) */
+	.globl kn_syscall
+	.hidden kn_syscall
+	.type kn_syscall, %function
+kn_syscall:
+	.cfi_startproc
+	mov x8, x0
+	mov x0, x1
+	mov x1, x2
+	mov x2, x3
+	mov x3, x4
+	mov x4, x5
+	mov x5, x6
+	svc #0
+	ret
+	.cfi_endproc
+	.size kn_syscall, . - kn_syscall
+
+/* int kn_jump_set(struct kn_jump *) */
+	.globl kn_jump_set
+	.hidden kn_jump_set
+	.type kn_jump_set, %function
+kn_jump_set:
+	.cfi_startproc
+	stp x19, x20, [x0, #0]
+	stp x21, x22, [x0, #16]
+	stp x23, x24, [x0, #32]
+	stp x25, x26, [x0, #48]
+	stp x27, x28, [x0, #64]
+	stp x29, x30, [x0, #80]
+	mov x1, sp
+	str x1, [x0, #96]
+	mov w0, #0
+	ret
+	.cfi_endproc
+	.size kn_jump_set, . - kn_jump_set
+
+/* void kn_jump_to(const struct kn_jump *) */
+	.globl kn_jump_to
+	.hidden kn_jump_to
+	.type kn_jump_to, %function
+kn_jump_to:
+	.cfi_startproc
+	ldp x19, x20, [x0, #0]
+	ldp x21, x22, [x0, #16]
+	ldp x23, x24, [x0, #32]
+	ldp x25, x26, [x0, #48]
+	ldp x27, x28, [x0, #64]
+	ldp x29, x30, [x0, #80]
+	ldr x1, [x0, #96]
+	mov sp, x1
+	mov w0, #1
+	ret
+	.cfi_endproc
+	.size kn_jump_to, . - kn_jump_to
+
+	.section .note.GNU-stack, "", %progbits

@@ -1,0 +1,167 @@
+#include "crash/handler/end.h"
+
+#include "crash/handler/entry.h"
+#include "crash/handler/gate.h"
+#include "crash/handler/regs.h"
+#include "crash/handler/threads.h"
+#include <string.h>
+
+#include "crash/handler/poison.h"
+
+enum {
+    INIT_PID = 1,
+};
+#define FLAG_SIGINFO 4ul            /* SA_SIGINFO as the kernel has it */
+#define FLAG_RESETHAND 0x80000000ul /* SA_RESETHAND */
+#define FLAG_NODEFER 0x40000000ul   /* SA_NODEFER */
+
+static int index_of(int signo)
+{
+    for (int i = 0; i < KN_N_SIGNALS; i++) {
+        if (kn_signals[i] == signo)
+            return i;
+    }
+    return 0;
+}
+
+static bool is_default(const struct kn_sigaction *a)
+{
+    return (uint64_t)a->handler == (uint64_t)SIG_DFL;
+}
+
+static bool is_ignored(const struct kn_sigaction *a)
+{
+    return (uint64_t)a->handler == (uint64_t)SIG_IGN;
+}
+
+static bool was_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0;
+}
+
+uint64_t kn_end_mask(const struct kn_process *p)
+{
+    uint64_t mask = ~kn_signal_bit(p->park_signal);
+    for (int i = 0; i < KN_N_SIGNALS; i++)
+        mask &= ~kn_signal_bit(kn_signals[i]);
+    return mask;
+}
+
+void kn_end_set_state(struct kn_process *p, uint32_t state, int signo)
+{
+    if (!p->journal)
+        return;
+    p->journal->crash_signo = signo;
+    __atomic_store_n(&p->journal->state, state, __ATOMIC_RELEASE);
+}
+
+/* Send the signal once more, as it came. Delivered when the handler returns, with the
+ * registers of the fault, which is what a core dump then shows. */
+static bool send_again(int signo, siginfo_t *info)
+{
+    long pid = KN_SYS0(SYS_getpid), tid = KN_SYS0(SYS_gettid);
+    return !KN_SYS4(SYS_rt_tgsigqueueinfo, pid, tid, signo, info) ||
+           !KN_SYS3(SYS_tgkill, pid, tid, signo);
+}
+
+static void set_default(int signo)
+{
+    const struct kn_sigaction none = {0};
+    (void)kn_sigaction(signo, &none, NULL);
+}
+
+void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info)
+{
+    siginfo_t copy = *info;
+    if (p)
+        (void)kn_sigaction(signo, &p->old[index_of(signo)], NULL);
+    else
+        set_default(signo);
+    (void)send_again(signo, &copy);
+}
+
+bool kn_end_lost_siginfo(int signo, const ucontext_t *uc)
+{
+    struct kn_sigaction now;
+    if (kn_sigaction(signo, NULL, &now) || now.handler != kn_on_signal ||
+        (now.flags & FLAG_SIGINFO))
+        return false;
+    now.flags |= FLAG_SIGINFO;
+    (void)kn_sigaction(signo, &now, NULL);
+    if (!kn_regs_is_fault(uc) || signo == SIGABRT || signo == SIGTRAP || signo == SIGSYS)
+        (void)KN_SYS3(SYS_tgkill, KN_SYS0(SYS_getpid), KN_SYS0(SYS_gettid), signo);
+    return true;
+}
+
+bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t *info)
+{
+    const struct kn_sigaction *old = &p->old[index_of(signo)];
+    if (!was_sent(info))
+        return false;
+    if (is_ignored(old))
+        return true;
+    /* The kernel drops signals with the default action that are sent to an init, from
+     * within and without its namespace. abort(3) however means it. */
+    bool aborts = signo == SIGABRT && info->si_pid == p->pid;
+    return p->pid == INIT_PID && is_default(old) && !aborts;
+}
+
+static void drop_pending_sigxfsz(void)
+{
+    const uint64_t set = kn_signal_bit(SIGXFSZ);
+    const struct timespec now = {0};
+    (void)KN_SYS4(SYS_rt_sigtimedwait, &set, NULL, &now, sizeof set);
+}
+
+/* A function was there before knell: it runs as the kernel would have run it, and knell
+ * stays armed, for it may recover. */
+static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *info,
+    const ucontext_t *uc, bool has_turn)
+{
+    const struct kn_sigaction old = p->old[i];
+    uint64_t mask;
+    memcpy(&mask, &uc->uc_sigmask, sizeof mask);
+    kn_threads_thaw();
+    kn_end_set_state(p, KNELL_RUN_RUNNING, 0);
+    if (has_turn)
+        kn_gate_leave();
+    if (old.flags & FLAG_RESETHAND)
+        p->old[i] = (struct kn_sigaction){0};
+    mask |= old.mask;
+    if (!(old.flags & FLAG_NODEFER))
+        mask |= kn_signal_bit(signo);
+    kn_set_mask(mask);
+    /* INDIRECT: the daemon's own handler; the report is written. */
+    old.handler(signo, info, (void *)(uintptr_t)uc);
+}
+
+/* The default action is ignored for an init: only a fault of the CPU kills it, and only
+ * where the instruction faults again. */
+static void end_init(const struct kn_process *p, int signo, const siginfo_t *info)
+{
+    (void)p;
+    bool faults_again = !was_sent(info) && signo != SIGTRAP && signo != SIGSYS;
+    if (faults_again || signo == SIGABRT) /* abort(3) ends with an illegal instruction */
+        return;
+    (void)KN_SYS1(SYS_exit_group, 128 + signo);
+}
+
+void kn_end(
+    struct kn_process *p, int signo, siginfo_t *info, const ucontext_t *uc, bool has_turn)
+{
+    int i = index_of(signo);
+    drop_pending_sigxfsz();
+    if (!is_default(&p->old[i]) && !is_ignored(&p->old[i])) {
+        call_previous(p, i, signo, info, uc, has_turn);
+        return;
+    }
+    for (int k = 0; k < KN_N_SIGNALS; k++)
+        (void)kn_sigaction(kn_signals[k], &p->old[k], NULL);
+    set_default(signo);
+    if (p->pid == INIT_PID) {
+        end_init(p, signo, info);
+        return;
+    }
+    if (!send_again(signo, info) && (was_sent(info) || signo == SIGTRAP))
+        (void)KN_SYS1(SYS_exit_group, 128 + signo);
+}

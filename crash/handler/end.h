@@ -1,0 +1,55 @@
+/**
+ * What happens to the process after the report: exactly what would have without knell.
+ */
+#pragma once
+#include "crash/handler/state.h"
+
+/**
+ * The signals blocked while the handler runs: all but the fatal ones and the park signal.
+ *
+ * Context: signal handler.
+ */
+uint64_t kn_end_mask(const struct kn_process *p);
+
+/**
+ * Write the state of the run, and the signal, into the journal.
+ *
+ * Context: signal handler.
+ */
+void kn_end_set_state(struct kn_process *p, uint32_t state, int signo);
+
+/**
+ * A signal in a process that knell does not cover (a child of vfork(2), after stop): let
+ * it do what it did before.
+ *
+ * Context: signal handler; writes to no memory but its own stack.
+ */
+void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info);
+
+/**
+ * Some libraries put our handler back with signal(2), which drops SA_SIGINFO: what the
+ * handler got as siginfo is then garbage. Installs it properly again, and raises what the
+ * CPU will not raise again by itself.
+ *
+ * Context: signal handler.
+ * Returns whether that was so; the handler then returns at once.
+ */
+bool kn_end_lost_siginfo(int signo, const ucontext_t *uc);
+
+/**
+ * Whether this signal would have gone unnoticed: it was ignored before, or it was sent
+ * and this process is its namespace's init.
+ *
+ * Context: signal handler.
+ */
+bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t *info);
+
+/**
+ * Go on as without knell: the previous handler, or the default action with the original
+ * siginfo. Returns where the handler has to return to the kernel.
+ *
+ * Context: signal handler.
+ * @has_turn  this thread holds the gate
+ */
+void kn_end(struct kn_process *p, int signo, siginfo_t *info, const ucontext_t *uc,
+    bool has_turn);

@@ -1,0 +1,246 @@
+#include "crash/handler/entry.h"
+
+#include "crash/handler/cxx.h"
+#include "crash/handler/end.h"
+#include "crash/handler/evidence.h"
+#include "crash/handler/failpoint.h"
+#include "crash/handler/gate.h"
+#include "crash/handler/maps.h"
+#include "crash/handler/minidump.h"
+#include "crash/handler/modules.h"
+#include "crash/handler/publish.h"
+#include "crash/handler/regs.h"
+#include "crash/handler/stack.h"
+#include "crash/handler/texts.h"
+#include "crash/handler/threads.h"
+#include "crash/handler/unwind.h"
+#include <stddef.h>
+
+#include "crash/handler/poison.h"
+
+enum {
+    AFTER_DEADLINE_MS = 500, /* for what still has to be done */
+    MAX_REPORTS = 8,         /* of one process, whose own handlers recover */
+};
+
+static struct kn_capture *armed; /* atomic; NULL: not armed */
+
+/* The capture that runs, as nested signals see it. */
+static struct {
+    struct kn_jump jump;
+    volatile uint32_t next; /* step to begin after a jump */
+    volatile uint32_t running;
+    int32_t timer; /* timer_t of the kernel; -1: none */
+} run = {.timer = -1};
+
+/* Reports of a process that lives on: never two of the same instruction and signal. */
+static struct {
+    uint64_t pc;
+    int signo;
+} reported[MAX_REPORTS];
+static uint32_t n_reported;
+
+void kn_entry_arm(struct kn_capture *c)
+{
+    n_reported = 0;
+    __atomic_store_n(&armed, c, __ATOMIC_RELEASE);
+}
+
+static void do_step(struct kn_capture *c, uint32_t step)
+{
+    switch (step) {
+    case KNELL_STEP_OPEN:
+        kn_publish_open(c);
+        break;
+    case KNELL_STEP_MODULES:
+        kn_modules_check(c);
+        break;
+    case KNELL_STEP_MAPS:
+        kn_maps_read(c);
+        break;
+    case KNELL_STEP_CRASHED:
+        kn_stack_crashed(c);
+        kn_stack_thread_list(c);
+        break;
+    case KNELL_STEP_SIGNAL:
+        kn_evidence_signal(c);
+        break;
+    case KNELL_STEP_MODULE_LIST:
+        kn_modules_put(c);
+        break;
+    case KNELL_STEP_SYSTEM:
+        kn_evidence_system(c);
+        break;
+    case KNELL_STEP_JOURNAL:
+        kn_evidence_journal(c);
+        break;
+    case KNELL_STEP_MESSAGE:
+        kn_evidence_abort_message(c);
+        break;
+    case KNELL_STEP_MEMORY:
+        kn_stack_memory(c);
+        break;
+    case KNELL_STEP_COMMIT_1:
+        kn_commit(c, KN_SYNC_AFTER);
+        break;
+    case KNELL_STEP_FREEZE:
+        kn_threads_freeze(c);
+        break;
+    case KNELL_STEP_THREADS:
+        kn_threads_put(c);
+        break;
+    case KNELL_STEP_TEXTS:
+        kn_texts_put(c);
+        break;
+    case KNELL_STEP_COMMIT_2:
+        kn_commit(c, KN_SYNC_NONE);
+        break;
+    case KNELL_STEP_FRAMES:
+        kn_unwind(c);
+        break;
+    case KNELL_STEP_CXX:
+        kn_cxx_put(c);
+        break;
+    case KNELL_STEP_COMMIT_3:
+        kn_commit(c, KN_SYNC_BEFORE);
+        break;
+    case KNELL_STEP_PUBLISH:
+        kn_publish(c);
+        break;
+    default:
+        break;
+    }
+}
+
+static const char *const step_names[] = {"", "open", "modules", "maps", "crashed",
+    "signal", "module_list", "system", "journal", "message", "memory", "commit_1",
+    "freeze", "threads", "texts", "commit_2", "frames", "cxx", "commit_3", "publish"};
+
+void kn_capture_run(struct kn_capture *c)
+{
+    run.next = KNELL_STEP_OPEN;
+    (void)kn_jump_set(&run.jump); /* a nested signal comes back here, at the next step */
+    run.running = 1;
+    while (run.next < KNELL_STEP_END) {
+        c->step = run.next++;
+        KN_FAILPOINT(step_names[c->step]);
+        do_step(c, c->step);
+    }
+    run.running = 0;
+    (void)step_names;
+}
+
+/* A timer of this thread alone: the process's own alarms stay as they are. */
+static void start_deadline(struct kn_capture *c)
+{
+    struct {
+        void *value;
+        int32_t signo, notify, tid, pad[11];
+    } event = {&run, c->process->park_signal, SIGEV_THREAD_ID, (int32_t)c->tid, {0}};
+    uint32_t ms = c->process->deadline_ms;
+    const struct itimerspec when = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000},
+        .it_interval = {0, AFTER_DEADLINE_MS * 1000000L}};
+    run.timer = -1;
+    if (KN_SYS3(SYS_timer_create, CLOCK_MONOTONIC, &event, &run.timer))
+        run.timer = -1;
+    else
+        (void)KN_SYS4(SYS_timer_settime, run.timer, 0, &when, NULL);
+}
+
+static void stop_deadline(void)
+{
+    if (run.timer >= 0)
+        (void)KN_SYS1(SYS_timer_delete, run.timer);
+    run.timer = -1;
+}
+
+static void on_deadline(struct kn_capture *c)
+{
+    if (!run.running || (uint32_t)KN_SYS0(SYS_gettid) != c->tid)
+        return;
+    c->notes[c->n_notes < KN_MAX_NOTES ? c->n_notes++ : 0] =
+        (struct knell_capture_note){(uint16_t)c->step, KNELL_NOTE_DEADLINE, 0};
+    /* What is committed is published; if that hangs as well, the process just dies. */
+    run.next = c->step < KNELL_STEP_PUBLISH ? KNELL_STEP_PUBLISH : KNELL_STEP_END;
+    kn_set_mask(kn_end_mask(c->process));
+    kn_jump_to(&run.jump);
+}
+
+void kn_on_park(int signo, siginfo_t *info, void *uc)
+{
+    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
+    (void)signo;
+    if (!c || KN_SYS0(SYS_getpid) != c->process->pid)
+        return;
+    if (info->si_code == SI_TIMER) {
+        if (info->si_value.sival_ptr == &run)
+            on_deadline(c);
+        return;
+    }
+    kn_threads_park(info, (const ucontext_t *)uc);
+}
+
+/* The handler itself faulted: go on with the next step. */
+static void on_fault_inside(struct kn_capture *c, int signo)
+{
+    if (!run.running)
+        return;
+    c->notes[c->n_notes < KN_MAX_NOTES ? c->n_notes++ : 0] = (struct knell_capture_note){
+        (uint16_t)c->step, (uint16_t)(KNELL_NOTE_FAULT + (uint32_t)signo), 0};
+    kn_jump_to(&run.jump);
+}
+
+static bool worth_a_report(int signo, uint64_t pc)
+{
+    if (n_reported >= MAX_REPORTS)
+        return false;
+    for (uint32_t i = 0; i < n_reported; i++) {
+        if (reported[i].pc == pc && reported[i].signo == signo)
+            return false;
+    }
+    reported[n_reported].pc = pc;
+    reported[n_reported++].signo = signo;
+    return true;
+}
+
+static void write_report(
+    struct kn_capture *c, int signo, const siginfo_t *info, const ucontext_t *uc)
+{
+    struct kn_process *p = c->process;
+    kn_capture_reset(c);
+    c->signo = signo;
+    c->info = info;
+    c->uc = uc;
+    c->tid = (uint32_t)KN_SYS0(SYS_gettid);
+    c->time_ns = kn_now_ns(CLOCK_REALTIME);
+    kn_end_set_state(p, KNELL_RUN_CRASHING, signo);
+    start_deadline(c);
+    kn_capture_run(c);
+    stop_deadline();
+    if (c->n_commits)
+        kn_end_set_state(p, KNELL_RUN_DUMPED, signo);
+}
+
+void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
+{
+    const ucontext_t *uc = (const ucontext_t *)ucontext;
+    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
+    struct kn_process *p = c ? c->process : NULL;
+    /* A child of vfork(2) shares this memory: it must not write to it. */
+    if (!p || KN_SYS0(SYS_getpid) != p->pid) {
+        kn_end_child(p, signo, info);
+        return;
+    }
+    if (kn_end_lost_siginfo(signo, uc) || kn_end_would_ignore(p, signo, info))
+        return;
+    kn_set_mask(kn_end_mask(p));
+    enum kn_turn turn;
+    do
+        turn = kn_gate_enter(p, info, uc);
+    while (turn == KN_TURN_RETRY);
+    if (turn == KN_TURN_AGAIN)
+        on_fault_inside(c, signo);
+    if (turn == KN_TURN_FIRST && worth_a_report(signo, kn_regs_pc(uc)))
+        write_report(c, signo, info, uc);
+    kn_end(p, signo, info, uc, turn == KN_TURN_FIRST);
+}

@@ -1,0 +1,34 @@
+/**
+ * Where signals arrive: the order of a capture, and what contains its failures.
+ */
+#pragma once
+#include "crash/handler/state.h"
+
+/**
+ * The handler of the fatal signals.
+ *
+ * Context: signal handler.
+ */
+void kn_on_signal(int signo, siginfo_t *info, void *uc);
+
+/**
+ * The handler of the park signal: another thread's stop, or this capture's deadline.
+ *
+ * Context: signal handler.
+ */
+void kn_on_park(int signo, siginfo_t *info, void *uc);
+
+/**
+ * Say which process and memory the handlers work with; NULL: none.
+ *
+ * Context: normal, or a fork child.
+ */
+void kn_entry_arm(struct kn_capture *c);
+
+/**
+ * Write one report of a thread into c's file, step by step. A fault in a step is
+ * contained when @contained.
+ *
+ * Context: signal handler, or normal for a report that no signal made.
+ */
+void kn_capture_run(struct kn_capture *c);

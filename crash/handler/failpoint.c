@@ -1,0 +1,34 @@
+#include "crash/handler/failpoint.h"
+
+#ifdef KN_FAILPOINTS
+#include "crash/handler/sys.h"
+#include <stddef.h>
+#include <string.h>
+
+/* "NAME:fault", "NAME:hang" or "NAME:kill", set by the test's victim. */
+const char *kn_failpoint_choice;
+
+static int is_chosen(const char *name, size_t n)
+{
+    return kn_failpoint_choice && !strncmp(kn_failpoint_choice, name, n) &&
+           kn_failpoint_choice[n] == ':';
+}
+
+void kn_failpoint(const char *name)
+{
+    size_t n = strlen(name);
+    if (!is_chosen(name, n))
+        return;
+    const char how = kn_failpoint_choice[n + 1];
+    if (how == 'f')
+        *(volatile int *)8 = 1;
+    if (how == 'k')
+        (void)KN_SYS2(SYS_kill, KN_SYS0(SYS_getpid), SIGKILL);
+    while (how == 'h') {
+        const struct timespec second = {1, 0};
+        (void)KN_SYS2(SYS_nanosleep, &second, NULL);
+    }
+}
+#else
+typedef int kn_failpoints_are_not_built;
+#endif

@@ -1,0 +1,105 @@
+#include "crash/handler/gate.h"
+
+#include "crash/handler/evidence.h"
+#include "crash/handler/minidump.h"
+#include "crash/handler/threads.h"
+#include <stddef.h>
+
+#include "crash/handler/poison.h"
+
+enum {
+    GRACE_MS = 2000 /* beyond the deadline of the one who writes */
+};
+
+static uint32_t owner;  /* tid of the writer; 0: none */
+static uint32_t leaves; /* how often a turn was given back */
+
+static struct {
+    uint32_t tid; /* 0: free; atomic */
+    const ucontext_t *uc;
+    const siginfo_t *info;
+    uint64_t time_ns;
+} waiting[KN_MAX_OTHERS];
+
+static uint32_t sign_in(uint32_t tid, const siginfo_t *info, const ucontext_t *uc)
+{
+    for (uint32_t i = 0; i < KN_MAX_OTHERS; i++) {
+        uint32_t none = 0;
+        if (!__atomic_compare_exchange_n(
+                &waiting[i].tid, &none, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        waiting[i].info = info;
+        waiting[i].time_ns = kn_now_ns(CLOCK_REALTIME);
+        __atomic_store_n(&waiting[i].uc, uc, __ATOMIC_RELEASE);
+        return i;
+    }
+    return KN_MAX_OTHERS;
+}
+
+static void sign_out(uint32_t i)
+{
+    if (i >= KN_MAX_OTHERS)
+        return;
+    __atomic_store_n(&waiting[i].uc, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&waiting[i].tid, 0, __ATOMIC_RELEASE);
+}
+
+enum kn_turn kn_gate_enter(
+    struct kn_process *p, const siginfo_t *info, const ucontext_t *uc)
+{
+    uint32_t tid = (uint32_t)KN_SYS0(SYS_gettid), holder = 0;
+    uint32_t before = __atomic_load_n(&leaves, __ATOMIC_ACQUIRE);
+    if (__atomic_compare_exchange_n(
+            &owner, &holder, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return KN_TURN_FIRST;
+    if (holder == tid)
+        return KN_TURN_AGAIN;
+    uint32_t seat = sign_in(tid, info, uc);
+    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + (p->deadline_ms + GRACE_MS) * 1000000ull;
+    enum kn_turn turn = KN_TURN_NEVER;
+    for (;;) {
+        uint64_t now = kn_now_ns(CLOCK_MONOTONIC);
+        if (now >= end)
+            break;
+        if (__atomic_load_n(&leaves, __ATOMIC_ACQUIRE) != before) {
+            turn = KN_TURN_RETRY;
+            break;
+        }
+        kn_wait(&leaves, before, end - now);
+    }
+    sign_out(seat);
+    return turn;
+}
+
+void kn_gate_leave(void)
+{
+    __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&leaves, 1, __ATOMIC_ACQ_REL);
+    kn_wake(&leaves);
+}
+
+const ucontext_t *kn_gate_crashed_too(uint32_t tid)
+{
+    for (uint32_t i = 0; i < KN_MAX_OTHERS; i++) {
+        if (__atomic_load_n(&waiting[i].tid, __ATOMIC_ACQUIRE) == tid)
+            return __atomic_load_n(&waiting[i].uc, __ATOMIC_ACQUIRE);
+    }
+    return NULL;
+}
+
+void kn_gate_put_others(struct kn_capture *c)
+{
+    kn_sink_align(&c->sink, 8);
+    uint32_t at = kn_sink_at(&c->sink);
+    for (uint32_t i = 0; i < KN_MAX_OTHERS; i++) {
+        const ucontext_t *uc = __atomic_load_n(&waiting[i].uc, __ATOMIC_ACQUIRE);
+        if (!uc)
+            continue;
+        struct knell_signal_record r;
+        kn_signal_record(&r, waiting[i].tid, waiting[i].info, uc, waiting[i].time_ns);
+        kn_sink_put(&c->sink, &r, sizeof r);
+    }
+    uint32_t n = kn_sink_at(&c->sink) - at;
+    if (n)
+        kn_stream(c, KNELL_STREAM_OTHER_CRASHES, at, n);
+}

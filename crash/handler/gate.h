@@ -1,0 +1,42 @@
+/**
+ * Who writes the report: the first thread to crash. The others wait and are listed.
+ */
+#pragma once
+#include "crash/handler/state.h"
+
+enum kn_turn {
+    KN_TURN_FIRST, /* write the report */
+    KN_TURN_AGAIN, /* this thread already writes one: the handler itself faulted */
+    KN_TURN_RETRY, /* another thread wrote one and the process lives on: enter again */
+    KN_TURN_NEVER, /* the writer took far too long */
+};
+
+/**
+ * Take the turn, or wait for the one who has it: until the process is gone, its previous
+ * handler recovered, or a while after the deadline.
+ *
+ * Context: signal handler.
+ */
+enum kn_turn kn_gate_enter(
+    struct kn_process *p, const siginfo_t *info, const ucontext_t *uc);
+
+/**
+ * Give the turn back: the process lives on.
+ *
+ * Context: signal handler, by the thread that has it.
+ */
+void kn_gate_leave(void);
+
+/**
+ * Where thread @tid crashed, when it waits at the gate; else NULL.
+ *
+ * Context: signal handler.
+ */
+const ucontext_t *kn_gate_crashed_too(uint32_t tid);
+
+/**
+ * Append the records of the threads that wait at the gate.
+ *
+ * Context: signal handler.
+ */
+void kn_gate_put_others(struct kn_capture *c);

@@ -1,0 +1,30 @@
+/**
+ * The report's file: found or made at the beginning, moved to new/ at the end.
+ */
+#pragma once
+#include "crash/handler/state.h"
+
+/**
+ * Open the file to write into: the one reserved at start, when it still is ours and still
+ * has a name; else a new one in live/ (in fork children, for a second report, after the
+ * daemon closed or the spool lost the first).
+ *
+ * Context: signal handler.
+ */
+void kn_publish_open(struct kn_capture *c);
+
+/**
+ * Cut the file to its length and give it its name in new/. Without a commit, or where the
+ * process may no longer write there, it stays in live/ for the uploader to adopt.
+ *
+ * Context: signal handler.
+ */
+void kn_publish(struct kn_capture *c);
+
+/**
+ * 48 bits that two deaths of the same cause share: the signal, and module and offset of
+ * the innermost frames.
+ *
+ * Context: signal handler.
+ */
+uint64_t kn_publish_signature(const struct kn_capture *c);

@@ -1,0 +1,78 @@
+/**
+ * The register file of one architecture: ucontext to the report's record, and the few
+ * registers the handler itself looks at. One regs_<arch>.c each.
+ */
+#pragma once
+#include <knell/minidump.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+#if defined(__x86_64__)
+typedef struct knell_md_context_amd64 kn_context;
+enum {
+    KN_ARCH = KNELL_MINIDUMP_ARCH_AMD64,
+    KN_N_REGISTERS = 17,
+    KN_RED_ZONE_BYTES = 128, /* below sp, still in use: System V psABI 3.2.2 */
+};
+#elif defined(__aarch64__)
+typedef struct knell_md_context_arm64 kn_context;
+enum {
+    KN_ARCH = KNELL_MINIDUMP_ARCH_ARM64,
+    KN_N_REGISTERS = 33,
+    KN_RED_ZONE_BYTES = 0,
+};
+#else
+#error "knell knows x86_64 and aarch64"
+#endif
+
+/**
+ * Context: signal handler.
+ * @uc  the kernel's frame; its floating-point state is read where it points
+ */
+void kn_regs_record(const ucontext_t *uc, kn_context *ret);
+
+/**
+ * The record of a thread of which only these are known (proc(5), /proc/PID/syscall).
+ *
+ * Context: signal handler.
+ * @arguments  of the system call: 6
+ */
+void kn_regs_from_syscall(uint64_t number, const uint64_t *arguments, uint64_t sp,
+    uint64_t pc, kn_context *ret);
+
+/**
+ * Context: signal handler.
+ */
+uint64_t kn_regs_pc(const ucontext_t *uc);
+uint64_t kn_regs_sp(const ucontext_t *uc);
+uint64_t kn_regs_fp(const ucontext_t *uc);
+
+/**
+ * Register @i of KN_N_REGISTERS in DWARF order; its name in *@ret_name.
+ *
+ * Context: signal handler.
+ */
+uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name);
+
+/**
+ * Whether this frame was made by a fault of the CPU, rather than by kill(2) and its kind.
+ * For the case that the siginfo is not to be had.
+ *
+ * Context: signal handler.
+ */
+bool kn_regs_is_fault(const ucontext_t *uc);
+
+/**
+ * What a page fault wanted: 'r', 'w', 'x', or 0 when it was none or is unknown.
+ *
+ * Context: signal handler.
+ */
+char kn_regs_fault_access(const ucontext_t *uc);
+
+/**
+ * Whether an address is one no page can have (a general protection fault on x86_64).
+ *
+ * Context: signal handler.
+ */
+bool kn_regs_non_canonical(uint64_t address);

@@ -1,0 +1,179 @@
+/**
+ * All memory of the handler. crash/arm.c fills struct kn_process while that is safe;
+ * struct kn_capture is one report in the making, mapped and touched before it is needed.
+ */
+#pragma once
+#include "crash/handler/jump.h"
+#include "crash/handler/module.h"
+#include "crash/handler/sink.h"
+#include "crash/handler/sys.h"
+#include <knell/journal.h>
+#include <knell/minidump.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+enum {
+    KN_N_SIGNALS = 7,
+    KN_MAX_STREAMS = 32,
+    KN_MAX_NOTES = 48,
+    KN_MAX_MEMORY = 48,       /* ranges besides the stacks */
+    KN_MAX_LATE_MODULES = 48, /* loaded after knell_start() */
+    KN_MAX_OTHERS = 64,       /* crashes while the report is written */
+    KN_MAX_MAPS = 32768,      /* more than 10,000 threads make */
+    KN_LIVE_NAME_BYTES = 128,
+    KN_SPOOL_PATH_BYTES = 1024,
+    KN_CXX_BYTES = 1024,
+    KN_SCRATCH_BYTES = 4096,
+};
+
+/* SEGV BUS FPE ILL ABRT TRAP SYS, the order of kn_process.old. */
+extern const int kn_signals[KN_N_SIGNALS];
+
+/* A descriptor the daemon may close or reuse behind our back: told by what it is. */
+struct kn_file {
+    int fd; /* -1: none */
+    uint64_t device, inode;
+};
+
+/* libunwind's remote interface, opened at start; all NULL without it. */
+struct kn_unwinder {
+    void *space; /* unw_addr_space_t */
+    int (*init_remote)(void *cursor, void *space, void *arg);
+    int (*step)(void *cursor);
+    int (*get_reg)(void *cursor, int reg, uintptr_t *ret);
+    int (*search_table)(
+        void *space, uintptr_t ip, void *table, void *ret, int need, void *arg);
+};
+
+/* How the C++ runtime tells what was thrown; NULL where there is none. */
+struct kn_cxx {
+    void *(*current_type)(void); /* abi::__cxa_current_exception_type */
+    void *(*globals)(void);      /* abi::__cxa_get_globals */
+    void *exception_type;        /* typeid(std::exception) */
+};
+
+struct kn_process {
+    int32_t pid;   /* whose report this is; a vfork child sees another getpid(2) */
+    bool has_file; /* dump is this process's own, reserved file in live/ */
+    struct kn_file dump, live, fresh, proc, spare;
+    char spool_path[KN_SPOOL_PATH_BYTES];
+    char live_name[KN_LIVE_NAME_BYTES];
+    uint8_t event_id[16], boot_id[16];
+    struct knell_journal_head *journal; /* NULL: none */
+    uint32_t n_journal;
+    struct kn_modules modules;
+    uint64_t page, vdso, n_vdso;
+    uint64_t main_stack_end; /* arguments and environment lie above: not for reports */
+    const char *const *abort_message; /* glibc's __abort_msg; NULL: unknown */
+    char os[256];
+    uint32_t n_cpus;
+    uint64_t start_realtime_ns;
+    int park_signal;
+    uint32_t deadline_ms;
+    struct kn_sigaction old[KN_N_SIGNALS];
+    struct kn_unwinder unwinder;
+    struct kn_cxx cxx;
+};
+
+/* [start, end) of one mapping; what it allows rides in the low bits of end. */
+enum {
+    KN_MAP_READ = 1,
+    KN_MAP_WRITE = 2,
+    KN_MAP_EXEC = 4,
+    KN_MAP_FLAGS = 0xfff,
+};
+struct kn_map {
+    uint64_t start, end_flags;
+};
+
+enum kn_thread_state {
+    KN_THREAD_FREE = 0,
+    KN_THREAD_ASKED,
+    KN_THREAD_HERE, /* uc is valid for as long as the thread is parked */
+    KN_THREAD_DEAF, /* it blocks the signal or is gone */
+};
+
+struct kn_thread {
+    uint32_t state; /* enum kn_thread_state; atomic */
+    uint32_t tid;
+    const ucontext_t *uc;
+    uint64_t stack_start;
+    uint32_t stack_rva, n_stack, context_rva, name_rva;
+    uint32_t how; /* enum knell_thread_how; 0: gone before it was read */
+};
+
+/* Where the parts of a module's record lie in the file. */
+struct kn_placed {
+    uint32_t name_rva, id_rva;
+};
+
+struct kn_capture {
+    struct kn_process *process;
+    const ucontext_t *uc;  /* of the crashed thread */
+    const siginfo_t *info; /* NULL: no signal made this report */
+    int32_t signo;
+    uint32_t tid;
+    uint64_t time_ns;
+    uint32_t step; /* enum knell_capture_step now running */
+
+    struct knell_md_directory streams[KN_MAX_STREAMS];
+    uint32_t n_streams;
+    struct knell_capture_note notes[KN_MAX_NOTES];
+    uint32_t n_notes;
+    struct knell_md_memory memory[KN_MAX_MEMORY];
+    uint32_t n_memory;
+    uint32_t n_commits;
+    uint32_t n_report_bytes; /* length of the file as of the last commit */
+
+    struct kn_thread *threads; /* the crashed one first */
+    uint32_t n_threads, max_threads;
+    uint32_t n_threads_dropped;
+    uint32_t n_asked, n_here, wanted; /* atomic; wanted: wake the writer then */
+
+    struct kn_map *maps; /* sorted */
+    uint32_t n_maps, n_maps_dropped;
+
+    uint8_t stale[KNELL_MAX_MODULES / 8]; /* bit per module that is no longer there */
+    struct kn_module late[KN_MAX_LATE_MODULES];
+    char late_paths[KN_MAX_LATE_MODULES][256];
+    uint32_t n_late;
+    struct kn_placed placed[KNELL_MAX_MODULES];
+
+    uint64_t frames[KNELL_MAX_FRAMES];
+    uint32_t n_frames, frames_how;
+
+    struct kn_sink sink;
+    uint8_t scratch[KN_SCRATCH_BYTES];
+};
+
+/**
+ * Note that a step did not fully succeed. Kept in the report; never an error.
+ *
+ * Context: signal handler.
+ * @reason  negative errno, or 0 for "@count did not fit"
+ */
+void kn_note(struct kn_capture *c, int reason, uint32_t count);
+
+/**
+ * Bytes of memory that kn_capture_at() needs.
+ *
+ * Context: any.
+ */
+size_t kn_capture_bytes(uint32_t max_threads);
+
+/**
+ * Lay a capture out in @memory.
+ *
+ * Context: any.
+ * @memory  kn_capture_bytes(@max_threads) zeroed bytes, aligned for any type
+ */
+struct kn_capture *kn_capture_at(
+    void *memory, uint32_t max_threads, struct kn_process *process);
+
+/**
+ * Make a used capture ready for another report. Keeps process and memory.
+ *
+ * Context: signal handler.
+ */
+void kn_capture_reset(struct kn_capture *c);

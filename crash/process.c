@@ -1,0 +1,162 @@
+#include "crash/process.h"
+
+#include "crash/unwinder.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <knell/spool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    RESERVED_BYTES = 1 << 20, /* one report of about a hundred threads */
+    VDSO_BYTES = 2 * 4096,    /* at least; the tables say how much it is */
+    TOUCHED_THREADS = 64,
+    TOUCHED_MAPS = 1024,
+};
+
+/* The address of argc when the process began: above lie arguments and environment. */
+extern void *__libc_stack_end;
+
+int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_fd)
+{
+    int fd, r = kn_spool_create_live(spool, stem, KNELL_SPOOL_SUFFIX, &fd);
+    if (r)
+        return r;
+    /* Beyond RLIMIT_FSIZE this would not only fail, it would raise SIGXFSZ. */
+    struct rlimit limit;
+    off_t n = RESERVED_BYTES;
+    if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < (rlim_t)n)
+        n = (off_t)limit.rlim_cur;
+    if (n > 0)
+        (void)fallocate(fd, 0, 0, n);
+    *ret_fd = fd;
+    return 0;
+}
+
+static size_t page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t capture_bytes(uint32_t max_threads)
+{
+    size_t page = page_bytes();
+    return (kn_capture_bytes(max_threads) + page - 1) / page * page;
+}
+
+static void touch(void *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 4096)
+        ((volatile char *)p)[i] = 0;
+}
+
+int kn_process_new_capture(
+    struct kn_process *p, uint32_t max_threads, struct kn_capture **ret)
+{
+    size_t page = page_bytes(), n = capture_bytes(max_threads);
+    char *map = (char *)mmap(NULL, n + 2 * page, PROT_NONE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    if (mprotect(map + page, n, PROT_READ | PROT_WRITE)) {
+        int r = -errno;
+        (void)munmap(map, n + 2 * page);
+        return r;
+    }
+    (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, map + page, n, "knell handler");
+    struct kn_capture *c = kn_capture_at(map + page, max_threads, p);
+    /* Memory may have run out when it is needed. */
+    touch(c->notes, sizeof c->notes);
+    touch(c->frames, sizeof *c - offsetof(struct kn_capture, frames));
+    uint32_t n_threads = max_threads < TOUCHED_THREADS ? max_threads : TOUCHED_THREADS;
+    touch(c->threads, n_threads * sizeof *c->threads);
+    touch(c->maps, TOUCHED_MAPS * sizeof *c->maps);
+    *ret = c;
+    return 0;
+}
+
+void kn_process_free_capture(struct kn_capture *c)
+{
+    if (!c)
+        return;
+    size_t page = page_bytes();
+    (void)munmap((char *)c - page, capture_bytes(c->max_threads) + 2 * page);
+}
+
+static struct kn_file file_of(int fd)
+{
+    struct kn_file f = {.fd = fd};
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st))
+        f.fd = -1;
+    else {
+        f.device = st.st_dev;
+        f.inode = st.st_ino;
+    }
+    return f;
+}
+
+static void find_vdso(struct kn_process *p)
+{
+    p->vdso = getauxval(AT_SYSINFO_EHDR);
+    for (uint32_t i = 0; p->vdso && i < p->modules.n; i++) {
+        if (p->modules.all[i].base == p->vdso)
+            p->n_vdso = p->modules.all[i].size;
+    }
+    if (p->vdso && !p->n_vdso)
+        p->n_vdso = VDSO_BYTES;
+}
+
+void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
+    const struct kn_identity *id, const struct kn_spool *spool,
+    const struct kn_journal *journal, const char *stem, int dump_fd)
+{
+    p->pid = (int32_t)id->pid;
+    p->has_file = true;
+    p->dump = file_of(dump_fd);
+    p->live = file_of(spool->live);
+    p->fresh = file_of(spool->fresh);
+    p->proc = file_of(kn_fd_high(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    p->spare = file_of(fcntl(spool->dir, F_DUPFD_CLOEXEC, spool->dir));
+    kn_copy_text(p->spool_path, sizeof p->spool_path, spool->path);
+    (void)snprintf(p->live_name, sizeof p->live_name, "%s" KNELL_SPOOL_SUFFIX, stem);
+    memcpy(p->event_id, id->event_id, sizeof p->event_id);
+    memcpy(p->boot_id, id->boot_id, sizeof p->boot_id);
+    p->journal = journal->head;
+    p->n_journal = journal->n_bytes;
+    p->page = page_bytes();
+    find_vdso(p);
+    p->main_stack_end = (uint64_t)__libc_stack_end;
+    p->abort_message = kn_abort_message();
+    kn_copy_text(p->os, sizeof p->os, id->os);
+    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    p->n_cpus = n_cpus > 0 ? (uint32_t)n_cpus : 1;
+    p->start_realtime_ns = id->start_realtime_ns;
+    p->deadline_ms = settings->deadline_ms;
+    kn_unwinder_init(&p->unwinder);
+    kn_cxx_init(&p->cxx);
+}
+
+static void close_file(struct kn_file *f)
+{
+    struct stat st;
+    if (f->fd >= 0 && !fstat(f->fd, &st) && st.st_dev == f->device &&
+        st.st_ino == f->inode)
+        (void)close(f->fd);
+    f->fd = -1;
+}
+
+void kn_process_done(struct kn_process *p)
+{
+    close_file(&p->dump);
+    close_file(&p->proc);
+    close_file(&p->spare);
+    p->live.fd = p->fresh.fd = -1;
+    p->has_file = false;
+}

@@ -1,0 +1,46 @@
+/**
+ * Everything the handler will need, gathered while it is safe.
+ */
+#pragma once
+#include "crash/handler/state.h"
+#include "crash/identity.h"
+#include "crash/journal.h"
+#include "crash/settings.h"
+#include "crash/spool.h"
+
+/**
+ * Memory of one capture, with unreadable pages around it, its first parts touched.
+ *
+ * Context: normal.
+ * @ret  free with kn_process_free_capture()
+ * Returns 0 or a negative errno.
+ */
+int kn_process_new_capture(
+    struct kn_process *p, uint32_t max_threads, struct kn_capture **ret);
+void kn_process_free_capture(struct kn_capture *c);
+
+/**
+ * Fill @p; modules and old handlers are the caller's.
+ *
+ * Context: normal.
+ * @dump_fd  the file reserved in live/, STEM.dmp; owned by the process from now on
+ */
+void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
+    const struct kn_identity *id, const struct kn_spool *spool,
+    const struct kn_journal *journal, const char *stem, int dump_fd);
+
+/**
+ * Close what kn_process_init() opened.
+ *
+ * Context: normal.
+ */
+void kn_process_done(struct kn_process *p);
+
+/**
+ * Make the file of the report and set aside room in it, so that a full disk cannot take
+ * it away.
+ *
+ * Context: normal.
+ * Returns 0 or a negative errno. A file without room is no error.
+ */
+int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_fd);
