@@ -77,6 +77,13 @@ struct crash_text {
     uint32_t n_bytes;
 };
 
+/* A part of the report that was left out because it is not whole. */
+struct crash_damage {
+    const char *what; /* static */
+    uint64_t offset;
+};
+enum { CRASH_MAX_DAMAGES = 16 };
+
 struct crash {
     struct arena *arena;
     const uint8_t *bytes; /* the whole report; owned by the caller of the parser */
@@ -87,6 +94,10 @@ struct crash {
     uint8_t n_cpus;
     uint32_t pid;
     uint32_t start_time_s;
+    uint32_t time_s; /* when the report was written */
+
+    struct crash_damage damages[CRASH_MAX_DAMAGES];
+    uint32_t n_damages; /* may be more than are kept */
 
     bool has_signal;
     struct knell_signal_record signal; /* of the crashed thread */
@@ -98,7 +109,9 @@ struct crash {
     uint32_t n_threads;
     struct crash_module *modules; /* in the order of the dump: the executable first */
     uint32_t n_modules;
-    struct crash_memory *memory; /* sorted by start */
+    const uint32_t *modules_by_base; /* indices */
+    struct crash_memory *memory;     /* sorted by start, no two overlap; the threads'
+                                        stacks are among them */
     uint32_t n_memory;
 
     uint32_t prewalked_tid;

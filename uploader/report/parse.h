@@ -46,8 +46,8 @@ int32_t crash_module_at(const struct crash *c, uint64_t pc);
 uint64_t crash_thread_pc(const struct crash *c, const struct crash_thread *t);
 uint64_t crash_thread_sp(const struct crash *c, const struct crash_thread *t);
 
-/* The value of line KEY=VALUE in a text such as os-release (one pair of quotes removed)
- * or KEY:VALUE in /proc/self/status when @separator is ':'. Copied into the crash's
- * arena; NULL when absent or without memory. */
-const char *crash_text_value(
-    struct crash *c, const struct crash_text *text, const char *key, char separator);
+/* The value of line KEY=VALUE in a text such as os-release (one pair of quotes removed),
+ * or of KEY:VALUE in /proc/PID/status when @separator is ':', cut to fit @out. False when
+ * there is no such line; @out is then "". */
+bool crash_text_value(
+    const struct crash_text *text, const char *key, char separator, char *out, size_t n);
