@@ -1,0 +1,189 @@
+#include "uploader/worker/process.h"
+
+#include "uploader/event/build.h"
+#include "uploader/event/envelope.h"
+#include "uploader/event/fingerprint.h"
+#include "uploader/inspect/signal_words.h"
+#include "uploader/report/frames.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What every known server takes: Relay's limit of an event item is 1 MiB. */
+enum { MAX_EVENT_BYTES = 1000 * 1000 };
+
+void worker_result_done(struct worker_result *r)
+{
+    free(r->items);
+    free(r->otlp);
+    *r = (struct worker_result){0};
+}
+
+static void copy(char *out, size_t room, const char *text)
+{
+    (void)text_copy(out, room, text ? text : "", text ? strlen(text) : 0);
+    for (char *p = out; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    }
+}
+
+static void summarize_identity(
+    const struct crash *c, const cJSON *event, struct worker_summary *s)
+{
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(event, "event_id");
+    if (cJSON_IsString(id))
+        copy(s->event_id, sizeof s->event_id, id->valuestring);
+    if (!c->journal)
+        return;
+    copy(s->app, sizeof s->app, c->journal->app);
+    copy(s->release, sizeof s->release, c->journal->release);
+    copy(s->environment, sizeof s->environment, c->journal->environment);
+}
+
+static void summarize(const struct crash *c, const struct worker_options *o,
+    const cJSON *event, struct worker_summary *s)
+{
+    char text[400];
+    fingerprint_signature(c, s->signature);
+    sentry_title(c, text, sizeof text);
+    copy(s->title, sizeof s->title, text);
+    summarize_identity(c, event, s);
+    s->pid = c->pid;
+    s->time_ms = o->event.time_ms ? o->event.time_ms : c->signal.time_ns / 1000000;
+    if (!s->time_ms)
+        s->time_ms = c->time_s * 1000ull;
+    s->n_threads = c->n_threads;
+    if (c->has_signal) {
+        const char *name = signal_words_name(c->signal.signo);
+        const char *code = signal_words_code(c->signal.signo, c->signal.code);
+        (void)snprintf(s->signal, sizeof s->signal, "%s%s%s", name ? name : "signal",
+            code ? " " : "", code ? code : "");
+        s->signo = c->signal.signo;
+    }
+    if (c->crashed_thread >= 0) {
+        s->tid = c->threads[c->crashed_thread].tid;
+        s->n_frames = c->threads[c->crashed_thread].n_frames;
+    }
+    const struct crash_frame *top = crash_top_frame(c);
+    if (!top)
+        return;
+    copy(s->function, sizeof s->function, top->function);
+    copy(s->file, sizeof s->file, top->file);
+    s->line = top->line;
+}
+
+/* The event's text, smaller in steps until servers take it. */
+static int event_text(
+    const struct crash *c, struct event_options o, struct cJSON **ret, char **ret_text)
+{
+    static const struct {
+        uint32_t threads, frames;
+    } steps[] = {{0, 0}, {256, 100}, {64, 64}, {16, 64}, {1, 250}, {1, 64}, {1, 16}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (i) {
+            o.max_threads = steps[i].threads;
+            o.max_frames = steps[i].frames;
+            o.trimmed = true;
+        }
+        cJSON *event;
+        int err = sentry_event(c, &o, &event);
+        if (err)
+            return err;
+        char *text = cJSON_PrintUnformatted(event);
+        if (text && strlen(text) <= MAX_EVENT_BYTES) {
+            *ret = event;
+            *ret_text = text;
+            return 0;
+        }
+        cJSON_Delete(event);
+        cJSON_free(text);
+        if (!text)
+            return -ENOMEM;
+    }
+    return -E2BIG;
+}
+
+static int make_items(const char *text, const uint8_t *report, size_t n,
+    const struct worker_options *o, struct worker_result *ret)
+{
+    struct envelope e = {0};
+    struct envelope_item item = {.type = "event", .content_type = "application/json"};
+    int err = envelope_add(&e, &item, text, strlen(text));
+    if (!err && o->minidump != WORKER_MINIDUMP_NEVER) {
+        item = (struct envelope_item){.type = "attachment",
+            .content_type = "application/x-dmp",
+            .filename = "report.dmp",
+            .attachment_type = o->minidump == WORKER_MINIDUMP_PROCESS
+                                   ? "event.minidump"
+                                   : "event.attachment"};
+        err = envelope_add(&e, &item, report, n);
+    }
+    if (err) {
+        envelope_done(&e);
+        return err;
+    }
+    ret->items = e.bytes;
+    ret->n_items = e.n;
+    return 0;
+}
+
+static int refuse(struct worker_result *ret, int err, const struct report_error *why)
+{
+    if (err == -ENOMEM)
+        return err;
+    ret->outcome = WORKER_REFUSED;
+    (void)snprintf(ret->why, sizeof ret->why, "report: %s at byte %llu: %s", why->what,
+        (unsigned long long)why->offset, strerrordesc_np(-err));
+    return 0;
+}
+
+static int name_frames(struct crash *c, const struct worker_options *o)
+{
+    struct knell_symbolizer *s;
+    int err = knell_symbolizer_new(o->symbols, &s);
+    if (err)
+        return err;
+    err = report_symbolize(c, s);
+    knell_symbolizer_free(s);
+    return err;
+}
+
+static int process(struct crash *c, const uint8_t *report, size_t n,
+    const struct worker_options *o, struct worker_result *ret)
+{
+    cJSON *event = NULL;
+    char *text = NULL;
+    int err = report_unwind(c, &o->unwind);
+    if (!err)
+        err = name_frames(c, o);
+    if (!err)
+        err = event_text(c, o->event, &event, &text);
+    if (!err)
+        summarize(c, o, event, &ret->summary);
+    if (!err && !o->no_sentry)
+        err = make_items(text, report, n, o, ret);
+    cJSON_Delete(event);
+    cJSON_free(text);
+    return err;
+}
+
+int worker_process(const uint8_t *report, size_t n, const struct worker_options *options,
+    struct worker_result *ret)
+{
+    static const struct worker_options defaults;
+    const struct worker_options *o = options ? options : &defaults;
+    struct report_error why = {0};
+    struct crash *c;
+    *ret = (struct worker_result){0};
+    int err = report_read(report, n, &c, &why);
+    if (err)
+        return refuse(ret, err, &why);
+    err = process(c, report, n, o, ret);
+    crash_free(c);
+    if (err)
+        worker_result_done(ret);
+    return err;
+}
