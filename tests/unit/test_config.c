@@ -1,0 +1,153 @@
+#include "test.h"
+#include "tmpdir.h"
+
+#include "uploader/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct config_set load(const struct config_sources *s)
+{
+    struct config_set c = {0};
+    CHECK_INT(config_load(s, &c), 0);
+    return c;
+}
+
+static void text(const char *dir, const char *file, const char *what)
+{
+    test_write_file(dir, file, what, strlen(what));
+}
+
+static void built_in_values_stand(void)
+{
+    struct config_set c = load(&(struct config_sources){.root = "/nonexistent"});
+    CHECK_INT(c.n_notes, 0);
+    CHECK(!c.values.dsn);
+    CHECK(c.values.enabled);
+    CHECK_INT(c.values.concurrency, 4);
+    CHECK_INT(c.values.connect_timeout_ms, 10000);
+    CHECK_INT(c.values.retry_max_ms, 6 * 3600000);
+    CHECK_INT(c.values.max_bytes_per_day, 24 << 20);
+    CHECK(c.values.max_rate.is_auto);
+    config_done(&c);
+}
+
+static void later_sources_win(void)
+{
+    const char *root = test_tmpdir();
+    text(root, "etc/knell/knell.conf",
+        "# a comment\n[upload]\ndsn = http://a@h/1\nconcurrency = 2\n"
+        "total_timeout = 5m\n retry_base=1s\n[spool]\npath=/one\n"
+        "[throttle]\nper_signature = 5/2h\n");
+    text(root, "etc/knell/knell.conf.d/20-b.conf", "[upload]\nconcurrency=6\n");
+    text(root, "etc/knell/knell.conf.d/10-a.conf", "[upload]\nconcurrency=5\n");
+    text(root, "etc/knell/knell.conf.d/ignored.txt", "[upload]\nconcurrency=7\n");
+    char *env[] = {"SENTRY_DSN=http://b@h/1", "KNELL_UPLOAD_RETRY_BASE=2s",
+        "KNELL_SPOOL=/two", "OTHER=x", NULL};
+    struct config_set c = load(&(struct config_sources){.root = root, .environ_ = env});
+    CHECK_INT(c.n_notes, 0);
+    CHECK_STR(c.values.dsn, "http://b@h/1");
+    CHECK_INT(c.values.concurrency, 6);
+    CHECK_INT(c.values.total_timeout_ms, 300000);
+    CHECK_INT(c.values.retry_base_ms, 2000);
+    CHECK_STR(c.values.spool, "/two");
+    CHECK_INT(c.values.per_signature.count, 5);
+    CHECK_INT(c.values.per_signature.per_ms, 7200000);
+    config_done(&c);
+    char *more[] = {"KNELL_DSN=", "SENTRY_DSN=http://b@h/1", NULL};
+    const char *const line[] = {"upload.concurrency=1", NULL};
+    c = load(&(struct config_sources){.root = root, .environ_ = more, .overrides = line});
+    CHECK_STR(c.values.dsn, ""); /* set and empty: send nothing */
+    CHECK_INT(c.values.concurrency, 1);
+    config_done(&c);
+}
+
+static void mistakes_are_noted_and_harm_nothing(void)
+{
+    const char *dir = test_tmpdir();
+    char file[512];
+    snprintf(file, sizeof file, "%s/x.conf", dir);
+    text(dir, "x.conf",
+        "[upload]\nconcurrency = many\nconcurency = 3\nenabled = perhaps\n"
+        "connect_timeout = 10 parsecs\nconsent = never\nmax_bytes_per_day = "
+        "99999999999999999999G\nmax_rate = 1/0\nwhat is this\n"
+        "include = missing.conf\ninclude = more/y.conf\n");
+    text(dir, "more/y.conf", "[upload]\nproxy = http://u:p@proxy:3128\n");
+    struct config_set c = load(&(struct config_sources){.file = file});
+    CHECK_INT(c.n_notes, 9);
+    int errors = 0;
+    for (size_t i = 0; i < c.n_notes; i++)
+        errors += c.notes[i].error;
+    CHECK_INT(errors, 8); /* the unknown key is a warning */
+    CHECK(strstr(c.notes[0].text, "x.conf:2: upload.concurrency"));
+    CHECK_INT(c.values.concurrency, 4);
+    CHECK_STR(c.values.proxy, "http://u:p@proxy:3128");
+    config_done(&c);
+    text(dir, "x.conf", "include = x.conf\n"); /* itself */
+    c = load(&(struct config_sources){.file = file});
+    CHECK(c.n_notes >= 1);
+    config_done(&c);
+}
+
+static void secrets_come_from_files_and_are_masked(void)
+{
+    const char *dir = test_tmpdir();
+    char setting[512], env[512];
+    text(dir, "dsn", "https://key:secret@h.example/1\n");
+    snprintf(setting, sizeof setting, "upload.dsn_file=%s/dsn", dir);
+    const char *const line[] = {setting, "upload.otlp_headers=authorization=abc", NULL};
+    struct config_set c =
+        load(&(struct config_sources){.file = "/dev/null", .overrides = line});
+    CHECK_STR(c.values.dsn, "https://key:secret@h.example/1");
+    for (size_t i = 0; i < config_n_keys(); i++) {
+        struct config_line l;
+        config_describe(&c, i, &l);
+        CHECK(!strstr(l.value, "secret") && !strstr(l.value, "abc"));
+        if (!strcmp(l.key, "dsn")) {
+            CHECK_STR(l.value, "https://***@h.example/1");
+            CHECK(strstr(l.origin, "/dsn"));
+        }
+    }
+    config_done(&c);
+    text(dir, "knell.dsn", "https://k@h/2");
+    snprintf(env, sizeof env, "CREDENTIALS_DIRECTORY=%s", dir);
+    char *environment[] = {env, NULL};
+    c = load(&(struct config_sources){.file = "/dev/null", .environ_ = environment});
+    CHECK_STR(c.values.dsn, "https://k@h/2");
+    config_done(&c);
+}
+
+static void every_value_is_shown_as_it_can_be_written(void)
+{
+    struct config_set a = load(&(struct config_sources){.file = "/dev/null"});
+    for (size_t i = 0; i < config_n_keys(); i++) {
+        struct config_line l, again;
+        char setting[800];
+        config_describe(&a, i, &l);
+        CHECK(*l.doc && !strcmp(l.origin, "built-in"));
+        snprintf(setting, sizeof setting, "%s.%s=%s", l.section, l.key, l.value);
+        const char *const line[] = {setting, NULL};
+        struct config_set b =
+            load(&(struct config_sources){.file = "/dev/null", .overrides = line});
+        CHECK_INT(b.n_notes, 0);
+        config_describe(&b, i, &again);
+        CHECK_STR(again.value, l.value);
+        CHECK_STR(again.origin, "command line");
+        config_done(&b);
+    }
+    config_done(&a);
+}
+
+static void do_not_track_is_no_consent(void)
+{
+    char *env[] = {"DO_NOT_TRACK=1", NULL};
+    struct config_set c =
+        load(&(struct config_sources){.file = "/dev/null", .environ_ = env});
+    CHECK_INT(c.values.consent, CONFIG_CONSENT_NO);
+    config_done(&c);
+}
+
+TEST_MAIN(TEST(built_in_values_stand), TEST(later_sources_win),
+    TEST(mistakes_are_noted_and_harm_nothing),
+    TEST(secrets_come_from_files_and_are_masked),
+    TEST(every_value_is_shown_as_it_can_be_written), TEST(do_not_track_is_no_consent))

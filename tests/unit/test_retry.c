@@ -1,0 +1,84 @@
+#include "test.h"
+
+#include "uploader/deliver/retry.h"
+
+static const struct retry_limits limits = {.base_ms = 60000,
+    .max_ms = 6 * 3600000,
+    .hint_max_s = 86400,
+    .hint_default_s = 60,
+    .configuration_ms = 3600000};
+
+static void waits_grow_and_are_jittered_over_their_whole_range(void)
+{
+    for (unsigned attempts = 0; attempts < 100; attempts++) {
+        uint64_t most = limits.base_ms << (attempts < 20 ? attempts : 20);
+        if (most > limits.max_ms)
+            most = limits.max_ms;
+        CHECK_INT(retry_backoff_ms(&limits, attempts, 0), 1);
+        CHECK_INT(retry_backoff_ms(&limits, attempts, most - 1), most);
+        CHECK_INT(retry_backoff_ms(&limits, attempts, most), 1);
+    }
+    struct retry_limits none = {0};
+    CHECK_INT(retry_backoff_ms(&none, 5, 12345), 0);
+}
+
+static void each_failure_has_its_verdict(void)
+{
+    static const struct {
+        enum answer_failure failure;
+        enum retry_verdict verdict;
+        bool counts;
+    } rows[] = {{ANSWER_UNREACHABLE, RETRY_UNREACHABLE, false},
+        {ANSWER_UNTRUSTED, RETRY_CONFIGURATION, false}, {ANSWER_LOST, RETRY_AGAIN, true},
+        {ANSWER_FORBIDDEN, RETRY_FORBIDDEN, false}, {ANSWER_LOCAL, RETRY_LOCAL, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer a = {.failure = rows[i].failure, .error = "what"};
+        struct retry_decision d;
+        retry_decide(&a, &limits, 1700000000, 0, 7, &d);
+        CHECK_INT(d.verdict, rows[i].verdict);
+        CHECK_INT(d.counts, rows[i].counts);
+        CHECK_STR(d.why, "what");
+    }
+}
+
+static void every_status_keeps_or_settles_a_report(void)
+{
+    for (int status = 100; status < 600; status++) {
+        struct answer a = {.failure = ANSWER_OK, .status = status};
+        struct retry_decision d;
+        retry_decide(&a, &limits, 1700000000, 3, 99999, &d);
+        CHECK_INT(d.verdict == RETRY_SENT, status / 100 == 2);
+        if (status / 100 == 5)
+            CHECK_INT(d.verdict, RETRY_AGAIN);
+        if (status / 100 == 3)
+            CHECK_INT(d.verdict, RETRY_CONFIGURATION);
+        /* No wait is for ever, none is a hot loop. */
+        CHECK(d.wait_ms <= limits.max_ms * 11 / 10);
+        if (d.verdict == RETRY_AGAIN)
+            CHECK(d.wait_ms > 0);
+        if (d.verdict == RETRY_LIMITED)
+            CHECK(d.limits.seconds[HINT_ERROR] > 0);
+        CHECK(d.verdict == RETRY_SENT || *d.why);
+    }
+}
+
+static void an_answer_that_is_not_ours_is_no_success(void)
+{
+    static const struct {
+        const char *body;
+        bool sent;
+    } rows[] = {{"{\"id\":\"x\"}", true}, {"{}", true}, {"", true}, {" \n{}", true},
+        {"<html>", false}, {"Please log in", false}, {"[1]", false}, {"\x1f\x8b", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer a = {.failure = ANSWER_OK, .status = 200};
+        struct retry_decision d;
+        memcpy(a.body, rows[i].body, strlen(rows[i].body) + 1);
+        a.n_body = strlen(rows[i].body);
+        retry_decide(&a, &limits, 1, 0, 0, &d);
+        CHECK_INT(d.verdict == RETRY_SENT, rows[i].sent);
+    }
+}
+
+TEST_MAIN(TEST(waits_grow_and_are_jittered_over_their_whole_range),
+    TEST(each_failure_has_its_verdict), TEST(every_status_keeps_or_settles_a_report),
+    TEST(an_answer_that_is_not_ours_is_no_success))
