@@ -1,7 +1,7 @@
 #include "uploader/inspect/commands.h"
+#include "uploader/inspect/grid.h"
 #include "uploader/inspect/row.h"
 #include "uploader/inspect/select.h"
-#include "uploader/inspect/table.h"
 #include "uploader/inspect/when.h"
 
 #include <cjson/cJSON.h>
@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static const struct table_column columns[] = {
+static const struct grid_column columns[] = {
     {"ID", false, 0, 0},
     {"TIME", false, 0, 0},
     {"AGE", true, 5, 0},
@@ -22,29 +22,29 @@ static const struct table_column columns[] = {
     {"TOP FRAME", false, 0, 12},
 };
 
-static void put_row(struct session *s, struct table *table, const struct report *r,
+static void put_row(struct session *s, struct grid *table, const struct report *r,
     const struct index_entry *e)
 {
     char id[33], text[ROW_TEXT_BYTES], time[WHEN_BYTES];
     CLEANUP(safe_done) struct safe place = {0};
     spool_event_id_format(r->name.event_id, id);
     id[8] = 0;
-    table_cell(table, STYLE_BOLD, id);
-    table_cell(table, STYLE_PLAIN,
+    grid_cell(table, STYLE_BOLD, id);
+    grid_cell(table, STYLE_PLAIN,
         when_format(time, (int64_t)r->name.time_ms, s->options.utc, false));
-    table_cell(table, STYLE_DIM, when_age(time, s->now_ms - (int64_t)r->name.time_ms));
-    table_cell(table, row_state_style(r->state), row_state(r, s->now_ms, text));
-    table_cell(table, STYLE_PLAIN, row_signal(r, e, text));
-    table_cell(table, STYLE_PLAIN, e->app);
-    table_cell(table, STYLE_PLAIN, row_release(e));
+    grid_cell(table, STYLE_DIM, when_age(time, s->now_ms - (int64_t)r->name.time_ms));
+    grid_cell(table, row_state_style(r->state), row_state(r, s->now_ms, text));
+    grid_cell(table, STYLE_PLAIN, row_signal(r, e, text));
+    grid_cell(table, STYLE_PLAIN, e->app);
+    grid_cell(table, STYLE_PLAIN, row_release(e));
     if (e->pid)
-        table_cell_format(table, STYLE_PLAIN, "%" PRIu32, e->pid);
+        grid_cell_format(table, STYLE_PLAIN, "%" PRIu32, e->pid);
     else
-        table_cell(table, STYLE_PLAIN, NULL);
-    table_cell_format(table, STYLE_DIM, "%012" PRIx64, r->name.signature);
+        grid_cell(table, STYLE_PLAIN, NULL);
+    grid_cell_format(table, STYLE_DIM, "%012" PRIx64, r->name.signature);
     row_place(e, &place);
     /* Already harmless: what it holds passes unchanged. */
-    table_cell(table, STYLE_PLAIN, safe_text(&place));
+    grid_cell(table, STYLE_PLAIN, safe_text(&place));
 }
 
 static void put_summary(const struct session *s, const struct selection *x)
@@ -102,14 +102,14 @@ static int put_field(struct session *s, const struct store *t, const struct repo
 static int put_all(struct session *s, struct store *t, const struct selection *x)
 {
     const bool lines = s->options.json == JSON_FORM_LINES, field = s->options.field;
-    struct table table = {0};
+    struct grid table = {0};
     struct json j = {0};
     if (s->options.json == JSON_FORM_PRETTY) {
         j = session_json(s);
         json_array(&j, "reports");
     } else if (!lines && !field) {
         out_page(&s->out);
-        table_init(&table, &s->out, columns, sizeof columns / sizeof *columns,
+        grid_init(&table, &s->out, columns, sizeof columns / sizeof *columns,
             !s->options.no_legend);
     }
     int err = 0;
@@ -135,7 +135,7 @@ static int put_all(struct session *s, struct store *t, const struct selection *x
         json_bool(&j, "more", x->more);
         json_end_object(&j);
     } else if (!lines && !field) {
-        table_done(&table);
+        grid_done(&table);
         if (!s->options.no_legend && !s->options.quiet && x->n)
             put_summary(s, x);
     }

@@ -4,3 +4,13 @@
 
 int command_list(struct session *s);
 int command_show(struct session *s); /* also stack, threads and crumbs */
+int command_top(struct session *s);
+int command_dump(struct session *s);
+int command_status(struct session *s);
+int command_log(struct session *s);
+int command_upload(struct session *s);
+int command_move(struct session *s); /* retry, hold, release and rm */
+int command_clean(struct session *s);
+int command_consent(struct session *s);
+int command_config(struct session *s);
+int command_watch(struct session *s);

@@ -40,6 +40,9 @@ void loader_facts(
 void loader_entry(
     const struct loaded *l, const struct report *r, struct index_entry *ret);
 
+/* Remove a report, and the .why beside it. Returns 0 or a negative errno. */
+int report_unlink(const struct spool *spool, const struct report *r) MUST_CHECK;
+
 /* File name of a report; KNELL_SPOOL_NAME_BYTES + 1. */
 static inline const char *report_file(
     const struct report *r, char out[static KNELL_SPOOL_NAME_BYTES + 1])

@@ -326,14 +326,12 @@ static bool is_listed(const struct selection *x, const struct report *r)
                        sizeof r->name.event_id) == 0;
 }
 
-int select_reports(
+static int pick(
     struct session *s, struct store *t, int64_t limit, bool unique, struct selection *ret)
 {
     *ret = (struct selection){0};
     struct conditions all = {0};
     int err = build(&s->options, &all);
-    if (limit < 0)
-        limit = s->options.last;
     ret->by_id = all.only_any;
     ret->reports = err ? NULL : calloc(t->n_reports + 1, sizeof *ret->reports);
     if (!err && !ret->reports)
@@ -352,13 +350,26 @@ int select_reports(
     }
     if (!err && unique)
         err = check_unique(s, &all, ret);
-    if (!err && !ret->n && limit != 0) {
-        if (s->options.command != COMMAND_LIST || s->options.n_arguments)
-            session_complain(s, t->n_reports ? "no report matches" : "no reports");
-        err = -ENODATA;
-    }
     free(all.list);
     return err;
+}
+
+int select_new(struct session *s, struct store *t, struct selection *ret)
+{
+    return pick(s, t, INT64_MAX, false, ret);
+}
+
+int select_reports(
+    struct session *s, struct store *t, int64_t limit, bool unique, struct selection *ret)
+{
+    if (limit < 0)
+        limit = s->options.last;
+    int err = pick(s, t, limit, unique, ret);
+    if (err || ret->n || limit == 0)
+        return err;
+    if (s->options.command != COMMAND_LIST || s->options.n_arguments)
+        session_complain(s, t->n_reports ? "no report matches" : "no reports");
+    return -ENODATA;
 }
 
 int select_few(struct session *s, struct store *t, struct selection *ret)

@@ -22,6 +22,9 @@ int select_reports(struct session *s, struct store *t, int64_t limit, bool uniqu
     struct selection *ret) MUST_CHECK;
 void selection_done(struct selection *x);
 
+/* As above without a limit and without a word on stderr when nothing matches (0 then). */
+int select_new(struct session *s, struct store *t, struct selection *ret) MUST_CHECK;
+
 /**
  * For commands about one report: the newest that matches, or each one that was named by
  * id or PID.

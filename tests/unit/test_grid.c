@@ -1,9 +1,9 @@
 #include "test.h"
-#include "uploader/inspect/table.h"
+#include "uploader/inspect/grid.h"
 
 #include <stdlib.h>
 
-static const struct table_column columns[] = {
+static const struct grid_column columns[] = {
     {"ID", false, 0, 0},
     {"COUNT", true, 2, 0},
     {"NAME", false, 0, 6},
@@ -14,14 +14,14 @@ static char *render(size_t width, bool colour, bool legend, const char *name, in
     char *text = NULL;
     size_t n;
     struct out o = {.f = open_memstream(&text, &n), .colour = colour, .columns = width};
-    struct table t;
-    table_init(&t, &o, columns, 3, legend);
+    struct grid t;
+    grid_init(&t, &o, columns, 3, legend);
     for (int i = 0; i < rows; i++) {
-        table_cell(&t, STYLE_BOLD, "abcd");
-        table_cell_format(&t, STYLE_PLAIN, "%d", i);
-        table_cell(&t, STYLE_PLAIN, name);
+        grid_cell(&t, STYLE_BOLD, "abcd");
+        grid_cell_format(&t, STYLE_PLAIN, "%d", i);
+        grid_cell(&t, STYLE_PLAIN, name);
     }
-    table_done(&t);
+    grid_done(&t);
     (void)fclose(o.f);
     return text;
 }

@@ -1,4 +1,4 @@
-#include "uploader/inspect/table.h"
+#include "uploader/inspect/grid.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -7,20 +7,20 @@
 
 enum { GAP = 2 };
 
-void table_init(struct table *t, const struct out *out,
-    const struct table_column *columns, size_t n_columns, bool legend)
+void grid_init(struct grid *t, const struct out *out, const struct grid_column *columns,
+    size_t n_columns, bool legend)
 {
-    assert(n_columns <= TABLE_MAX_COLUMNS);
-    *t = (struct table){
+    assert(n_columns <= GRID_MAX_COLUMNS);
+    *t = (struct grid){
         .out = out, .columns = columns, .n_columns = n_columns, .legend = legend};
 }
 
-static const char *cell_text(const struct table *t, size_t i)
+static const char *cell_text(const struct grid *t, size_t i)
 {
     return safe_text(&t->text) + t->cells[i].at;
 }
 
-static size_t total_width(const struct table *t)
+static size_t total_width(const struct grid *t)
 {
     size_t total = 0;
     for (size_t i = 0; i < t->n_columns; i++)
@@ -30,7 +30,7 @@ static size_t total_width(const struct table *t)
 }
 
 /* Hide the column that matters least. */
-static bool drop_one(struct table *t)
+static bool drop_one(struct grid *t)
 {
     size_t worst = t->n_columns;
     for (size_t i = 0; i < t->n_columns; i++)
@@ -44,7 +44,7 @@ static bool drop_one(struct table *t)
 }
 
 /* Cut columns that may be cut, from the right; where that is not enough, hide some. */
-static void fit(struct table *t)
+static void fit(struct grid *t)
 {
     size_t limit = t->out->columns;
     while (limit && total_width(t) > limit) {
@@ -68,7 +68,7 @@ static void fit(struct table *t)
 }
 
 static void put_cell(
-    const struct table *t, size_t column, const char *text, enum style style, bool last)
+    const struct grid *t, size_t column, const char *text, enum style style, bool last)
 {
     const struct out *o = t->out;
     size_t width = t->widths[column], have = safe_columns(text);
@@ -88,7 +88,7 @@ static void put_cell(
         (void)fprintf(o->f, "%*s", (int)pad, "");
 }
 
-static size_t last_shown(const struct table *t)
+static size_t last_shown(const struct grid *t)
 {
     size_t last = 0;
     for (size_t i = 0; i < t->n_columns; i++)
@@ -98,7 +98,7 @@ static size_t last_shown(const struct table *t)
 }
 
 /* @first  index of the row's first cell; SIZE_MAX: the heads */
-static void put_row(const struct table *t, size_t first)
+static void put_row(const struct grid *t, size_t first)
 {
     size_t last = last_shown(t);
     bool any = false;
@@ -116,7 +116,7 @@ static void put_row(const struct table *t, size_t first)
     (void)fputc('\n', t->out->f);
 }
 
-static void flush_rows(struct table *t)
+static void flush_rows(struct grid *t)
 {
     if (!t->fixed) {
         for (size_t i = 0; i < t->n_columns; i++)
@@ -137,31 +137,31 @@ static void flush_rows(struct table *t)
     safe_clear(&t->text);
 }
 
-static bool add_cell(struct table *t, enum style style)
+static bool add_cell(struct grid *t, enum style style)
 {
     if (t->n_cells == t->room) {
         size_t room = t->room ? t->room * 2 : 64;
-        struct table_cell *cells = realloc(t->cells, room * sizeof *cells);
+        struct grid_cell *cells = realloc(t->cells, room * sizeof *cells);
         if (!cells)
             return false;
         t->cells = cells;
         t->room = room;
     }
-    t->cells[t->n_cells++] = (struct table_cell){.at = t->text.n, .style = style};
+    t->cells[t->n_cells++] = (struct grid_cell){.at = t->text.n, .style = style};
     return true;
 }
 
-static void finish_cell(struct table *t)
+static void finish_cell(struct grid *t)
 {
     if (t->text.n == t->cells[t->n_cells - 1].at)
         safe_raw(&t->text, "-", 1);
     safe_raw(&t->text, "", 1); /* its NUL stays between the cells */
     size_t rows = t->n_cells / t->n_columns;
-    if (t->n_cells % t->n_columns == 0 && (t->fixed || rows >= TABLE_ROWS_AHEAD))
+    if (t->n_cells % t->n_columns == 0 && (t->fixed || rows >= GRID_ROWS_AHEAD))
         flush_rows(t);
 }
 
-void table_cell(struct table *t, enum style style, const char *text)
+void grid_cell(struct grid *t, enum style style, const char *text)
 {
     if (!add_cell(t, style))
         return;
@@ -169,23 +169,23 @@ void table_cell(struct table *t, enum style style, const char *text)
     finish_cell(t);
 }
 
-void table_cell_format(struct table *t, enum style style, const char *format, ...)
+void grid_cell_format(struct grid *t, enum style style, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     CLEANUP(free_p) char *text = NULL;
     int n = vasprintf(&text, format, args);
     va_end(args);
-    table_cell(t, style, n < 0 ? NULL : text);
+    grid_cell(t, style, n < 0 ? NULL : text);
     if (n < 0)
         text = NULL;
 }
 
-void table_done(struct table *t)
+void grid_done(struct grid *t)
 {
     if (t->n_cells && !t->text.failed)
         flush_rows(t);
     safe_done(&t->text);
     free(t->cells);
-    *t = (struct table){0};
+    *t = (struct grid){0};
 }

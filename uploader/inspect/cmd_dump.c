@@ -1,0 +1,48 @@
+/* dump: the minidump itself, for other tools. */
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/output.h"
+#include "uploader/inspect/select.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int copy(struct session *s, const struct store *t, const struct report *r)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    CLEANUP(close_p) int fd = -1;
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n;
+    int err = spool_open_file(t->spools[r->spool].spool, (enum spool_state)r->state,
+        report_file(r, file), KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    if (!err)
+        err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
+    if (err) {
+        session_complain(s, "cannot read the report: %s", strerrordesc_np(-err));
+        return err;
+    }
+    struct output o;
+    err = output_open(s, &o);
+    if (err)
+        return err;
+    err = output_write(&o, bytes, n);
+    return output_close(s, &o, err);
+}
+
+int command_dump(struct session *s)
+{
+    struct store t;
+    struct selection x = {0};
+    int err = store_open(s, &t);
+    if (!err)
+        err = select_few(s, &t, &x);
+    if (!err && x.n > 1) {
+        session_complain(s, "dump writes one report; %zu match", x.n);
+        err = -EINVAL;
+    }
+    if (!err)
+        err = copy(s, &t, x.reports[0]);
+    selection_done(&x);
+    store_close(&t);
+    return session_exit_code(err);
+}

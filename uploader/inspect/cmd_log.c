@@ -1,0 +1,198 @@
+/* log: what happened to reports. */
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/past.h"
+#include "uploader/inspect/safe.h"
+#include "uploader/inspect/select.h"
+#include "uploader/inspect/when.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct line {
+    struct past_line past;
+    size_t order;
+};
+
+struct reading {
+    struct session *s;
+    const struct selection *only; /* NULL: every report */
+    struct line *lines;
+    size_t n, room, n_shown;
+};
+
+static bool is_wanted(const struct reading *x, const struct past_line *line)
+{
+    const struct options *o = &x->s->options;
+    int64_t t = (int64_t)line->time_ms;
+    if ((o->has_since && t < o->since_ms) || (o->has_until && t > o->until_ms))
+        return false;
+    uint8_t id[SPOOL_EVENT_ID_BYTES];
+    if (!x->only)
+        return true;
+    if (strlen(line->event_id) != 32 || spool_event_id_parse(line->event_id, id))
+        return false;
+    for (size_t i = 0; i < x->only->n; i++)
+        if (memcmp(x->only->reports[i]->name.event_id, id, sizeof id) == 0)
+            return true;
+    return false;
+}
+
+static int keep(void *ctx, const struct past_line *line)
+{
+    struct reading *x = ctx;
+    if (!is_wanted(x, line))
+        return 0;
+    if (x->n == x->room) {
+        size_t room = x->room ? x->room * 2 : 64;
+        struct line *lines = realloc(x->lines, room * sizeof *lines);
+        if (!lines)
+            return -ENOMEM;
+        x->lines = lines;
+        x->room = room;
+    }
+    x->lines[x->n] = (struct line){.past = *line, .order = x->n};
+    x->n++;
+    return 0;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct line *x = a, *y = b;
+    if (x->past.time_ms != y->past.time_ms)
+        return x->past.time_ms < y->past.time_ms ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+static enum style style_of(const char *what)
+{
+    if (strcmp(what, "sent") == 0)
+        return STYLE_GREEN;
+    if (strcmp(what, "quarantined") == 0 || strcmp(what, "rejected") == 0)
+        return STYLE_RED;
+    return strcmp(what, "deferred") == 0 ? STYLE_YELLOW : STYLE_PLAIN;
+}
+
+static void put_json(struct json *j, const struct past_line *line)
+{
+    char time[WHEN_BYTES];
+    json_text(j, "time", when_iso(time, (int64_t)line->time_ms));
+    json_text(j, "event_id", line->event_id);
+    json_text(j, "what", line->what);
+    json_text(j, "to", line->to[0] ? line->to : NULL);
+    if (line->status)
+        json_int(j, "status", line->status);
+    else
+        json_null(j, "status");
+    json_text(j, "why", line->why[0] ? line->why : NULL);
+}
+
+static void put_text(const struct session *s, const struct past_line *line)
+{
+    char time[WHEN_BYTES];
+    const struct out *o = &s->out;
+    (void)fprintf(
+        o->f, "%s  ", when_format(time, (int64_t)line->time_ms, s->options.utc, false));
+    (void)fprintf(
+        o->f, "%s%.8s%s  ", out_style(o, STYLE_BOLD), line->event_id, out_plain(o));
+    out_text(o, style_of(line->what), line->what);
+    if (line->to[0]) {
+        (void)fputs(" to ", o->f);
+        out_text(o, STYLE_PLAIN, line->to);
+    }
+    if (line->status)
+        (void)fprintf(o->f, ", HTTP %d", line->status);
+    if (line->why[0]) {
+        (void)fputs(": ", o->f);
+        out_text(o, STYLE_PLAIN, line->why);
+    }
+    (void)fputc('\n', o->f);
+}
+
+static void put_all(struct reading *x, struct json *array)
+{
+    struct session *s = x->s;
+    int64_t last = s->options.last;
+    size_t first = x->n_shown;
+    if (last >= 0 && !x->n_shown && x->n > (size_t)last)
+        first = x->n - (size_t)last;
+    for (size_t i = first; i < x->n && !ferror(s->out.f); i++) {
+        const struct past_line *line =
+            &x->lines[s->options.reverse ? x->n - 1 - (i - first) : i].past;
+        if (s->options.json == JSON_FORM_LINES) {
+            struct json j = session_json_line(s);
+            put_json(&j, line);
+            json_end_object(&j);
+        } else if (s->options.json) {
+            json_object(array, NULL);
+            put_json(array, line);
+            json_end_object(array);
+        } else {
+            put_text(s, line);
+        }
+    }
+    x->n_shown = x->n;
+}
+
+static int read_all(struct reading *x, const struct store *t)
+{
+    x->n = 0;
+    int err = 0;
+    for (size_t i = 0; i < t->n_spools && !err; i++)
+        err = past_each(t->spools[i].spool, keep, x);
+    if (x->n)
+        qsort(x->lines, x->n, sizeof *x->lines, by_time);
+    return err;
+}
+
+static int follow(struct reading *x, const struct store *t)
+{
+    int err = 0;
+    while (!err && !ferror(x->s->out.f)) {
+        (void)fflush(x->s->out.f);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+        size_t shown = x->n_shown;
+        err = read_all(x, t);
+        x->n_shown = x->n < shown ? 0 : shown; /* fewer: the log was rotated away */
+        put_all(x, NULL);
+    }
+    return err;
+}
+
+int command_log(struct session *s)
+{
+    struct store t;
+    struct selection only = {0};
+    struct reading x = {.s = s};
+    struct json j = {0};
+    int err = store_open(s, &t);
+    const struct options *o = &s->options;
+    bool select = o->n_arguments || o->signo || o->code || o->executable || o->app ||
+                  o->release || o->environment || o->signature || o->states || o->n_tags;
+    if (!err && select) {
+        int64_t all = INT64_MAX;
+        err = select_reports(s, &t, all, true, &only);
+        x.only = &only;
+    }
+    if (!err)
+        err = read_all(&x, &t);
+    if (!err && o->json == JSON_FORM_PRETTY) {
+        j = session_json(s);
+        json_array(&j, "log");
+    } else if (!err && !o->json && !o->follow) {
+        out_page(&s->out);
+    }
+    if (!err)
+        put_all(&x, &j);
+    if (!err && o->json == JSON_FORM_PRETTY) {
+        json_end_array(&j);
+        json_end_object(&j);
+    }
+    if (!err && o->follow && o->json != JSON_FORM_PRETTY)
+        err = follow(&x, &t);
+    free(x.lines);
+    selection_done(&only);
+    store_close(&t);
+    return session_exit_code(err);
+}

@@ -1,0 +1,262 @@
+/* status: is the spool well? For people and for health checks. */
+#include "uploader/config.h"
+#include "uploader/deliver/consent.h"
+#include "uploader/deliver/dsn.h"
+#include "uploader/deliver/ledger.h"
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/row.h"
+#include "uploader/inspect/store.h"
+#include "uploader/inspect/when.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_DESTINATIONS = 8, MAX_LIMIT_S = 24 * 3600 };
+
+struct status {
+    const struct spool *spool;
+    size_t n[SPOOL_N_STATES];
+    uint64_t bytes[SPOOL_N_STATES];
+    uint64_t oldest_ms, newest_ms, next_due_s;
+    bool busy; /* an uploader holds the lock */
+    enum config_consent consent;
+    size_t n_destinations;
+    char destinations[MAX_DESTINATIONS][128];
+    struct ledger *ledger; /* NULL: none */
+    int health;            /* an exit code */
+    const char *verdict;
+};
+
+static void count(
+    const struct session *s, const struct store *t, size_t at, struct status *x)
+{
+    for (size_t i = 0; i < t->n_reports; i++) {
+        const struct report *r = &t->reports[i];
+        char file[KNELL_SPOOL_NAME_BYTES + 1];
+        struct stat st;
+        if (r->spool != at)
+            continue;
+        x->n[r->state]++;
+        if (fstatat(x->spool->state_fd[r->state], report_file(r, file), &st,
+                AT_SYMLINK_NOFOLLOW) == 0)
+            x->bytes[r->state] += (uint64_t)st.st_size;
+        if (!x->newest_ms)
+            x->newest_ms = r->name.time_ms;
+        x->oldest_ms = r->name.time_ms;
+        if (r->state == SPOOL_WAIT &&
+            (!x->next_due_s || r->name.not_before_s < x->next_due_s))
+            x->next_due_s = r->name.not_before_s;
+    }
+    (void)s;
+}
+
+/* Labels hold no key and no secret. */
+static void take_destinations(struct status *x, const char *text, const char *prefix)
+{
+    while (text && *(text += strspn(text, " \t\n")) &&
+           x->n_destinations < MAX_DESTINATIONS) {
+        char word[2100];
+        size_t n = strcspn(text, " \t\n");
+        (void)snprintf(word, sizeof word, "%s%.*s", prefix, (int)n, text);
+        text += n;
+        struct destination d;
+        const char *why;
+        char *out = x->destinations[x->n_destinations++];
+        if (destination_parse(word, &d, &why)) {
+            (void)snprintf(out, sizeof x->destinations[0], "(unusable: %s)", why);
+            continue;
+        }
+        (void)snprintf(out, sizeof x->destinations[0], "%s", d.label);
+        destination_done(&d);
+    }
+}
+
+static void judge(struct status *x)
+{
+    size_t open = x->n[SPOOL_NEW] + x->n[SPOOL_WAIT] + x->n[SPOOL_WORK];
+    if (!x->n_destinations) {
+        x->health = EXIT_DISABLED;
+        x->verdict = "no destination is configured: reports are kept and not sent";
+    } else if (x->consent != CONFIG_CONSENT_YES) {
+        x->health = EXIT_DISABLED;
+        x->verdict = "sending is not consented to: reports are kept and not sent";
+    } else if (x->n[SPOOL_BAD]) {
+        x->health = EXIT_REJECTED;
+        x->verdict = "some reports were quarantined";
+    } else if (open) {
+        x->health = EXIT_LATER;
+        x->verdict = x->busy ? "reports are being sent" : "reports wait to be sent";
+    } else {
+        x->health = EXIT_OK;
+        x->verdict = "nothing is waiting";
+    }
+}
+
+static void look(struct session *s, const struct store *t, size_t at,
+    const struct config *config, struct status *x)
+{
+    *x = (struct status){.spool = t->spools[at].spool};
+    count(s, t, at, x);
+    int err = spool_lock(t->spools[at].spool);
+    x->busy = err == -EBUSY;
+    if (!err)
+        spool_unlock(t->spools[at].spool);
+    struct consent consent = {.spool_fd = x->spool->fd, .config = config};
+    x->consent = consent_now(&consent);
+    take_destinations(x, config->dsn, "");
+    take_destinations(x, config->otlp_endpoint, "otlp+");
+    uint64_t now_s = (uint64_t)(s->now_ms / 1000);
+    if (ledger_load(x->spool->fd, now_s, MAX_LIMIT_S, &x->ledger))
+        x->ledger = NULL;
+    judge(x);
+}
+
+static const char *consent_word(enum config_consent c)
+{
+    return c == CONFIG_CONSENT_YES ? "yes" : c == CONFIG_CONSENT_ASK ? "ask" : "no";
+}
+
+static void put_json(struct json *j, const struct status *x)
+{
+    char time[WHEN_BYTES];
+    json_text(j, "spool", x->spool->path);
+    json_int(j, "health", x->health);
+    json_text(j, "verdict", x->verdict);
+    json_object(j, "reports");
+    for (int i = SPOOL_NEW; i < SPOOL_N_STATES; i++)
+        json_uint(j, spool_state_name((enum spool_state)i), x->n[i]);
+    json_end_object(j);
+    json_object(j, "bytes");
+    for (int i = SPOOL_NEW; i < SPOOL_N_STATES; i++)
+        json_uint(j, spool_state_name((enum spool_state)i), x->bytes[i]);
+    json_end_object(j);
+    json_text(j, "oldest", x->oldest_ms ? when_iso(time, (int64_t)x->oldest_ms) : NULL);
+    json_text(j, "newest", x->newest_ms ? when_iso(time, (int64_t)x->newest_ms) : NULL);
+    json_text(j, "next_try",
+        x->next_due_s ? when_iso(time, (int64_t)x->next_due_s * 1000) : NULL);
+    json_bool(j, "uploading", x->busy);
+    json_text(j, "consent", consent_word(x->consent));
+    json_array(j, "destinations");
+    for (size_t i = 0; i < x->n_destinations; i++)
+        json_text(j, NULL, x->destinations[i]);
+    json_end_array(j);
+    if (x->ledger) {
+        json_uint(j, "sent_ever", x->ledger->n_sent);
+        json_uint(j, "failed_ever", x->ledger->n_failed);
+        json_uint(j, "quarantined_ever", x->ledger->n_quarantined);
+        json_uint(j, "bytes_today", x->ledger->day_bytes);
+        json_array(j, "dropped");
+        for (size_t i = 0; i < x->ledger->n_drops; i++) {
+            json_object(j, NULL);
+            json_text(j, "reason", x->ledger->drops[i].reason);
+            json_text(j, "category", x->ledger->drops[i].category);
+            json_uint(j, "count", x->ledger->drops[i].n);
+            json_end_object(j);
+        }
+        json_end_array(j);
+    }
+}
+
+static void put_counts(const struct session *s, const struct status *x)
+{
+    const struct out *o = &s->out;
+    (void)fputs("     Reports ", o->f);
+    bool any = false;
+    for (int i = SPOOL_NEW; i < SPOOL_N_STATES; i++) {
+        if (!x->n[i])
+            continue;
+        (void)fprintf(o->f, "%s%s%zu %s%s (%" PRIu64 " KiB)", any ? ", " : " ",
+            out_style(o, row_state_style((uint32_t)i)), x->n[i],
+            spool_state_name((enum spool_state)i), out_plain(o),
+            (x->bytes[i] + 1023) / 1024);
+        any = true;
+    }
+    (void)fputs(any ? "\n" : " none\n", o->f);
+}
+
+static void put_text(const struct session *s, const struct status *x)
+{
+    const struct out *o = &s->out;
+    char a[WHEN_BYTES], b[WHEN_BYTES];
+    (void)fputs(out_style(o, STYLE_BOLD), o->f);
+    out_text(o, STYLE_PLAIN, x->spool->path);
+    (void)fprintf(o->f, "%s: ", out_plain(o));
+    out_text(o, x->health == EXIT_OK ? STYLE_GREEN : STYLE_YELLOW, x->verdict);
+    (void)fputc('\n', o->f);
+    put_counts(s, x);
+    if (x->newest_ms)
+        (void)fprintf(o->f, "      Newest  %s, %s ago; oldest %s\n",
+            when_format(a, (int64_t)x->newest_ms, s->options.utc, false),
+            when_age(b, s->now_ms - (int64_t)x->newest_ms),
+            when_format(
+                (char[WHEN_BYTES]){0}, (int64_t)x->oldest_ms, s->options.utc, false));
+    if (x->next_due_s)
+        (void)fprintf(o->f, "    Next try  %s\n",
+            when_format(a, (int64_t)x->next_due_s * 1000, s->options.utc, false));
+    (void)fprintf(o->f, "    Uploader  %s\n", x->busy ? "at work" : "not running");
+    (void)fprintf(o->f, "     Consent  %s\n", consent_word(x->consent));
+    for (size_t i = 0; i < x->n_destinations; i++) {
+        (void)fputs(i ? "              " : " Destination  ", o->f);
+        out_text(o, STYLE_PLAIN, x->destinations[i]);
+        (void)fputc('\n', o->f);
+    }
+    if (x->ledger && (x->ledger->n_sent || x->ledger->n_failed))
+        (void)fprintf(o->f,
+            "        Ever  %" PRIu64 " sent, %" PRIu64 " tries failed, %" PRIu64
+            " quarantined\n",
+            x->ledger->n_sent, x->ledger->n_failed, x->ledger->n_quarantined);
+    for (size_t i = 0; x->ledger && i < x->ledger->n_drops; i++)
+        (void)fprintf(o->f, "     Dropped  %" PRIu64 " (%s)\n", x->ledger->drops[i].n,
+            x->ledger->drops[i].reason);
+}
+
+static int put_all(struct session *s, const struct store *t, const struct config *config)
+{
+    const bool lines = s->options.json == JSON_FORM_LINES;
+    struct json j = {0};
+    int worst = EXIT_OK;
+    if (s->options.json == JSON_FORM_PRETTY) {
+        j = session_json(s);
+        json_array(&j, "spools");
+    }
+    for (size_t i = 0; i < t->n_spools; i++) {
+        struct status x;
+        look(s, t, i, config, &x);
+        worst = x.health > worst ? x.health : worst;
+        if (!s->options.json) {
+            (void)fputs(i ? "\n" : "", s->out.f);
+            put_text(s, &x);
+        } else {
+            if (lines)
+                j = session_json_line(s);
+            else
+                json_object(&j, NULL);
+            put_json(&j, &x);
+            json_end_object(&j);
+        }
+        ledger_free(x.ledger);
+    }
+    if (s->options.json == JSON_FORM_PRETTY) {
+        json_end_array(&j);
+        json_end_object(&j);
+    }
+    return worst;
+}
+
+int command_status(struct session *s)
+{
+    struct store t;
+    struct config_set set;
+    struct config_sources sources = {.file = s->options.config, .environ_ = environ};
+    int err = config_load(&sources, &set);
+    if (err)
+        return session_exit_code(err);
+    err = store_open(s, &t);
+    int code = err ? session_exit_code(err) : put_all(s, &t, &set.values);
+    store_close(&t);
+    config_done(&set);
+    return code;
+}

@@ -1,0 +1,105 @@
+#include "uploader/inspect/programs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static bool can_run(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+static int beside(const char *name, char **ret)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0)
+        return -ENOENT;
+    self[n] = 0;
+    char *slash = strrchr(self, '/');
+    if (!slash)
+        return -ENOENT;
+    *slash = 0;
+    /* A build tree has them in the same or the parent's folder. */
+    static const char *const places[] = {"", "/..", "/../bin"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char *path;
+        if (asprintf(&path, "%s%s/%s", self, places[i], name) < 0)
+            return -ENOMEM;
+        if (can_run(path)) {
+            *ret = path;
+            return 0;
+        }
+        free(path);
+    }
+    return -ENOENT;
+}
+
+static int in_path(const char *name, char **ret)
+{
+    const char *p = getenv("PATH");
+    if (!p)
+        p = "/usr/local/bin:/usr/bin:/bin";
+    while (*p) {
+        size_t n = strcspn(p, ":");
+        char *path;
+        if (n && asprintf(&path, "%.*s/%s", (int)n, p, name) < 0)
+            return -ENOMEM;
+        if (n && can_run(path)) {
+            *ret = path;
+            return 0;
+        }
+        if (n)
+            free(path);
+        p += n + (p[n] == ':');
+    }
+    return -ENOENT;
+}
+
+int programs_find(const char *name, char **ret)
+{
+    if (strchr(name, '/')) {
+        if (!can_run(name))
+            return -errno;
+        char *path = strdup(name);
+        if (!path)
+            return -ENOMEM;
+        *ret = path;
+        return 0;
+    }
+    int err = strncmp(name, "knell", 5) == 0 ? beside(name, ret) : -ENOENT;
+    return err == -ENOENT ? in_path(name, ret) : err;
+}
+
+int programs_run(const char *name, const char *const *argv, int *ret_status)
+{
+    CLEANUP(free_p) char *path = NULL;
+    int err = programs_find(name, &path);
+    if (err)
+        return err;
+    posix_spawnattr_t attributes;
+    sigset_t reset;
+    (void)sigemptyset(&reset);
+    (void)sigaddset(&reset, SIGPIPE);
+    if (posix_spawnattr_init(&attributes))
+        return -ENOMEM;
+    (void)posix_spawnattr_setsigdefault(&attributes, &reset);
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    pid_t pid;
+    /* posix_spawn() takes char *const[] for history's sake and changes nothing. */
+    err = -posix_spawn(
+        &pid, path, NULL, &attributes, (char *const *)(uintptr_t)argv, environ);
+    (void)posix_spawnattr_destroy(&attributes);
+    if (err)
+        return err;
+    while (waitpid(pid, ret_status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
