@@ -1,0 +1,203 @@
+/* The report of a death that no handler saw, as a minidump without threads. */
+#include "uploader/report/obituary.h"
+
+#include <errno.h>
+#include <knell/minidump.h>
+#include <knell/types.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_STREAMS = 8, ITEM_BYTES = 8192, ARENA_BYTES = 64 << 20 };
+
+struct writer {
+    uint8_t *bytes;
+    size_t n, room;
+    struct knell_md_directory streams[MAX_STREAMS];
+    uint32_t n_streams;
+};
+
+static uint32_t put(struct writer *w, const void *p, size_t n)
+{
+    uint32_t at = (uint32_t)w->n;
+    if (n > w->room - w->n)
+        return 0; /* the room was counted beforehand */
+    if (n)
+        memcpy(w->bytes + w->n, p, n);
+    w->n = (w->n + n + 7) / 8 * 8;
+    return at;
+}
+
+static void stream(struct writer *w, uint32_t type, const void *p, size_t n)
+{
+    uint32_t at = put(w, p, n);
+    w->streams[w->n_streams++] =
+        (struct knell_md_directory){.type = type, .at = {(uint32_t)n, at}};
+}
+
+static size_t pair(uint8_t *out, size_t room, const char *key, const char *text)
+{
+    size_t n_key = strlen(key), n = strlen(text);
+    struct knell_journal_pair p = {
+        .type = KNELL_VALUE_TEXT, .n_key = (uint8_t)n_key, .n_value = (uint16_t)n};
+    if (sizeof p + n_key + n > room)
+        return 0;
+    memcpy(out, &p, sizeof p);
+    memcpy(out + sizeof p, key, n_key);
+    memcpy(out + sizeof p + n_key, text, n);
+    return sizeof p + n_key + n;
+}
+
+static size_t make_item(
+    uint8_t out[ITEM_BYTES], const struct obituary *o, uint64_t time_ns)
+{
+    struct knell_item_head head = {.magic = KNELL_ITEM_MAGIC,
+        .version = KNELL_ITEM_VERSION,
+        .kind = KNELL_ITEM_OBITUARY,
+        .level = KNELL_LEVEL_FATAL,
+        .time_ns = time_ns};
+    memcpy(out, &head, sizeof head);
+    size_t n = sizeof head;
+    n += pair(out + n, ITEM_BYTES - n, "type", o->type);
+    n += pair(out + n, ITEM_BYTES - n, "message", o->value);
+    for (uint32_t i = 0; i < o->n_reasons; i++)
+        n += pair(out + n, ITEM_BYTES - n, "evidence", o->reasons[i]);
+    return n;
+}
+
+static int make_report(const uint8_t *image, size_t n_image, const struct journal *j,
+    const struct obituary *o, uint64_t time_ns, uint8_t **ret, size_t *ret_n)
+{
+    uint8_t item[ITEM_BYTES];
+    struct writer w = {.room = n_image + ITEM_BYTES + 4096};
+    w.bytes = calloc(1, w.room);
+    if (!w.bytes)
+        return -ENOMEM;
+    w.n = sizeof(struct knell_md_header);
+    struct knell_md_system_info system = {.arch = KNELL_MINIDUMP_ARCH_AMD64,
+        .platform = KNELL_MINIDUMP_PLATFORM_LINUX,
+        .n_cpus = 1};
+#if defined(__aarch64__)
+    system.arch = KNELL_MINIDUMP_ARCH_ARM64;
+#endif
+    struct knell_md_exception exception = {.tid = j->head->pid,
+        .code = o->signo ? (uint32_t)o->signo : KNELL_EXCEPTION_REQUESTED};
+    struct knell_md_misc_info misc = {.n_bytes = sizeof misc,
+        .flags = 3,
+        .pid = j->head->pid,
+        .create_time_s = (uint32_t)(j->head->start_realtime_ns / 1000000000)};
+    uint32_t empty_list = 0;
+    stream(&w, KNELL_STREAM_SYSTEM_INFO, &system, sizeof system);
+    stream(&w, KNELL_STREAM_THREAD_LIST, &empty_list, sizeof empty_list);
+    stream(&w, KNELL_STREAM_MODULE_LIST, &empty_list, sizeof empty_list);
+    stream(&w, KNELL_STREAM_MEMORY_LIST, &empty_list, sizeof empty_list);
+    stream(&w, KNELL_STREAM_EXCEPTION, &exception, sizeof exception);
+    stream(&w, KNELL_STREAM_MISC_INFO, &misc, sizeof misc);
+    stream(&w, KNELL_STREAM_JOURNAL, image, n_image);
+    stream(&w, KNELL_STREAM_ITEM, item, make_item(item, o, time_ns));
+    struct knell_md_header head = {.magic = KNELL_MINIDUMP_MAGIC,
+        .version = KNELL_MINIDUMP_VERSION,
+        .n_streams = w.n_streams,
+        .time_s = (uint32_t)(time_ns / 1000000000)};
+    head.directory_rva = put(&w, w.streams, w.n_streams * sizeof *w.streams);
+    memcpy(w.bytes, &head, sizeof head);
+    *ret = w.bytes;
+    *ret_n = w.n;
+    return 0;
+}
+
+/* The session's last update as a segment of one record. */
+static int make_segment(const struct journal *j, enum knell_session_status status,
+    uint64_t time_ns, uint8_t **ret, size_t *ret_n)
+{
+    struct {
+        struct knell_segment_head head;
+        struct knell_segment_record record;
+        struct knell_journal_session session;
+    } *s = calloc(1, sizeof *s);
+    const struct knell_journal_head *h = j->head;
+    if (!s)
+        return -ENOMEM;
+    s->head = (struct knell_segment_head){.magic = KNELL_SEGMENT_MAGIC,
+        .version = KNELL_SEGMENT_VERSION,
+        .head_bytes = sizeof s->head,
+        .used_bytes = sizeof *s,
+        .n_records = 1,
+        .created_ns = time_ns};
+    memcpy(s->head.event_id, h->event_id, sizeof s->head.event_id);
+    memcpy(s->head.release, h->release, sizeof s->head.release);
+    memcpy(s->head.environment, h->environment, sizeof s->head.environment);
+    memcpy(s->head.dist, h->dist, sizeof s->head.dist);
+    memcpy(s->head.server_name, h->server_name, sizeof s->head.server_name);
+    memcpy(s->head.app, h->app, sizeof s->head.app);
+    memcpy(s->head.sdk, h->sdk, sizeof s->head.sdk);
+    s->session = j->session;
+    s->session.status = status;
+    s->session.ended_ns = time_ns;
+    s->session.sequence++;
+    s->record = (struct knell_segment_record){
+        .type = KNELL_RECORD_SESSION, .n_bytes = sizeof s->session};
+    s->record.sum = knell_journal_sum(
+        &s->session, sizeof s->session, sizeof(struct knell_segment_head));
+    *ret = (uint8_t *)s;
+    *ret_n = sizeof *s;
+    return 0;
+}
+
+/* FNV-1a: deaths of one kind of one program are one group. */
+static uint64_t signature_of(const struct obituary *o, const char *app)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const char *p = o->type; *p; p++)
+        h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    for (const char *p = app; *p; p++)
+        h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    return (h ^ h >> 48) & 0xffffffffffffu;
+}
+
+/* When it died, at the latest sign: the file's last change or the newest breadcrumb. */
+static uint64_t time_of(const struct journal *j, const struct spool_name *name)
+{
+    uint64_t file_ns = name->time_ms < UINT64_MAX / 1000000 ? name->time_ms * 1000000 : 0;
+    return file_ns > j->last_sign_ns ? file_ns : j->last_sign_ns;
+}
+
+static int write_one(const uint8_t *image, size_t n, const struct journal *j,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    struct obituary_evidence evidence;
+    struct obituary o;
+    uint64_t time_ns = time_of(j, name);
+    size_t used = j->head->used_bytes;
+    obituary_gather("", j, &evidence);
+    obituary_judge(j, &evidence, &o);
+    name->time_ms = time_ns / 1000000;
+    if (o.cause == OBITUARY_NONE) {
+        if (!j->session.version || j->session.status != KNELL_SESSION_OK)
+            return -ENODATA;
+        name->segment = true;
+        return make_segment(j, KNELL_SESSION_EXITED, time_ns, ret, ret_n);
+    }
+    name->signo = (uint8_t)(o.signo < 65 ? o.signo : 0);
+    name->signature = signature_of(&o, j->head->app);
+    if (used < sizeof *j->head || used > n)
+        used = n;
+    return make_report(image, used, j, &o, time_ns, ret, ret_n);
+}
+
+int obituary_write(const uint8_t *image, size_t n, const struct spool_live_name *live,
+    const uint8_t *slot, size_t n_slot, struct spool_name *name, uint8_t **ret,
+    size_t *ret_n)
+{
+    const struct journal *j;
+    (void)live;
+    (void)slot; /* a slot that was never committed holds no list that names its bytes */
+    (void)n_slot;
+    struct arena *arena = arena_new(ARENA_BYTES);
+    if (!arena)
+        return -ENOMEM;
+    int r = journal_read(arena, image, n, 0, &j);
+    if (!r)
+        r = write_one(image, n, j, name, ret, ret_n);
+    arena_free(arena);
+    return r == -EPROTONOSUPPORT ? -EBADMSG : r;
+}
