@@ -32,6 +32,7 @@ struct kn_areas {
     uint32_t n_stripes;
     uint32_t next_stripe; /* atomic */
     int32_t last_error;   /* atomic; of the last capture that failed */
+    bool in_child;        /* a fork of the process it belongs to */
     struct kn_areas *older;
 };
 

@@ -1,4 +1,5 @@
 #include "crash/altstack.h"
+#include "crash/capture.h"
 #include "crash/handler/entry.h"
 #include "crash/identity.h"
 #include "crash/install.h"
@@ -9,6 +10,7 @@
 #include "crash/settings.h"
 #include "crash/spool.h"
 #include "crash/tell.h"
+#include "crash/watchdog.h"
 #include <errno.h>
 #include <knell/knell.h>
 #include <knell/spool.h>
@@ -31,9 +33,14 @@ static struct {
     struct kn_journal journal;
     struct kn_process process;
     struct kn_capture *capture;
+    struct kn_process live_process; /* as process, for reports that no signal made */
+    struct kn_capture *live;        /* NULL: none yet */
 } arm = {.lock = PTHREAD_MUTEX_INITIALIZER,
     .spool = {.dir = -1, .live = -1, .fresh = -1},
     .journal = {.fd = -1}};
+
+static void disarm(void);
+static int cover(void);
 
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
@@ -64,6 +71,14 @@ static void in_fork_child(void)
     arm.process.has_file = false;
     arm.process.proc.fd = -1; /* the parent's folder; left open, it is close-on-exec */
     arm.process.pid = getpid();
+    if (!arm.settings.told.cover_forks)
+        return;
+    /* glibc made its own locks usable again before it called us. */
+    disarm();
+    arm.armed = false;
+    int r = cover();
+    if (r)
+        kn_tell_failed(r, "covering a fork child");
 }
 
 static void watch_forks(void)
@@ -128,21 +143,12 @@ static int install(void)
     return kn_install(&arm.process);
 }
 
-static int start(const struct knell_options *options)
+/* With settings made: everything else. */
+static int cover(void)
 {
-    if (arm.armed && !arm.in_child)
-        return -EALREADY;
-    if (arm.armed)
-        disarm(); /* a fork child that wants to be covered by itself */
-    arm.armed = false;
-    int r = kn_settings_init(&arm.settings, options);
-    if (r)
-        return r;
-    if (!arm.settings.allow_setuid && is_privileged())
-        return -EPERM;
     kn_identity_init(&arm.id);
     kn_identity_stem(&arm.id, arm.stem);
-    r = kn_modules_init(&arm.process.modules, arm.id.executable);
+    int r = kn_modules_init(&arm.process.modules, arm.id.executable);
     if (r >= 0 && !arm.settings.release[0])
         kn_modules_release(
             &arm.process.modules, arm.settings.release, sizeof arm.settings.release);
@@ -162,6 +168,21 @@ static int start(const struct knell_options *options)
     return 0;
 }
 
+static int start(const struct knell_options *options)
+{
+    if (arm.armed && !arm.in_child)
+        return -EALREADY;
+    if (arm.armed)
+        disarm(); /* a fork child that wants to be covered by itself */
+    arm.armed = false;
+    int r = kn_settings_init(&arm.settings, options);
+    if (r)
+        return r;
+    if (!arm.settings.allow_setuid && is_privileged())
+        return -EPERM;
+    return cover();
+}
+
 static void send_what_waits(void)
 {
     if (!arm.settings.start_uploader || !kn_spool_has_work(&arm.spool, arm.stem))
@@ -169,6 +190,32 @@ static void send_what_waits(void)
     int r = kn_launch_uploader(&arm.settings, arm.spool.path);
     if (r)
         say("cannot start the uploader", r);
+}
+
+int kn_arm_live(struct kn_live_report *report)
+{
+    int r = -ENODEV;
+    (void)pthread_mutex_lock(&arm.lock);
+    if (arm.armed) {
+        arm.live_process = arm.process;
+        arm.live_process.has_file = false;
+        arm.live_process.dump.fd = -1;
+        r = arm.live ? 0
+                     : kn_process_new_capture(
+                           &arm.live_process, arm.settings.max_threads, &arm.live);
+    }
+    if (!r) {
+        kn_capture_reset(arm.live);
+        arm.live->uc = report->uc;
+        arm.live->item = report->item;
+        arm.live->n_item = report->n_item;
+        arm.live->alone = !report->all_threads;
+        arm.live->time_ns = report->time_ns;
+        r = kn_capture_live(arm.live);
+        memcpy(report->event_id, arm.live_process.event_id, sizeof report->event_id);
+    }
+    (void)pthread_mutex_unlock(&arm.lock);
+    return r;
 }
 
 int knell_start(const struct knell_options *options)
@@ -190,6 +237,8 @@ int knell_start(const struct knell_options *options)
 void knell_stop(void)
 {
     int saved = errno;
+    /* It may be waiting for the lock, to report a hang. */
+    kn_watchdog_stop();
     (void)pthread_mutex_lock(&arm.lock);
     if (arm.armed) {
         __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);

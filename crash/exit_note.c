@@ -39,7 +39,7 @@ static void on_process_exit(int status, void *unused)
 {
     (void)unused;
     struct kn_areas *a = kn_areas_current();
-    if (!a || a->head->pid != (uint32_t)getpid())
+    if (!a || a->in_child || a->head->pid != (uint32_t)getpid())
         return;
     a->status->exit_status = status;
     __atomic_store_n(&a->status->exiting, 1, __ATOMIC_RELEASE);

@@ -101,6 +101,8 @@ void kn_journal_fork_child(struct kn_journal *j)
     j->fd = -1;
     if (map == MAP_FAILED)
         j->head = NULL;
-    else
+    else {
         j->head->pid = (uint32_t)getpid();
+        j->head->flags |= KNELL_JOURNAL_FORKED;
+    }
 }

@@ -29,10 +29,22 @@ void kn_self_attach(struct kn_self *t, struct kn_areas *a)
     t->ring = kn_areas_ring(a);
 }
 
+void kn_self_fork_child(void)
+{
+    /* The block keeps its owner's id: a report of the child is asked for under the new
+     * one, so it is taken over at the next use. */
+    kn_self_tls.tid = (uint32_t)gettid();
+    kn_self_tls.stale_tid = true;
+}
+
 bool kn_self_block(struct kn_self *t)
 {
-    if (t->block)
+    if (t->block) {
+        if (t->stale_tid)
+            __atomic_store_n(&t->block->tid, t->tid, __ATOMIC_RELEASE);
+        t->stale_tid = false;
         return true;
+    }
     (void)pthread_once(&once, make_key);
     /* Without the key a block would never come back. */
     t->block = has_key ? kn_areas_thread(t->areas, t->tid) : NULL;

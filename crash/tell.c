@@ -6,6 +6,7 @@
 #include "crash/segment.h"
 #include "crash/session.h"
 #include "crash/span.h"
+#include "crash/watchdog.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +21,8 @@ static struct {
     char path[256];
     int error;
     const char *what;
-} tell = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} tell = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .spool = {.dir = -1, .live = -1, .fresh = -1}};
 
 /* "NAME VALUE" of a text such as /proc/vmstat; ~0 when it is not there. */
 static uint64_t number_after(const char *text, const char *name)
@@ -65,7 +67,8 @@ void kn_tell_stop(void)
     if (!a)
         return;
     kn_exit_note_stop();
-    kn_session_exit(a);
+    if (!a->in_child)
+        kn_session_exit(a);
     (void)pthread_mutex_lock(&tell.lock);
     kn_areas_publish(NULL);
     tell.spool = KN_SPOOL_NONE;
@@ -75,13 +78,17 @@ void kn_tell_stop(void)
 
 void kn_tell_fork_child(void)
 {
-    kn_areas_published = NULL;
+    /* The journal's mapping is a private copy from now on: what the child says is in a
+     * report of its own crash. Locks may be held by threads that are not here. */
+    struct kn_areas *a = kn_areas_current();
+    if (a) {
+        a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+        a->in_child = true;
+    }
+    kn_self_fork_child();
     kn_segment_fork_child();
     kn_random_fork_child();
     tell.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    tell.spool = KN_SPOOL_NONE;
-    tell.error = -ECHILD;
-    tell.what = "a fork child is not covered";
 }
 
 void kn_tell_failed(int error, const char *what)
@@ -106,6 +113,16 @@ static uint32_t count_files(int dir, const char *folder)
         n += e->d_name[0] != '.';
     (void)closedir(d);
     return n;
+}
+
+int kn_tell_has_room(void)
+{
+    int r = -ENODEV;
+    (void)pthread_mutex_lock(&tell.lock);
+    if (tell.spool.dir >= 0)
+        r = count_files(tell.spool.dir, "new") < KN_MAX_WAITING ? 0 : -ENOSPC;
+    (void)pthread_mutex_unlock(&tell.lock);
+    return r;
 }
 
 static void fill(struct knell_status *s, struct kn_areas *a)

@@ -21,12 +21,22 @@ void kn_tell_start(struct kn_journal *j, const struct kn_spool *spool, const cha
 void kn_tell_stop(void);
 
 /**
- * In a fork child: what the parent opened is not ours. Nothing is said until a new
- * kn_tell_start().
+ * In a fork child: sessions and segments are the parent's. Called before the journal's
+ * mapping becomes the child's own copy, so nothing may be written into it here.
  *
  * Context: fork child; async-signal-safe.
  */
 void kn_tell_fork_child(void);
+
+/**
+ * Whether the spool takes another report of a living process: one that nobody empties
+ * must not fill the disk.
+ *
+ * Context: normal.
+ * Returns 0, -ENODEV when not started, -ENOSPC when KN_MAX_WAITING wait already.
+ */
+int kn_tell_has_room(void);
+enum { KN_MAX_WAITING = 1000 };
 
 /**
  * Why knell_start() gave up, for knell_status().

@@ -8,12 +8,14 @@
 #include "crash/handler/maps.h"
 #include "crash/handler/minidump.h"
 #include "crash/handler/modules.h"
+#include "crash/handler/proc.h"
 #include "crash/handler/publish.h"
 #include "crash/handler/regs.h"
 #include "crash/handler/stack.h"
 #include "crash/handler/texts.h"
 #include "crash/handler/threads.h"
 #include "crash/handler/unwind.h"
+#include <errno.h>
 #include <stddef.h>
 
 #include "crash/handler/poison.h"
@@ -30,6 +32,7 @@ static struct {
     struct kn_jump jump;
     volatile uint32_t next; /* step to begin after a jump */
     volatile uint32_t running;
+    struct kn_capture *capture;
     int32_t timer; /* timer_t of the kernel; -1: none */
 } run = {.timer = -1};
 
@@ -81,13 +84,16 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_stack_memory(c);
         break;
     case KNELL_STEP_COMMIT_1:
-        kn_commit(c, KN_SYNC_AFTER);
+        /* A process that lives on is not made to wait for its disk. */
+        kn_commit(c, c->info ? KN_SYNC_AFTER : KN_SYNC_NONE);
         break;
     case KNELL_STEP_FREEZE:
-        kn_threads_freeze(c);
+        if (!c->alone)
+            kn_threads_freeze(c);
         break;
     case KNELL_STEP_THREADS:
-        kn_threads_put(c);
+        if (!c->alone)
+            kn_threads_put(c);
         break;
     case KNELL_STEP_TEXTS:
         kn_texts_put(c);
@@ -102,7 +108,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_cxx_put(c);
         break;
     case KNELL_STEP_COMMIT_3:
-        kn_commit(c, KN_SYNC_BEFORE);
+        kn_commit(c, c->info ? KN_SYNC_BEFORE : KN_SYNC_NONE);
         break;
     case KNELL_STEP_PUBLISH:
         kn_publish(c);
@@ -119,6 +125,7 @@ static const char *const step_names[] = {"", "open", "modules", "maps", "crashed
 void kn_capture_run(struct kn_capture *c)
 {
     run.next = KNELL_STEP_OPEN;
+    run.capture = c;
     (void)kn_jump_set(&run.jump); /* a nested signal comes back here, at the next step */
     run.running = 1;
     while (run.next < KNELL_STEP_END) {
@@ -154,8 +161,9 @@ static void stop_deadline(void)
     run.timer = -1;
 }
 
-static void on_deadline(struct kn_capture *c)
+static void on_deadline(void)
 {
+    struct kn_capture *c = run.capture;
     if (!run.running || (uint32_t)KN_SYS0(SYS_gettid) != c->tid)
         return;
     c->notes[c->n_notes < KN_MAX_NOTES ? c->n_notes++ : 0] =
@@ -174,15 +182,16 @@ void kn_on_park(int signo, siginfo_t *info, void *uc)
         return;
     if (info->si_code == SI_TIMER) {
         if (info->si_value.sival_ptr == &run)
-            on_deadline(c);
+            on_deadline();
         return;
     }
     kn_threads_park(info, (const ucontext_t *)uc);
 }
 
 /* The handler itself faulted: go on with the next step. */
-static void on_fault_inside(struct kn_capture *c, int signo)
+static void on_fault_inside(int signo)
 {
+    struct kn_capture *c = run.capture;
     if (!run.running)
         return;
     c->notes[c->n_notes < KN_MAX_NOTES ? c->n_notes++ : 0] = (struct knell_capture_note){
@@ -221,6 +230,24 @@ static void write_report(
         kn_end_set_state(p, KNELL_RUN_DUMPED, signo);
 }
 
+int kn_capture_live(struct kn_capture *c)
+{
+    if (!kn_gate_try())
+        return -EBUSY;
+    uint64_t mask = kn_end_mask(c->process), old = 0;
+    (void)KN_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, sizeof mask);
+    c->tid = (uint32_t)KN_SYS0(SYS_gettid);
+    start_deadline(c);
+    kn_capture_run(c);
+    stop_deadline();
+    kn_threads_thaw();
+    kn_gate_leave();
+    if (c->sink.fd >= 0)
+        kn_close(c->sink.fd);
+    kn_set_mask(old);
+    return c->n_commits ? 0 : -EIO;
+}
+
 void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
 {
     const ucontext_t *uc = (const ucontext_t *)ucontext;
@@ -239,7 +266,7 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         turn = kn_gate_enter(p, info, uc);
     while (turn == KN_TURN_RETRY);
     if (turn == KN_TURN_AGAIN)
-        on_fault_inside(c, signo);
+        on_fault_inside(signo);
     if (turn == KN_TURN_FIRST && worth_a_report(signo, kn_regs_pc(uc)))
         write_report(c, signo, info, uc);
     kn_end(p, signo, info, uc, turn == KN_TURN_FIRST);

@@ -32,3 +32,14 @@ void kn_entry_arm(struct kn_capture *c);
  * Context: signal handler, or normal for a report that no signal made.
  */
 void kn_capture_run(struct kn_capture *c);
+
+/**
+ * Write a report that no signal made: kn_capture_run() with a deadline, faults contained,
+ * and all threads going on afterwards.
+ *
+ * Context: normal.
+ * @c  reset; with uc, time_ns, item and alone set, its process without a file
+ * Returns 0; -EBUSY when another report is being written, as of a crash; -EIO when none
+ * could be committed.
+ */
+int kn_capture_live(struct kn_capture *c);

@@ -125,13 +125,18 @@ void kn_evidence_journal(struct kn_capture *c)
     const struct kn_process *p = c->process;
     if (!p->journal)
         return;
+    if (c->n_item)
+        kn_stream_put(c, KNELL_STREAM_ITEM, c->item, c->n_item);
     kn_sink_align(&c->sink, 8);
-    uint32_t at = kn_sink_at(&c->sink);
-    uint32_t got = kn_sink_memory(&c->sink, (uint64_t)p->journal, p->n_journal);
-    if (got == p->n_journal)
+    uint32_t at = kn_sink_at(&c->sink), n = p->n_journal, used = 0;
+    if (!kn_sink_peek(&c->sink, &used, (uint64_t)&p->journal->used_bytes, sizeof used) &&
+        used > sizeof *p->journal && used < n)
+        n = used;
+    uint32_t got = kn_sink_memory(&c->sink, (uint64_t)p->journal, n);
+    if (got == n)
         kn_stream(c, KNELL_STREAM_JOURNAL, at, got);
     else
-        kn_note(c, 0, p->n_journal - got);
+        kn_note(c, 0, n - got);
 }
 
 void kn_evidence_abort_message(struct kn_capture *c)

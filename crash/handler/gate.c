@@ -71,6 +71,13 @@ enum kn_turn kn_gate_enter(
     return turn;
 }
 
+bool kn_gate_try(void)
+{
+    uint32_t none = 0;
+    return __atomic_compare_exchange_n(&owner, &none, (uint32_t)KN_SYS0(SYS_gettid),
+        false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 void kn_gate_leave(void)
 {
     __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);

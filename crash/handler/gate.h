@@ -21,6 +21,13 @@ enum kn_turn kn_gate_enter(
     struct kn_process *p, const siginfo_t *info, const ucontext_t *uc);
 
 /**
+ * Take the turn if nobody has it, for a report that no signal made.
+ *
+ * Context: normal.
+ */
+bool kn_gate_try(void);
+
+/**
  * Give the turn back: the process lives on.
  *
  * Context: signal handler, by the thread that has it.

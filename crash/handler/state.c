@@ -48,6 +48,11 @@ void kn_capture_reset(struct kn_capture *c)
     c->n_threads = c->n_threads_dropped = c->n_asked = c->n_here = c->wanted = 0;
     c->n_maps = c->n_maps_dropped = c->n_late = c->n_frames = 0;
     memset(c->stale, 0, sizeof c->stale);
+    c->info = NULL;
+    c->item = NULL;
+    c->n_item = 0;
+    c->alone = false;
+    c->signo = 0;
     c->sink.fd = -1;
     kn_sink_rewind(&c->sink, 0);
 }

@@ -115,6 +115,9 @@ struct kn_capture {
     int32_t signo;
     uint32_t tid;
     uint64_t time_ns;
+    const void *item; /* stream KNELL_STREAM_ITEM of a report that no signal made */
+    uint32_t n_item;
+    bool alone;    /* the other threads are not stopped and not in the report */
     uint32_t step; /* enum knell_capture_step now running */
 
     struct knell_md_directory streams[KN_MAX_STREAMS];

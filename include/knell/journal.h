@@ -39,6 +39,8 @@ enum knell_run_state {
 enum knell_journal_flags {
     KNELL_JOURNAL_NOTES_EXIT = 1,    /* exit(3) is noted, see knell_journal_status */
     KNELL_JOURNAL_NOTES_SIGNALS = 2, /* so are the signals whose default is to end */
+    KNELL_JOURNAL_FORKED = 4,        /* the image of a fork child: the session is its
+                                        parent's */
 };
 
 enum knell_journal_area_type {

@@ -1,6 +1,6 @@
 #include "uploader/report/obituary.h"
 
-#include "uploader/report/signals.h"
+#include "uploader/inspect/signal_words.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -22,7 +22,10 @@ static void say(struct obituary *o, enum obituary_cause cause, int signo,
 {
     o->cause = cause;
     o->signo = signo;
-    o->type = type ? type : signal_name(signo, o->type_text, sizeof o->type_text);
+    (void)snprintf(o->type_text, sizeof o->type_text, "signal %d", signo);
+    if (!type)
+        type = signal_words_name(signo);
+    o->type = type ? type : o->type_text;
     (void)snprintf(o->value, sizeof o->value, "%s", value);
 }
 
