@@ -1,0 +1,166 @@
+#include "dump.h"
+#include "test.h"
+
+#include "uploader/event/envelope.h"
+#include "uploader/worker/run.h"
+#include "uploader/worker/wire.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void answers_as_in_process(void)
+{
+    struct dump *d = dump_example();
+    size_t n;
+    const uint8_t *bytes = dump_finish(d, &n);
+    struct worker_result here, there;
+    CHECK_INT(worker_process(bytes, n, NULL, &here), 0);
+    CHECK_INT(worker_run(bytes, n, NULL, NULL, &there), 0);
+    CHECK_INT(there.outcome, WORKER_READY);
+    CHECK_INT(here.n_items, there.n_items);
+    CHECK(here.n_items && !memcmp(here.items, there.items, here.n_items));
+    CHECK(!memcmp(&here.summary, &there.summary, sizeof here.summary));
+    CHECK_STR(there.summary.signal, "SIGSEGV SEGV_MAPERR");
+    CHECK_STR(there.summary.event_id, "0102030405060708090a0b0c0d0e0f10");
+    CHECK_STR(there.summary.release, "exampled@2.4.1");
+    worker_result_done(&here);
+    worker_result_done(&there);
+    dump_free(d);
+}
+
+static void refuses_what_is_no_report(void)
+{
+    struct worker_result r;
+    CHECK_INT(worker_run((const uint8_t *)"hello", 5, NULL, NULL, &r), 0);
+    CHECK_INT(r.outcome, WORKER_REFUSED);
+    CHECK(strstr(r.why, "header"));
+    worker_result_done(&r);
+}
+
+/* What a child sees of the sandbox, told by its exit status. */
+static int in_sandbox(int (*probe)(void), const struct sandbox_limits *limits)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(sandbox_enter(limits) ? 99 : probe());
+    int status = 0;
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static int opens_a_socket(void)
+{
+    return socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM ? 0 : 1;
+}
+
+static int runs_a_program(void)
+{
+    char *argv[] = {(char *)(uintptr_t) "/bin/true", NULL};
+    return execv(argv[0], argv) < 0 && errno == EPERM ? 0 : 1;
+}
+
+static int signals_its_parent(void)
+{
+    return kill(getppid(), 0) < 0 && errno == EPERM ? 0 : 1;
+}
+
+static int forks(void)
+{
+    return fork() < 0 && errno == EPERM ? 0 : 1;
+}
+
+static int spins(void)
+{
+    volatile unsigned i = 0;
+    while (i != 1)
+        i = 2;
+    return 0;
+}
+
+static void shuts_in(void)
+{
+    static const struct sandbox_limits limits;
+    CHECK_INT(in_sandbox(opens_a_socket, &limits), 0);
+    CHECK_INT(in_sandbox(runs_a_program, &limits), 0);
+    CHECK_INT(in_sandbox(signals_its_parent, &limits), 0);
+    CHECK_INT(in_sandbox(forks, &limits), 0);
+}
+
+static void ends_what_does_not_end(void)
+{
+    static const struct sandbox_limits limits = {.time_ms = 50};
+    int status = in_sandbox(spins, &limits);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+}
+
+static void says_how_a_child_died(void)
+{
+    static const struct sandbox_limits limits = {.time_ms = 1};
+    struct dump *d = dump_example();
+    size_t n;
+    const uint8_t *bytes = dump_finish(d, &n);
+    struct worker_child *w;
+    struct worker_result r;
+    for (int i = 0; i < 20; i++) { /* which of the two comes first is the machine's */
+        int err = worker_run(bytes, n, NULL, &limits, &r);
+        CHECK(err == 0 || (err == -ECHILD && strstr(r.why, "too long")));
+        worker_result_done(&r);
+    }
+    CHECK_INT(worker_child_start(bytes, n, NULL, NULL, &w), 0);
+    worker_child_cancel(w);
+    worker_child_cancel(NULL);
+    dump_free(d);
+}
+
+static int wire_of(const void *bytes, size_t n, struct worker_result *ret)
+{
+    int fd = memfd_create("test", 0), status = 0;
+    CHECK_INT(write(fd, bytes, n), n);
+    int err = wire_read(fd, &status, ret);
+    (void)close(fd);
+    return err;
+}
+
+static void trusts_no_answer(void)
+{
+    struct dump *d = dump_example();
+    size_t n;
+    const uint8_t *report = dump_finish(d, &n);
+    struct worker_result r, back;
+    CHECK_INT(worker_process(report, n, NULL, &r), 0);
+    int fd = memfd_create("test", 0), status = 7;
+    CHECK_INT(wire_write(fd, 0, &r), 0);
+    CHECK_INT(wire_read(fd, &status, &back), 0);
+    CHECK_INT(status, 0);
+    worker_result_done(&back);
+    size_t size = (size_t)lseek(fd, 0, SEEK_END);
+    uint8_t *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    CHECK(bytes != MAP_FAILED);
+    CHECK_INT(wire_of(bytes, 0, &back), -ENODATA);
+    for (size_t cut = 1; cut < size; cut += 97)
+        CHECK_INT(wire_of(bytes, cut, &back), -EBADMSG);
+    for (size_t i = 0; i < 64; i++) { /* the sizes and the outcome, and what follows */
+        bytes[i] ^= 0x80;
+        int err = wire_of(bytes, size, &back);
+        CHECK(err == 0 || err == -EBADMSG);
+        if (!err)
+            worker_result_done(&back);
+        bytes[i] ^= 0x80;
+    }
+    (void)munmap(bytes, size);
+    (void)close(fd);
+    r.items[2] = 'x'; /* {"xype" */
+    fd = memfd_create("test", 0);
+    CHECK_INT(wire_write(fd, 0, &r), 0);
+    CHECK_INT(wire_read(fd, &status, &back), -EBADMSG);
+    (void)close(fd);
+    worker_result_done(&r);
+    dump_free(d);
+}
+
+TEST_MAIN(TEST(answers_as_in_process), TEST(refuses_what_is_no_report), TEST(shuts_in),
+    TEST(ends_what_does_not_end), TEST(says_how_a_child_died), TEST(trusts_no_answer))
