@@ -17,9 +17,12 @@ static void put_show(const struct show *x)
         show_head(x, "Registers");
         show_registers(x, &c->threads[c->crashed_thread]);
     }
+    show_crumbs(x, false);
+    show_scope(x);
     show_other_threads(x, o->every_thread || o->registers);
     if (o->modules)
         show_modules(x);
+    show_history(x);
     show_damage(x);
 }
 
@@ -32,6 +35,9 @@ static void put_text(const struct show *x)
     case COMMAND_THREADS:
         show_crashed_thread(x);
         show_other_threads(x, true);
+        break;
+    case COMMAND_CRUMBS:
+        show_crumbs(x, true);
         break;
     default:
         put_show(x);
@@ -55,7 +61,7 @@ static int put_one(struct session *s, struct store *t, const struct report *r)
 {
     struct loaded l;
     struct report_error why = {0};
-    int err = loader_open(s, t, r, !s->options.no_source, &l, &why);
+    int err = loader_open(s, t, r, &l, &why);
     if (err) {
         complain(s, r, err, &why);
         loader_done(&l);

@@ -17,6 +17,7 @@ enum {
     NEAR_MAPPING = 0x1000,
     MIN_RECURSION = 20,
     MAX_PERIOD = 8,
+    MAX_SUSPECTS = 3,
 };
 
 static const char *const amd64_names[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp",
@@ -78,28 +79,28 @@ note(const struct scene *s, const char *format, ...)
     va_end(args);
 }
 
-/* The general registers whose value lies just below the address. */
+/* The general registers whose value lies just below the address; not when so many do
+ * that it says nothing. */
 static void note_registers(const struct scene *s)
 {
     if (!s->thread || !s->thread->has_registers)
         return;
-    char list[160] = "";
+    char list[MAX_SUSPECTS * 40] = "";
     size_t n = 0;
+    unsigned n_found = 0;
     for (unsigned i = 0; i < explain_n_registers(s->c->arch); i++) {
         uint64_t v = s->thread->registers[i];
         if (i == explain_pc_register(s->c->arch) || v > s->address ||
             s->address - v >= NEAR_MAPPING || i == explain_sp_register(s->c->arch))
             continue;
+        if (n_found++ == MAX_SUSPECTS)
+            return;
         int k = snprintf(list + n, sizeof list - n, "%s%s = 0x%" PRIx64, n ? ", " : "",
             explain_register_name(s->c->arch, i), v);
-        if (k < 0 || (size_t)k >= sizeof list - n || n > 100) {
-            list[n] = 0;
-            break;
-        }
-        n += (size_t)k;
+        n += k > 0 ? (size_t)k : 0;
     }
     if (n)
-        note(s, "Registers that may have held the pointer: %s.", list);
+        note(s, "The pointer may have come from %s.", list);
 }
 
 static bool is_stack_overflow(const struct scene *s, const struct maps_place *at)

@@ -1,5 +1,6 @@
 #include "uploader/inspect/loader.h"
 
+#include "uploader/report/arena.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/unwind.h"
 
@@ -22,8 +23,24 @@ static int read_bytes(const struct spool *spool, const struct report *r, struct 
     return err ? err : spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &l->bytes, &l->n_bytes);
 }
 
+/* What the process said about itself. An unsound journal leaves the rest readable. */
+static int read_journal(struct loaded *l)
+{
+    struct crash *c = l->crash;
+    int err = item_read(c, &l->item);
+    if (err)
+        return err;
+    uint32_t tid = c->has_signal ? c->signal.tid : l->item.head.tid;
+    if (c->journal_image.text)
+        err = journal_read(c->arena, (const uint8_t *)c->journal_image.text,
+            c->journal_image.n_bytes, tid, &l->journal);
+    if (!c->has_signal)
+        item_explain(&l->item, &l->explain);
+    return err == -ENOMEM ? err : 0;
+}
+
 int loader_open(struct session *s, const struct store *t, const struct report *r,
-    bool with_source, struct loaded *ret, struct report_error *why)
+    struct loaded *ret, struct report_error *why)
 {
     *ret = (struct loaded){0};
     int err = read_bytes(t->spools[r->spool].spool, r, ret);
@@ -36,9 +53,10 @@ int loader_open(struct session *s, const struct store *t, const struct report *r
         .sysroot = s->options.sysroot, .store_dir = s->options.store};
     err = report_unwind(ret->crash, &unwind);
     if (!err)
-        err = report_symbolize(ret->crash, session_symbolizer(s, with_source));
+        err = report_symbolize(ret->crash, session_symbolizer(s));
     explain_crash(ret->crash, &ret->explain);
-    return err;
+    int more = read_journal(ret);
+    return err ? err : more;
 }
 
 void loader_done(struct loaded *l)
@@ -53,22 +71,21 @@ static const char *text_or_null(const char *s)
     return s && *s ? s : NULL;
 }
 
-static enum index_kind kind_of(const struct crash *c)
+/* KEY=VALUE of the tags, in the crash's arena. */
+static void tag_facts(struct loaded *l, struct index_entry *e)
 {
-    struct knell_item_head head;
-    if (c->has_signal)
-        return INDEX_KIND_CRASH;
-    if (!c->item.text || c->item.n_bytes < sizeof head)
-        return INDEX_KIND_UNKNOWN;
-    memcpy(&head, c->item.text, sizeof head);
-    if (head.magic != KNELL_ITEM_MAGIC || head.version != KNELL_ITEM_VERSION)
-        return INDEX_KIND_UNKNOWN;
-    static const enum index_kind kinds[] = {[KNELL_ITEM_MESSAGE] = INDEX_KIND_MESSAGE,
-        [KNELL_ITEM_ERROR] = INDEX_KIND_ERROR,
-        [KNELL_ITEM_HANG] = INDEX_KIND_HANG,
-        [KNELL_ITEM_OBITUARY] = INDEX_KIND_OBITUARY};
-    return head.kind < sizeof kinds / sizeof *kinds ? kinds[head.kind]
-                                                    : INDEX_KIND_UNKNOWN;
+    for (uint32_t i = 0; l->journal && i < l->journal->n_facts; i++) {
+        const struct journal_fact *f = &l->journal->facts[i];
+        if (f->type != KNELL_ENTRY_TAG || f->value.type != KNELL_VALUE_TEXT ||
+            e->n_tags == INDEX_MAX_TAGS)
+            continue;
+        size_t n = strlen(f->key) + 1 + strlen(f->value.text);
+        char *text = arena_array(l->crash->arena, n + 1, 1);
+        if (!text)
+            return;
+        (void)snprintf(text, n + 1, "%s=%s", f->key, f->value.text);
+        e->tags[e->n_tags++] = text;
+    }
 }
 
 static void journal_facts(const struct loaded *l, struct index_entry *e)
@@ -84,19 +101,20 @@ static void journal_facts(const struct loaded *l, struct index_entry *e)
     e->executable = text_or_null(j->executable);
     if (!e->pid)
         e->pid = j->pid;
-    uint64_t time_ns = l->crash->signal.time_ns;
+    uint64_t time_ns =
+        l->crash->has_signal ? l->crash->signal.time_ns : l->item.head.time_ns;
     if (time_ns > j->start_realtime_ns && j->start_realtime_ns)
         e->uptime_ms = (time_ns - j->start_realtime_ns) / 1000000;
 }
 
-void loader_entry(const struct loaded *l, const struct report *r, struct index_entry *ret)
+void loader_entry(struct loaded *l, const struct report *r, struct index_entry *ret)
 {
     const struct crash *c = l->crash;
     *ret = (struct index_entry){.report_bytes = l->n_bytes};
     memcpy(ret->event_id, r->name.event_id, sizeof ret->event_id);
     if (!c)
         return;
-    ret->kind = kind_of(c);
+    ret->kind = c->has_signal ? INDEX_KIND_CRASH : item_kind(&l->item);
     ret->pid = c->pid;
     ret->n_threads = c->n_threads;
     if (c->has_signal) {
@@ -104,9 +122,13 @@ void loader_entry(const struct loaded *l, const struct report *r, struct index_e
         ret->address = c->signal.address;
         ret->time_us = c->signal.time_ns / 1000;
         ret->tid = c->signal.tid;
+    } else {
+        ret->tid = l->item.head.tid;
+        ret->time_us = l->item.head.time_ns / 1000;
     }
     ret->cause = text_or_null(l->explain.cause);
     journal_facts(l, ret);
+    tag_facts(l, ret);
     if (!ret->executable && c->n_modules)
         ret->executable = text_or_null(c->modules[0].path);
     if (!ret->app && ret->executable)
@@ -130,7 +152,7 @@ static void learn(struct session *s, struct store *t, const struct report *r)
     struct report_error why = {0};
     struct index_entry e;
     char text[160];
-    int err = loader_open(s, t, r, false, &l, &why);
+    int err = loader_open(s, t, r, &l, &why);
     loader_entry(&l, r, &e);
     if (err && !l.crash) {
         (void)snprintf(text, sizeof text, "unreadable: %s%s%s", strerrordesc_np(-err),

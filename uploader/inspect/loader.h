@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "uploader/inspect/explain.h"
+#include "uploader/inspect/item.h"
 #include "uploader/inspect/store.h"
 #include "uploader/report/parse.h"
 
@@ -10,20 +11,21 @@ struct loaded {
     uint8_t *bytes;
     size_t n_bytes;
     struct crash *crash;
+    const struct journal *journal; /* NULL: the report has none, or it is unsound */
+    struct item item;
     struct explain explain;
 };
 
 /**
  * Read a report and name its frames.
  *
- * @with_source  lines of source too
- * @ret          give back with loader_done(), also after a failure
- * @why          what was wrong with the bytes; may be NULL
+ * @ret  give back with loader_done(), also after a failure
+ * @why  what was wrong with the bytes; may be NULL
  * Errors: those of spool_open_file() and report_read(); -ENOENT when it moved meanwhile
  *         and is not found anywhere.
  */
 int loader_open(struct session *s, const struct store *t, const struct report *r,
-    bool with_source, struct loaded *ret, struct report_error *why) MUST_CHECK;
+    struct loaded *ret, struct report_error *why) MUST_CHECK;
 void loader_done(struct loaded *l);
 
 /**
@@ -37,8 +39,7 @@ void loader_facts(
     struct session *s, struct store *t, const struct report *r, struct index_entry *ret);
 
 /* Texts of @ret point into @l and @r. */
-void loader_entry(
-    const struct loaded *l, const struct report *r, struct index_entry *ret);
+void loader_entry(struct loaded *l, const struct report *r, struct index_entry *ret);
 
 /* Remove a report, and the .why beside it. Returns 0 or a negative errno. */
 int report_unlink(const struct spool *spool, const struct report *r) MUST_CHECK;

@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { CONTEXT_LINES = 3 };
-
 void session_init(struct session *s, const struct options *o, int64_t now_ms)
 {
     *s = (struct session){.options = *o, .now_ms = now_ms};
@@ -15,7 +13,6 @@ void session_init(struct session *s, const struct options *o, int64_t now_ms)
 int session_done(struct session *s)
 {
     knell_symbolizer_free(s->symbolizer);
-    knell_symbolizer_free(s->bare_symbolizer);
     int err = out_done(&s->out);
     *s = (struct session){0};
     if (!err)
@@ -24,11 +21,10 @@ int session_done(struct session *s)
     return EXIT_FAILED;
 }
 
-struct knell_symbolizer *session_symbolizer(struct session *s, bool with_source)
+struct knell_symbolizer *session_symbolizer(struct session *s)
 {
-    struct knell_symbolizer **kept = with_source ? &s->symbolizer : &s->bare_symbolizer;
-    if (*kept)
-        return *kept;
+    if (s->symbolizer)
+        return s->symbolizer;
     const struct options *o = &s->options;
     const char *dirs[] = {"/usr/lib/debug", o->debug_dir, NULL};
     struct knell_symbolize_options options = {
@@ -36,11 +32,10 @@ struct knell_symbolizer *session_symbolizer(struct session *s, bool with_source)
         .debug_dirs = dirs,
         .store_dir = o->store,
         .sysroot = o->sysroot,
-        .context_lines = with_source ? CONTEXT_LINES : 0,
     };
-    if (knell_symbolizer_new(&options, kept))
-        *kept = NULL;
-    return *kept;
+    if (knell_symbolizer_new(&options, &s->symbolizer))
+        s->symbolizer = NULL;
+    return s->symbolizer;
 }
 
 void session_complain(const struct session *s, const char *format, ...)

@@ -13,8 +13,7 @@ struct session {
     struct options options;
     struct out out;
     int64_t now_ms;
-    struct knell_symbolizer *symbolizer;      /* with source lines */
-    struct knell_symbolizer *bare_symbolizer; /* without: for listings */
+    struct knell_symbolizer *symbolizer; /* see session_symbolizer() */
 };
 
 void session_init(struct session *s, const struct options *o, int64_t now_ms);
@@ -22,7 +21,7 @@ void session_init(struct session *s, const struct options *o, int64_t now_ms);
 int session_done(struct session *s);
 
 /* NULL without memory. Owned by the session. */
-struct knell_symbolizer *session_symbolizer(struct session *s, bool with_source);
+struct knell_symbolizer *session_symbolizer(struct session *s);
 
 /* "knell: ..." on stderr; captured text must not be among the arguments. */
 void session_complain(const struct session *s, const char *format, ...)

@@ -11,7 +11,7 @@ struct show {
     const struct out *out;
     const struct store *t;
     const struct report *r;
-    const struct loaded *l;
+    struct loaded *l;
     struct index_entry e; /* texts point into the others */
 };
 
@@ -30,6 +30,15 @@ void show_registers(const struct show *x, const struct crash_thread *thread);
 void show_modules(const struct show *x);
 /* Steps of the capture that did not succeed, parts that are missing. */
 void show_damage(const struct show *x);
+
+/* The newest breadcrumbs, or @all. */
+void show_crumbs(const struct show *x, bool all);
+/* Tags, user, contexts, extra, the open span. */
+void show_scope(const struct show *x);
+void show_journal_json(struct json *j, const struct show *x);
+/* What the uploader wrote about it. */
+void show_history(const struct show *x);
+void show_history_json(struct json *j, const struct show *x);
 
 /* A head of a part: a blank line, then the words. */
 void show_head(const struct show *x, const char *text);

@@ -32,13 +32,6 @@ static void frame_json(struct json *j, const struct crash *c, const struct crash
     } else {
         json_null(j, "module");
     }
-    if (f->context && f->n_context) {
-        json_uint(j, "source_first_line", f->line - f->n_before);
-        json_array(j, "source");
-        for (uint32_t i = 0; i < f->n_context; i++)
-            json_text(j, NULL, f->context[i]);
-        json_end_array(j);
-    }
     json_end_object(j);
 }
 
@@ -110,6 +103,8 @@ void show_json(struct json *j, const struct show *x)
         json_uint(j, "sender_uid", c->signal.sender_uid);
     }
     system_json(j, c);
+    show_journal_json(j, x);
+    show_history_json(j, x);
     json_array(j, "stacks");
     for (uint32_t i = 0; i < c->n_threads; i++)
         thread_json(j, c, &c->threads[i]);

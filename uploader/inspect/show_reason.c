@@ -1,5 +1,5 @@
 #include "uploader/inspect/show.h"
-#include "uploader/inspect/signal_words.h"
+#include "uploader/inspect/source.h"
 #include "uploader/inspect/when.h"
 #include "uploader/report/frames.h"
 
@@ -30,29 +30,37 @@ static void put_place(const struct show *x, const struct crash_frame *f)
     }
 }
 
+/* Tabs are the one control character that source is full of. */
+static void put_code(const struct out *o, const char *line)
+{
+    while (*line) {
+        size_t n = strcspn(line, "\t");
+        CLEANUP(safe_done) struct safe b = {0};
+        safe_put_n(&b, line, n);
+        (void)fputs(safe_text(&b), o->f);
+        line += n;
+        if (*line == '\t') {
+            (void)fputs("    ", o->f);
+            line++;
+        }
+    }
+}
+
 static void put_source(const struct show *x, const struct crash_frame *f)
 {
     const struct out *o = x->out;
-    if (!f->context || !f->n_context || f->n_before >= f->n_context)
+    CLEANUP(source_done) struct source source = {0};
+    if (x->s->options.no_source)
         return;
-    (void)fputc('\n', o->f);
-    for (uint32_t i = 0; i < f->n_context; i++) {
-        bool here = i == f->n_before;
-        (void)fprintf(o->f, "%s  %c %5" PRIu32 " | ",
+    source_read(f, x->s->options.sysroot, x->r->name.time_ms, &source);
+    if (source.changed)
+        (void)fputs("  (the source file changed since and is not shown)\n", o->f);
+    for (unsigned i = 0; i < source.n; i++) {
+        bool here = i == source.n_before;
+        (void)fprintf(o->f, "%s%s  %c %5" PRIu32 " | ", i ? "" : "\n",
             here ? out_style(o, STYLE_BOLD) : out_style(o, STYLE_DIM), here ? '>' : ' ',
-            f->line - f->n_before + i);
-        /* Tabs are the one control character that source is full of. */
-        for (const char *p = f->context[i]; *p;) {
-            size_t n = strcspn(p, "\t");
-            CLEANUP(safe_done) struct safe b = {0};
-            safe_put_n(&b, p, n);
-            (void)fputs(safe_text(&b), o->f);
-            p += n;
-            if (*p == '\t') {
-                (void)fputs("    ", o->f);
-                p++;
-            }
-        }
+            source.first_line + i);
+        put_code(o, source_line(&source, i));
         (void)fprintf(o->f, "%s\n", out_plain(o));
     }
 }

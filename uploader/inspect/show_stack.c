@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_AT_START = 40, SHOWN_AT_END = 10, MAX_NAMES = 6 };
+enum { MIN_ROUNDS = 3, MAX_PERIOD = 8, MAX_NAMES = 6 };
 
 /* The location: "conn.c:212", else "libfoo.so+0x1f40". */
 static void put_location(const struct show *x, const struct crash_frame *f)
@@ -54,22 +54,56 @@ static void put_frame(const struct show *x, const struct crash_frame *f, unsigne
     (void)fputc('\n', o->f);
 }
 
+/* How many of the frames from @i on repeat the @period frames there, whole rounds. */
+static uint32_t rounds(const struct crash_thread *t, uint32_t i, uint32_t period)
+{
+    uint32_t n = 0;
+    while (i + period < t->n_frames) {
+        for (uint32_t k = 0; k < period; k++)
+            if (i + period + k >= t->n_frames ||
+                t->frames[i + k].pc != t->frames[i + period + k].pc ||
+                t->frames[i + k].inlined != t->frames[i + period + k].inlined)
+                return n;
+        i += period;
+        n++;
+    }
+    return n;
+}
+
+static unsigned count_real(const struct crash_thread *t, uint32_t from, uint32_t n)
+{
+    unsigned real = 0;
+    for (uint32_t i = from; i < from + n; i++)
+        real += !t->frames[i].inlined;
+    return real;
+}
+
 void show_frames(const struct show *x, const struct crash_thread *thread)
 {
     unsigned number = 0;
-    uint32_t n = thread->n_frames, end = n > SHOWN_AT_END ? n - SHOWN_AT_END : 0;
-    bool fold = !x->s->options.full && n > SHOWN_AT_START + SHOWN_AT_END + 1;
+    uint32_t n = thread->n_frames;
     if (!n)
         (void)fputs("  no frames: its registers could not be read\n", x->out->f);
-    for (uint32_t i = 0; i < n; i++) {
-        bool hidden = fold && i >= SHOWN_AT_START && i < end;
-        if (!hidden)
+    for (uint32_t i = 0; i < n;) {
+        uint32_t best = 0, period = 0;
+        for (uint32_t p = 1; p <= MAX_PERIOD && !x->s->options.full; p++) {
+            uint32_t k = rounds(thread, i, p);
+            if (k >= MIN_ROUNDS && k * p > best * period) {
+                best = k;
+                period = p;
+            }
+        }
+        uint32_t shown = period ? period : 1;
+        for (uint32_t k = 0; k < shown; k++, i++) {
             put_frame(x, &thread->frames[i], number);
-        else if (i == SHOWN_AT_START)
-            (void)fprintf(x->out->f,
-                "  ... %" PRIu32 " frames left out, --full shows them\n",
-                end - SHOWN_AT_START);
-        number += !thread->frames[i].inlined;
+            number += !thread->frames[i].inlined;
+        }
+        if (!period)
+            continue;
+        (void)fprintf(x->out->f, "       ... %s %" PRIu32 " more times\n",
+            period == 1 ? "the same" : "these frames", best);
+        number += count_real(thread, i, best * period);
+        i += best * period;
     }
     if (thread->truncated)
         (void)fputs("  ... the stack goes on; the report does not\n", x->out->f);
