@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <knell/knell.h>
 #include <knell/symbolize.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,7 +145,9 @@ static int look_up(const struct settings *s, struct addresses *a)
 
 static int parse(int argc, char **argv, struct settings *s)
 {
-    for (int c; (c = getopt(argc, argv, "+e:fiaCsh")) != -1;) {
+    static const struct option words[] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+    for (int c; (c = getopt_long(argc, argv, "+e:fiaCsh", words, NULL)) != -1;) {
         switch (c) {
         case 'e':
             s->file = optarg;
@@ -166,6 +169,9 @@ static int parse(int argc, char **argv, struct settings *s)
             break;
         case 'h':
             usage(stdout);
+            return 1;
+        case 'V':
+            (void)puts("knell-symbolize " KNELL_VERSION);
             return 1;
         default:
             usage(stderr);

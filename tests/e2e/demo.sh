@@ -42,8 +42,8 @@ for _ in $(seq 400); do ls "$KNELL_SPOOL"/sent/*.dmp >/dev/null 2>&1 && break; s
 ls "$work"/outbox/*.envelope
 
 say "knell list"
-"$build/uploader/knell" list
+"$build/uploader/inspect/knell" list
 say "knell show -1"
-"$build/uploader/knell" show -1
+"$build/uploader/inspect/knell" show -1
 kill -TERM "$daemon"
 wait "$daemon" || true

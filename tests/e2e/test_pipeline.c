@@ -22,12 +22,20 @@ static char spool_env[600], dsn_env[600];
 static const char *environment[] = {spool_env, dsn_env, "KNELL_UPLOADER=" UPLOADER,
     "SENTRY_ENVIRONMENT=staging", "SENTRY_DIST=amd64-1", NULL};
 
+static const char *tmp(void)
+{
+    static const char *dir;
+    if (!dir)
+        dir = test_tmpdir();
+    return dir;
+}
+
 static const char *in_tmp(const char *sub)
 {
     static char path[4][600];
     static int next;
     char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/%s", test_tmpdir(), sub);
+    snprintf(p, sizeof path[0], "%s/%s", tmp(), sub);
     return p;
 }
 
@@ -315,7 +323,7 @@ static void directory_gets_one_envelope_per_event(void)
     const char *argv[] = {UPLOADER, NULL};
     CHECK_INT(run_program(argv, environment, NULL), 0);
     CHECK_INT(test_count_files(spool, "sent"), 1);
-    CHECK_INT(test_count_files(test_tmpdir(), "outbox"), 1);
+    CHECK_INT(test_count_files(outbox, ""), 1);
 
     DIR *d = opendir(outbox);
     for (struct dirent *e; d && (e = readdir(d));) {
