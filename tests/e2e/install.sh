@@ -36,7 +36,7 @@ for kind in shared static cxx; do
     status=0
     (ulimit -c 0; exec "$tmp/dying-$kind" now) || status=$?
     [ "$status" -eq 139 ] || { echo "dying-$kind: exit status $status"; exit 1; }
-    [ "$(ls "$KNELL_SPOOL"/new/*.dmp | wc -l)" -eq 1 ] || { echo "dying-$kind: no report"; exit 1; }
+    [ "$(find "$KNELL_SPOOL" -name '*.dmp' | wc -l)" -eq 1 ] || { echo "dying-$kind: no report"; exit 1; }
     # Its next start brings the installed uploader up, found beside the library.
     [ $kind = static ] && export KNELL_UPLOADER=$prefix/bin/knell-upload
     PATH=/usr/bin:/bin:$prefix/bin "$tmp/dying-$kind"
