@@ -192,11 +192,3 @@ void fake_forgive(struct fake *f)
     (void)unlinkat(s->fd, "state", 0);
     spool_close(s);
 }
-
-/* For a build that has no worker yet. */
-__attribute__((weak)) void worker_result_done(struct worker_result *r)
-{
-    free(r->items);
-    free(r->otlp);
-    *r = (struct worker_result){0};
-}
