@@ -1,8 +1,10 @@
 /* The loop of one pass: fill, wait, collect, until nothing is left to do now. */
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
+#include "uploader/spool/tend.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <knell/knell.h>
 #include <stdio.h>
 #include <string.h>
@@ -218,9 +220,49 @@ static int adopt(struct pipeline *p)
     return r;
 }
 
+/* A queued report is given up: say so to the server and on the signature's next event. */
+static void count_eviction(void *ctx, const struct limits_file *file)
+{
+    struct pipeline *p = ctx;
+    bool expired = file->reason == LIMITS_EXPIRED;
+    if (file->name.segment)
+        return;
+    ledger_add_drop(p->ledger, expired ? "network_error" : "cache_overflow", "error", 1);
+    struct ledger_signature *s = ledger_signature(p->ledger, file->name.signature);
+    if (s)
+        s->n_suppressed++;
+}
+
+static void evict(struct pipeline *p)
+{
+    const struct config *c = p->config;
+    struct limits l = {.max_reports = c->max_reports,
+        .max_bytes = c->max_bytes,
+        .max_age_ms = c->max_age_ms,
+        .retain_sent_ms = c->retain_sent_ms,
+        .retain_sent_bytes = c->retain_sent_bytes,
+        .retain_bad_ms = c->retain_bad_ms,
+        .retain_bad_bytes = c->retain_bad_bytes,
+        .keep_first = c->keep_first,
+        .keep_last = c->keep_last};
+    struct tend_evicted e = {0};
+    tend_shortage(
+        p->spool, c->keep_free_bytes, c->keep_free_inodes, &l.need_bytes, &l.need_files);
+    int r = tend_evict(p->spool, &l, pipeline_now_ms(), count_eviction, p, false, &e);
+    if (r < 0)
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: limits are not kept: %s",
+            p->spool->path, strerrordesc_np(-r));
+    if (e.n_expired || e.n_overflow)
+        log_line(LOG_LEVEL_WARNING, LOG_EVICTED, NULL,
+            "%s: %" PRIu64 " reports given up for want of room, %" PRIu64 " for age",
+            p->spool->path, e.n_overflow, e.n_expired);
+    p->result.evicted = e.n_expired + e.n_overflow;
+}
+
 static int pass(struct pipeline *p)
 {
     int r = recover_all(p);
+    IGNORE(tend_clean(p->spool), "leftovers are untidy, not wrong");
     if (!r)
         r = adopt(p);
     bool first = true;
@@ -241,6 +283,8 @@ static int pass(struct pipeline *p)
             pipeline_defer(p, &p->jobs[i], 0, false, "stopped");
     }
     pipeline_sync(p, true);
+    if (!r)
+        evict(p);
     if (!r)
         r = spool_each(p->spool, SPOOL_WAIT, count_one, &p->result);
     if (!r && !p->o->n_destinations)

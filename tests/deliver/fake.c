@@ -102,6 +102,7 @@ void fake_free(struct fake *f)
     for (size_t i = 0; i < f->n_destinations; i++)
         destination_done(&f->destinations[i]);
     config_done(&f->config);
+    test_tmpdir_done(f->path);
     free(f);
 }
 

@@ -38,6 +38,18 @@ static void remove_all(void)
     }
 }
 
+void test_tmpdir_done(const char *dir)
+{
+    for (int i = 0; i < n_dirs; i++) {
+        if (dirs[i] != dir)
+            continue;
+        (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        free(dirs[i]);
+        dirs[i] = dirs[--n_dirs];
+        return;
+    }
+}
+
 const char *test_tmpdir(void)
 {
     const char *base = getenv("TMPDIR");
@@ -45,7 +57,7 @@ const char *test_tmpdir(void)
     snprintf(path, sizeof path, "%s/knell-test.XXXXXX", base && *base ? base : "/tmp");
     if (n_dirs == MAX_DIRS || !mkdtemp(path))
         die(path);
-    if (!n_dirs) {
+    if (!owner) {
         owner = getpid();
         atexit(remove_all);
     }

@@ -8,6 +8,9 @@
  * own, valid until the program ends. Ends the program when it cannot be made. */
 const char *test_tmpdir(void);
 
+/* Remove one before the end of the program, for tests that need very many. */
+void test_tmpdir_done(const char *dir);
+
 /* Write a file under @dir (made when missing, with the folders between). Ends the program
  * on failure. */
 void test_write_file(

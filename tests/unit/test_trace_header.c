@@ -70,7 +70,8 @@ static void traceparent(void)
 static void baggage(void)
 {
     char out[64];
-    CHECK_INT(kn_baggage_filter("other=1,sentry-a=1;p=2, sentry-b=x%20y ,z=3", out, 64), 29);
+    CHECK_INT(
+        kn_baggage_filter("other=1,sentry-a=1;p=2, sentry-b=x%20y ,z=3", out, 64), 29);
     CHECK_STR(out, "sentry-a=1;p=2,sentry-b=x%20y");
     CHECK_INT(kn_baggage_filter(NULL, out, 64), 0);
     CHECK_STR(out, "");

@@ -1,0 +1,180 @@
+#include "uploader/spool/tend.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+struct file_list {
+    const struct spool *spool;
+    enum spool_state state;
+    struct limits_file *files;
+    size_t n, capacity;
+};
+
+static int add_file(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct file_list *l = ctx;
+    struct stat st;
+    if (!name)
+        return 0;
+    if (fstatat(l->spool->state_fd[l->state], file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (l->n == l->capacity) {
+        size_t more = l->capacity ? l->capacity + l->capacity / 2 : 64;
+        struct limits_file *p = reallocarray(l->files, more, sizeof *p);
+        if (!p)
+            return -ENOMEM;
+        l->files = p;
+        l->capacity = more;
+    }
+    /* Allocated bytes: a sparse file takes little. */
+    l->files[l->n++] = (struct limits_file){.name = *name,
+        .state = (uint8_t)l->state,
+        .n_bytes = (uint64_t)st.st_blocks * 512,
+        /* A rename changes the inode's time. */
+        .settled_ms = (uint64_t)st.st_ctim.tv_sec * 1000};
+    return 0;
+}
+
+static int list_files(const struct spool *s, struct file_list *l)
+{
+    static const enum spool_state states[] = {
+        SPOOL_NEW, SPOOL_WORK, SPOOL_WAIT, SPOOL_HOLD, SPOOL_SENT, SPOOL_BAD};
+    int r = 0;
+    l->spool = s;
+    for (size_t i = 0; !r && i < sizeof states / sizeof *states; i++) {
+        l->state = states[i];
+        r = spool_each(s, states[i], add_file, l);
+    }
+    return r;
+}
+
+static void remove_why(const struct spool *s, const char *file)
+{
+    char why[NAME_MAX + 1];
+    const char *dot = strrchr(file, '.');
+    int n = dot ? (int)(dot - file) : (int)strlen(file);
+    snprintf(why, sizeof why, "%.*s%s", n, file, KNELL_WHY_SUFFIX);
+    IGNORE(unlinkat(s->state_fd[SPOOL_BAD], why, 0), "there may be none");
+}
+
+static int remove_file(const struct spool *s, const struct limits_file *f)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    spool_name_format(&f->name, file);
+    int r = unlinkat(s->state_fd[f->state], file, 0) < 0 ? -errno : 0;
+    if (!r && f->state == SPOOL_BAD)
+        remove_why(s, file);
+    return r;
+}
+
+int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_ms,
+    void (*gone)(void *ctx, const struct limits_file *file), void *ctx, bool dry,
+    struct tend_evicted *ret)
+{
+    struct file_list l = {0};
+    struct tend_evicted e = {0};
+    int r = list_files(s, &l);
+    if (!r && limits_choose(l.files, l.n, limits, now_ms) < 0)
+        r = -ENOMEM;
+    for (size_t i = 0; !r && i < l.n; i++) {
+        const struct limits_file *f = &l.files[i];
+        if (f->reason == LIMITS_KEEP || (!dry && remove_file(s, f) < 0))
+            continue;
+        e.n_retained += f->reason == LIMITS_RETAINED;
+        e.n_expired += f->reason == LIMITS_EXPIRED;
+        e.n_overflow += f->reason == LIMITS_OVERFLOW;
+        e.n_bytes += f->n_bytes;
+        if (gone && (f->state == SPOOL_NEW || f->state == SPOOL_WAIT))
+            gone(ctx, f);
+    }
+    free(l.files);
+    if (!r)
+        *ret = e;
+    return r;
+}
+
+void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_files,
+    uint64_t *ret_bytes, uint64_t *ret_files)
+{
+    struct statvfs v;
+    *ret_bytes = *ret_files = 0;
+    if (fstatvfs(s->fd, &v) < 0)
+        return;
+    uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize, files = v.f_favail;
+    if (bytes < keep_bytes)
+        *ret_bytes = keep_bytes - bytes;
+    /* Filesystems without a fixed number of inodes say 0. */
+    if (v.f_files && files < keep_files)
+        *ret_files = keep_files - files;
+}
+
+struct retry {
+    const struct spool *spool;
+    const char *prefix;
+    uint64_t n;
+};
+
+static int make_due(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct retry *t = ctx;
+    char id[33];
+    (void)file;
+    if (!name)
+        return 0;
+    spool_event_id_format(name->event_id, id);
+    if (t->prefix && strncmp(id, t->prefix, strlen(t->prefix)) != 0)
+        return 0;
+    t->n++;
+    if (!name->not_before_s)
+        return 0;
+    struct spool_name due = *name;
+    due.not_before_s = 0;
+    int r = spool_move(t->spool, SPOOL_WAIT, name, SPOOL_WAIT, &due);
+    /* The uploader may be faster. */
+    return r == -ENOENT || r == -EEXIST ? 0 : r;
+}
+
+int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n)
+{
+    struct retry t = {.spool = s, .prefix = prefix};
+    int r = spool_each(s, SPOOL_WAIT, make_due, &t);
+    *ret_n = t.n;
+    return r;
+}
+
+static int clean_folder(int dir_fd)
+{
+    enum { OLD_S = 3600 };
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        close_p(&fd);
+        return -errno;
+    }
+    time_t now = time(NULL);
+    for (const struct dirent *e; (e = readdir(d));) {
+        size_t n = strlen(e->d_name);
+        struct stat st;
+        if (e->d_name[0] != '.' || n < 5 || strcmp(e->d_name + n - 4, ".tmp") != 0)
+            continue;
+        if (fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && st.st_mtime < now - OLD_S)
+            IGNORE(unlinkat(dir_fd, e->d_name, 0), "the next time");
+    }
+    closedir(d);
+    return 0;
+}
+
+int tend_clean(const struct spool *s)
+{
+    int r = clean_folder(s->fd);
+    for (int i = 0; !r && i < SPOOL_N_STATES; i++)
+        r = s->state_fd[i] < 0 ? 0 : clean_folder(s->state_fd[i]);
+    return r;
+}

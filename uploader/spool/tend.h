@@ -1,0 +1,54 @@
+/**
+ * Looking after a spool, for the uploader and for people: keep it within its limits, make
+ * reports due, verify that all is as it should be.
+ */
+#pragma once
+#include "uploader/spool/limits.h"
+
+struct tend_evicted {
+    uint64_t n_retained, n_expired, n_overflow, n_bytes;
+};
+
+/**
+ * Remove what limits_choose() lets go. Folders are not entered, links not followed.
+ *
+ * @limits  need_bytes and need_files are taken as they are: see tend_shortage()
+ * @gone    told of each queued report that was removed; may be NULL
+ * @dry     choose only, remove nothing
+ * Returns 0 or a negative errno.
+ */
+int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_ms,
+    void (*gone)(void *ctx, const struct limits_file *file), void *ctx, bool dry,
+    struct tend_evicted *ret) MUST_CHECK;
+
+/* Bytes and files that the spool's filesystem is short of @keep_bytes and @keep_files. */
+void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_files,
+    uint64_t *ret_bytes, uint64_t *ret_files);
+
+/**
+ * Make waiting reports due now.
+ *
+ * @prefix  event ids that begin so; NULL: all
+ * @ret_n   how many were renamed or were due already
+ */
+int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n) MUST_CHECK;
+
+/* Temporary files that a killed process left and that are older than an hour. */
+int tend_clean(const struct spool *s) MUST_CHECK;
+
+struct tend_finding {
+    enum spool_state state;
+    const char *file; /* for the call */
+    const char *what; /* static: "not a regular file", … */
+};
+
+/**
+ * Look at every file of every folder: name, kind, links, owner, mode, the report's first
+ * bytes and the bounds of its directory, a reason beside each quarantined one, no report
+ * in two places.
+ *
+ * @found  told of each fault
+ * Returns the number of faults, or a negative errno.
+ */
+long tend_verify(const struct spool *s,
+    void (*found)(void *ctx, const struct tend_finding *finding), void *ctx) MUST_CHECK;
