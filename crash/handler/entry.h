@@ -21,7 +21,7 @@ void kn_on_park(int signo, siginfo_t *info, void *uc);
 /**
  * Say which process and memory the handlers work with; NULL: none.
  *
- * Context: normal, or a fork child.
+ * Context: any.
  */
 void kn_entry_arm(struct kn_capture *c);
 

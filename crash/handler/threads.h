@@ -24,7 +24,7 @@ void kn_threads_put(struct kn_capture *c);
 /**
  * Let the stopped threads go on.
  *
- * Context: as kn_threads_freeze().
+ * Context: signal handler, or normal: as kn_threads_freeze().
  */
 void kn_threads_thaw(void);
 
