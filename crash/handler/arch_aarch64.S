@@ -57,4 +57,14 @@ kn_jump_to:
 	.cfi_endproc
 	.size kn_jump_to, . - kn_jump_to
 
+/* void kn_clear_flags(void): nothing in PSTATE that user code set makes accesses fault. */
+	.globl kn_clear_flags
+	.hidden kn_clear_flags
+	.type kn_clear_flags, %function
+kn_clear_flags:
+	.cfi_startproc
+	ret
+	.cfi_endproc
+	.size kn_clear_flags, . - kn_clear_flags
+
 	.section .note.GNU-stack, "", %progbits

@@ -59,4 +59,20 @@ kn_jump_to:
 	.cfi_endproc
 	.size kn_jump_to, . - kn_jump_to
 
+/* void kn_clear_flags(void): the kernel enters handlers with the flags of the interrupted
+ * code; with the alignment check on, the handler's own accesses would fault. */
+	.globl kn_clear_flags
+	.hidden kn_clear_flags
+	.type kn_clear_flags, @function
+kn_clear_flags:
+	.cfi_startproc
+	pushf
+	.cfi_adjust_cfa_offset 8
+	andq $~0x40000, (%rsp)
+	popf
+	.cfi_adjust_cfa_offset -8
+	ret
+	.cfi_endproc
+	.size kn_clear_flags, . - kn_clear_flags
+
 	.section .note.GNU-stack, "", @progbits

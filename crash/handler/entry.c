@@ -178,6 +178,7 @@ void kn_on_park(int signo, siginfo_t *info, void *uc)
 {
     struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
     (void)signo;
+    kn_clear_flags();
     if (!c || KN_SYS0(SYS_getpid) != c->process->pid)
         return;
     if (info->si_code == SI_TIMER) {
@@ -253,6 +254,7 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     const ucontext_t *uc = (const ucontext_t *)ucontext;
     struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
     struct kn_process *p = c ? c->process : NULL;
+    kn_clear_flags();
     /* A child of vfork(2) shares this memory: it must not write to it. */
     if (!p || KN_SYS0(SYS_getpid) != p->pid) {
         kn_end_child(p, signo, info);

@@ -26,8 +26,8 @@ void kn_on_park(int signo, siginfo_t *info, void *uc);
 void kn_entry_arm(struct kn_capture *c);
 
 /**
- * Write one report of a thread into c's file, step by step. A fault in a step is
- * contained when @contained.
+ * Write one report of a thread into c's file, step by step. A step that faults is left
+ * out.
  *
  * Context: signal handler, or normal for a report that no signal made.
  */
@@ -37,7 +37,7 @@ void kn_capture_run(struct kn_capture *c);
  * Write a report that no signal made: kn_capture_run() with a deadline, faults contained,
  * and all threads going on afterwards.
  *
- * Context: normal.
+ * Context: normal, never in a signal handler.
  * @c  reset; with uc, time_ns, item and alone set, its process without a file
  * Returns 0; -EBUSY when another report is being written, as of a crash; -EIO when none
  * could be committed.

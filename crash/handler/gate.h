@@ -23,7 +23,7 @@ enum kn_turn kn_gate_enter(
 /**
  * Take the turn if nobody has it, for a report that no signal made.
  *
- * Context: normal.
+ * Context: any.
  */
 bool kn_gate_try(void);
 

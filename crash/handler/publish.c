@@ -91,6 +91,26 @@ static void make_folder(const struct kn_process *p, const char *name)
     (void)KN_SYS3(SYS_mkdirat, AT_FDCWD, path, KNELL_SPOOL_DIR_MODE);
 }
 
+/* The daemon closed our descriptor, but the file is still there. */
+static int reopen(struct kn_process *p)
+{
+    struct place at;
+    place_init(&at, p, &p->live, KNELL_SPOOL_LIVE, p->live_name);
+    struct kn_file again = p->dump;
+    again.fd =
+        (int)KN_SYS4(SYS_openat, at.dir, at.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    if ((again.fd == -EMFILE || again.fd == -ENFILE) && kn_file_ours(&p->spare)) {
+        kn_close(p->spare.fd);
+        p->spare.fd = -1;
+        again.fd =
+            (int)KN_SYS4(SYS_openat, at.dir, at.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    }
+    if (kn_file_ours(&again))
+        return again.fd;
+    kn_close(again.fd);
+    return -ENOENT;
+}
+
 static int create(const struct kn_process *p)
 {
     struct place at;
@@ -140,7 +160,9 @@ void kn_publish_open(struct kn_capture *c)
                   !KN_SYS2(SYS_fstat, p->dump.fd, &st) && st.st_nlink;
     if (p->has_file && !usable)
         kn_note(c, -EBADF, 0);
-    c->sink.fd = usable ? p->dump.fd : open_new(c);
+    c->sink.fd = usable ? p->dump.fd : p->has_file ? reopen(p) : -ENOENT;
+    if (c->sink.fd < 0)
+        c->sink.fd = open_new(c);
     if (c->sink.fd < 0)
         kn_note(c, c->sink.fd, 0);
     p->has_file = false; /* used up, whatever happens now */

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every prototype under crash/ says in which context it may run; those of crash/handler/
-# may run in a signal handler.
+# may run in a signal handler, or say that they must not.
 # usage: contexts.sh SOURCE_DIR
 set -eu
 cd "$1"

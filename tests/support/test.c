@@ -32,6 +32,11 @@ bool test_eq_str(
     return test_check(false, file, line, what);
 }
 
+int test_failures(void)
+{
+    return failed;
+}
+
 void test_skip(const char *why)
 {
     skip_reason = why;

@@ -19,6 +19,8 @@ bool test_eq_str(
     const char *a, const char *b, const char *file, int line, const char *what);
 /* Says that the running test cannot run here and why; shown, never counted as a pass. */
 void test_skip(const char *why);
+/* How many checks have failed so far; for programs with a main() of their own. */
+int test_failures(void);
 int test_run(const struct test *tests, size_t n, int argc, char **argv);
 
 #define CHECK(cond) test_check((cond), __FILE__, __LINE__, #cond)

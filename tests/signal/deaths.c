@@ -1,0 +1,445 @@
+/* Ways to die. Each says last_words() and does not return. */
+#include "victim.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <knell/knell.h>
+#include <link.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
+#pragma GCC diagnostic ignored "-Wuse-after-free"
+#pragma GCC diagnostic ignored "-Wnull-dereference"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#define NOINLINE __attribute__((noinline, noclone))
+
+NOINLINE void die_deep(int depth, void (*f)(void))
+{
+    if (depth)
+        die_deep(depth - 1, f);
+    else
+        f();
+    __asm__ volatile("" ::: "memory"); /* no tail call */
+}
+
+NOINLINE void null_write(void)
+{
+    last_words((const void *)null_write);
+    *(volatile int *)0x10 = 1;
+}
+
+static void null_write_deep(void)
+{
+    die_deep(50, null_write);
+}
+
+static NOINLINE void abort_here(void)
+{
+    last_words((const void *)abort_here);
+    abort();
+}
+
+static NOINLINE void assert_here(void)
+{
+    last_words((const void *)assert_here);
+    assert(!"the sky is up");
+}
+
+static NOINLINE void double_free(void)
+{
+    char *volatile p = (char *)malloc(100);
+    last_words((const void *)double_free);
+    free(p);
+    free(p);
+}
+
+static NOINLINE void heap_smash(void)
+{
+    char *volatile p = (char *)malloc(24);
+    char *volatile next = (char *)malloc(2000);
+    last_words((const void *)heap_smash);
+    for (volatile char *at = p; at < next; at++)
+        *at = 0x41; /* over the size of the next chunk */
+    free(next);
+}
+
+static void *volatile target;
+static NOINLINE void call_target(void)
+{
+    last_words((const void *)call_target);
+    ((void (*)(void))target)();
+    __asm__ volatile("" ::: "memory");
+}
+
+static void call_null(void)
+{
+    die_deep(50, call_target);
+}
+
+static void call_garbage(void)
+{
+    target = (void *)0x12345000;
+    die_deep(50, call_target);
+}
+
+static NOINLINE void divide(void)
+{
+    volatile int zero = 0;
+    last_words((const void *)divide);
+    volatile int r = 100 / zero;
+    (void)r;
+}
+
+static NOINLINE void illegal(void)
+{
+    last_words((const void *)illegal);
+    __asm__ volatile("ud2");
+}
+
+static NOINLINE void breakpoint(void)
+{
+    last_words((const void *)breakpoint);
+    __asm__ volatile("int3");
+}
+
+static NOINLINE void misaligned(void)
+{
+    char bytes[16] = {0};
+    last_words((const void *)misaligned);
+    __asm__ volatile("pushf\n orl $0x40000, (%%rsp)\n popf\n movl 1(%0), %%eax" ::"r"(
+        (uintptr_t)bytes | 1)
+                     : "rax", "memory");
+}
+
+static NOINLINE void past_end_of_file(void)
+{
+    int fd = memfd_create("short", MFD_CLOEXEC);
+    char *p = (char *)mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    last_words((const void *)past_end_of_file);
+    (void)*(volatile char *)p;
+}
+
+static NOINLINE void trapped_syscall(void)
+{
+    struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_swapon, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    struct sock_fprog prog = {4, code};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+        fail("seccomp");
+    last_words((const void *)trapped_syscall);
+    syscall(SYS_swapon, 7, 8);
+}
+
+static NOINLINE void non_canonical(void)
+{
+    last_words((const void *)non_canonical);
+    *(volatile int *)0xdeadbeef00000000 = 1;
+}
+
+static NOINLINE int overflow(int n)
+{
+    volatile char frame[4096];
+    frame[n % 4096] = (char)n;
+    return overflow(n + 1) + frame[0];
+}
+
+static void overflow_here(void)
+{
+    last_words((const void *)overflow);
+    overflow(0);
+}
+
+static void overflow_main(void)
+{
+    overflow_here();
+}
+
+static void overflow_worker(void)
+{
+    in_thread(overflow_here, true);
+}
+
+static void overflow_bare(void)
+{
+    in_thread(overflow_here, false);
+}
+
+static void worker(void)
+{
+    in_thread(null_write_deep, false);
+}
+
+/* The stack pointer itself is bad: what is left is the registers. */
+static uintptr_t bad_sp;
+static NOINLINE void with_bad_sp(void)
+{
+    last_words((const void *)with_bad_sp);
+    __asm__ volatile("mov %0, %%rsp\n movl $1, 0x10" ::"r"(bad_sp) : "memory");
+}
+
+static void sp_in_heap(void)
+{
+    bad_sp = (uintptr_t)malloc(4096) + 2048;
+    with_bad_sp();
+}
+
+static void sp_unmapped(void)
+{
+    bad_sp = 0x123456789000;
+    with_bad_sp();
+}
+
+static void sp_zero(void)
+{
+    bad_sp = 0;
+    with_bad_sp();
+}
+
+static void on_usr1(int signo)
+{
+    (void)signo;
+    null_write();
+}
+
+static void in_handler_with(int flags)
+{
+    struct sigaction a = {.sa_handler = on_usr1, .sa_flags = flags};
+    sigaction(SIGUSR1, &a, NULL);
+    raise(SIGUSR1);
+}
+
+static void in_handler(void)
+{
+    in_handler_with(0);
+}
+
+static void in_handler_altstack(void)
+{
+    in_handler_with(SA_ONSTACK);
+}
+
+static NOINLINE int crash_in_callback(struct dl_phdr_info *info, size_t n, void *arg)
+{
+    (void)info, (void)n, (void)arg;
+    null_write();
+    return 0;
+}
+
+static void in_phdr_callback(void)
+{
+    dl_iterate_phdr(crash_in_callback, NULL);
+}
+
+static int hold_loader(struct dl_phdr_info *info, size_t n, void *arg)
+{
+    (void)info, (void)n, (void)arg;
+    pause();
+    return 0;
+}
+
+static void hold_loader_lock(void)
+{
+    dl_iterate_phdr(hold_loader, NULL);
+}
+
+static void *run_function(void *f)
+{
+    ((void (*)(void))f)();
+    return NULL;
+}
+
+static pthread_t go(void (*f)(void))
+{
+    pthread_t t;
+    if (pthread_create(&t, NULL, run_function, (void *)f))
+        fail("pthread_create");
+    return t;
+}
+
+static void loader_lock_held(void)
+{
+    go(hold_loader_lock);
+    usleep(20000);
+    null_write_deep();
+}
+
+static void stdio_locked(void)
+{
+    flockfile(stdout);
+    flockfile(stderr);
+    null_write_deep();
+}
+
+static void at_fork(void)
+{
+    null_write();
+}
+
+static void in_atfork(void)
+{
+    pthread_atfork(at_fork, NULL, NULL);
+    (void)fork();
+}
+
+static pthread_barrier_t barrier;
+static void crash_together(void)
+{
+    pthread_barrier_wait(&barrier);
+    null_write_deep();
+}
+
+static void sixteen_at_once(void)
+{
+    pthread_t t[16];
+    pthread_barrier_init(&barrier, NULL, 16);
+    for (int i = 0; i < 16; i++)
+        t[i] = go(crash_together);
+    for (int i = 0; i < 16; i++)
+        pthread_join(t[i], NULL);
+}
+
+static void abort_soon(void)
+{
+    pthread_barrier_wait(&barrier);
+    abort();
+}
+
+static void abort_meanwhile(void)
+{
+    pthread_barrier_init(&barrier, NULL, 2);
+    go(abort_soon);
+    crash_together();
+}
+
+/* Sent from another process: a child that ends at once. */
+static void sent(int signo)
+{
+    last_words((const void *)sent);
+    pid_t pid = fork();
+    if (!pid) {
+        kill(getppid(), signo);
+        _exit(0);
+    }
+    for (;;)
+        pause();
+}
+
+static void sent_segv(void)
+{
+    sent(SIGSEGV);
+}
+
+static void sent_abrt(void)
+{
+    sent(SIGABRT);
+}
+
+/* The parent ends as its child did: the runner sees the child's status. */
+static void end_as(pid_t pid)
+{
+    int status;
+    if (waitpid(pid, &status, 0) != pid)
+        fail("waitpid");
+    _exit(WIFSIGNALED(status) ? 64 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static void fork_child(void)
+{
+    pid_t pid = fork();
+    if (!pid)
+        null_write_deep();
+    end_as(pid);
+}
+
+static void fork_child_armed(void)
+{
+    pid_t pid = fork();
+    if (!pid) {
+        struct knell_options o = KNELL_OPTIONS_INIT;
+        o.app = "child";
+        if (with_knell && knell_start(&o))
+            _exit(96);
+        null_write_deep();
+    }
+    end_as(pid);
+}
+
+static void raw_fork_child(void)
+{
+    pid_t pid = (pid_t)syscall(SYS_fork); /* no pthread_atfork(3) handlers */
+    if (!pid)
+        null_write_deep();
+    end_as(pid);
+}
+
+static void vfork_child_then_parent(void)
+{
+    pid_t pid = vfork();
+    if (!pid)
+        *(volatile int *)8 = 1;
+    int status;
+    if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+        _exit(94);
+    null_write_deep();
+}
+
+static void daemonize_then_crash(void)
+{
+    int ends[2];
+    char byte;
+    if (pipe(ends))
+        fail("pipe");
+    if (!fork()) {
+        setsid();
+        null_write_deep();
+    }
+    close(ends[1]);
+    (void)!read(ends[0], &byte, 1); /* until the child is gone */
+    _exit(0);
+}
+
+static void exit_cleanly(void)
+{
+    exit(7);
+}
+
+static void killed(void)
+{
+    last_words((const void *)killed);
+    raise(SIGKILL);
+}
+
+const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_here},
+    {"assert", assert_here}, {"double_free", double_free}, {"heap_smash", heap_smash},
+    {"call_null", call_null}, {"call_garbage", call_garbage}, {"divide", divide},
+    {"illegal", illegal}, {"breakpoint", breakpoint}, {"misaligned", misaligned},
+    {"past_end_of_file", past_end_of_file}, {"trapped_syscall", trapped_syscall},
+    {"non_canonical", non_canonical}, {"overflow_main", overflow_main},
+    {"overflow_worker", overflow_worker}, {"overflow_bare", overflow_bare},
+    {"worker", worker}, {"sp_in_heap", sp_in_heap}, {"sp_unmapped", sp_unmapped},
+    {"sp_zero", sp_zero}, {"in_handler", in_handler},
+    {"in_handler_altstack", in_handler_altstack}, {"in_phdr_callback", in_phdr_callback},
+    {"loader_lock_held", loader_lock_held}, {"stdio_locked", stdio_locked},
+    {"in_atfork", in_atfork}, {"sixteen_at_once", sixteen_at_once},
+    {"abort_meanwhile", abort_meanwhile}, {"sent_segv", sent_segv},
+    {"sent_abrt", sent_abrt}, {"fork_child", fork_child},
+    {"fork_child_armed", fork_child_armed}, {"raw_fork_child", raw_fork_child},
+    {"vfork_child_then_parent", vfork_child_then_parent},
+    {"daemonize_then_crash", daemonize_then_crash}, {"exit", exit_cleanly},
+    {"killed", killed}};
+const size_t n_deaths = sizeof deaths / sizeof *deaths;

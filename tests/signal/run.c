@@ -1,0 +1,201 @@
+#include "run.h"
+
+#include "test.h"
+#include "tmpdir.h"
+#include "uploader/report/parse.h"
+#include "uploader/report/unwind.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NOBODY = 65534 };
+
+static long now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static size_t read_file(const char *path, void *out, size_t n)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t got = read(fd, out, n);
+    (void)close(fd);
+    return got > 0 ? (size_t)got : 0;
+}
+
+static void to_file(const char *name, int fd)
+{
+    int file = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file < 0 || dup2(file, fd) < 0)
+        _exit(121);
+    (void)close(file);
+}
+
+static void become_nobody(void)
+{
+    if (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY) ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 1))
+        _exit(122);
+}
+
+static void become_victim(
+    const char *program, const char *args, unsigned flags, const struct run *r)
+{
+    char words[512], *argv[RUN_MAX_ARGS] = {(char *)(uintptr_t)program}, *save;
+    int n = 1;
+    if (flags & RUN_BARE)
+        argv[n++] = (char *)(uintptr_t) "-u";
+    (void)snprintf(words, sizeof words, "%s", args);
+    for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        argv[n++] = w;
+    const struct rlimit core = {flags & RUN_CORE ? RLIM_INFINITY : 0, RLIM_INFINITY};
+    if (chdir(r->dir) || setrlimit(RLIMIT_CORE, &core))
+        _exit(123);
+    (void)setenv("KNELL_SPOOL", r->spool, 1);
+    (void)setenv("KNELL_START_UPLOADER", "0", 1);
+    to_file("out", STDOUT_FILENO);
+    to_file("err", STDERR_FILENO);
+    if (flags & RUN_AS_NOBODY)
+        become_nobody();
+    (void)execv(program, argv);
+    _exit(124);
+}
+
+/* The status of PID 1 of a new namespace, passed on by dying the same way. */
+static void become_init_of(
+    const char *program, const char *args, unsigned flags, const struct run *r)
+{
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+        _exit(125);
+    pid_t pid = fork();
+    if (!pid) {
+        if (mount("proc", "/proc", "proc", 0, NULL))
+            _exit(126);
+        become_victim(program, args, flags, r);
+    }
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    /* An init that lives on is a result as well: ended after a while by the victim. */
+    _exit(WIFSIGNALED(status) ? 64 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static int wait_for(pid_t pid)
+{
+    int status;
+    for (int ms = 0; ms < RUN_TIMEOUT_MS; ms++) {
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return status;
+        usleep(1000);
+    }
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, &status, 0);
+    return -1;
+}
+
+static void find_reports(struct run *r)
+{
+    char folder[320];
+    (void)snprintf(folder, sizeof folder, "%s/new", r->spool);
+    DIR *d = opendir(folder);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.')
+            continue;
+        r->n_reports++;
+        (void)snprintf(r->report, sizeof r->report, "%s/%s", folder, e->d_name);
+    }
+    if (d)
+        (void)closedir(d);
+    (void)snprintf(folder, sizeof folder, "%s/live", r->spool);
+    d = opendir(folder);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        const char *dot = strrchr(e->d_name, '.');
+        r->n_live_dumps += dot && !strcmp(dot, ".dmp");
+    }
+    if (d)
+        (void)closedir(d);
+}
+
+static void parse_report(struct run *r)
+{
+    struct stat st;
+    struct report_error why = {.what = "unwind"};
+    if (!r->n_reports || stat(r->report, &st))
+        return;
+    r->bytes = (uint8_t *)malloc((size_t)st.st_size + 1);
+    r->n_bytes = read_file(r->report, r->bytes, (size_t)st.st_size);
+    if (report_read(r->bytes, r->n_bytes, &r->crash, &why)) {
+        r->refused = why.what;
+        r->crash = NULL;
+        return;
+    }
+    const struct report_unwind_options all = {0};
+    if (report_unwind(r->crash, &all))
+        r->refused = "unwind";
+}
+
+void run_victim(const char *program, const char *args, unsigned flags, struct run *r)
+{
+    *r = (struct run){.status = -1};
+    static const char *base;
+    if (!base) {
+        base = test_tmpdir();
+        (void)chmod(base, 0711); /* for nobody */
+    }
+    (void)snprintf(r->dir, sizeof r->dir, "%s/victim", base);
+    (void)snprintf(r->spool, sizeof r->spool, "%s/spool", r->dir);
+    if (mkdir(r->dir, 0700) || mkdir(r->spool, 0700))
+        test_check(false, __FILE__, __LINE__, "mkdir");
+    if (flags & RUN_ON_TMPFS &&
+        mount("tmpfs", r->spool, "tmpfs", 0, RUN_TMPFS ",mode=0700"))
+        test_check(false, __FILE__, __LINE__, "mount");
+    if (flags & RUN_AS_NOBODY &&
+        (chown(r->dir, NOBODY, NOBODY) || chown(r->spool, NOBODY, NOBODY)))
+        test_check(false, __FILE__, __LINE__, "chown");
+    long start = now_us();
+    pid_t pid = fork();
+    if (!pid && flags & RUN_AS_INIT)
+        become_init_of(program, args, flags, r);
+    if (!pid)
+        become_victim(program, args, flags, r);
+    r->status = wait_for(pid);
+    r->elapsed_us = now_us() - start;
+    char path[320];
+    (void)snprintf(path, sizeof path, "%s/out", r->dir);
+    read_file(path, r->out, sizeof r->out - 1);
+    (void)snprintf(path, sizeof path, "%s/err", r->dir);
+    read_file(path, r->err, sizeof r->err - 1);
+    for (const char *p = r->out; p && (p = strstr(p, "tid=")); p += 4)
+        (void)sscanf(p, "tid=%u at=%lx", &r->tid, &r->at);
+    find_reports(r);
+    parse_report(r);
+}
+
+void run_done(struct run *r)
+{
+    char command[400];
+    if (r->crash)
+        crash_free(r->crash);
+    free(r->bytes);
+    (void)umount2(r->spool, MNT_DETACH);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", r->dir);
+    if (system(command))
+        test_check(false, __FILE__, __LINE__, command);
+}

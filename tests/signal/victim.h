@@ -1,0 +1,30 @@
+/**
+ * A program that dies as it is told:
+ *
+ *     victim [-u] [-t THREADS] [-w WORLD]... [-f FAILPOINT] DEATH
+ *
+ * -u runs without knell. Before it dies it says on standard output which thread dies and
+ * in which function: "tid=N low=0xA high=0xB".
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct named {
+    const char *name;
+    void (*run)(void);
+};
+extern const struct named deaths[], worlds[];
+extern const size_t n_deaths, n_worlds;
+extern bool with_knell;
+
+/* Say that this thread dies now, in @function. */
+void last_words(const void *function);
+/* Run @f in a thread of its own, after knell_thread_enter() when @enter, and wait. */
+void in_thread(void (*f)(void), bool enter);
+/* Functions in which victims die; each dies 50 calls deep. */
+void die_deep(int depth, void (*f)(void));
+void null_write(void);
+/* End the program without a crash. */
+void fail(const char *what) __attribute__((noreturn));
