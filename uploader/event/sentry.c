@@ -1,6 +1,7 @@
 #include "uploader/event/sentry.h"
 
 #include "uploader/event/fingerprint.h"
+#include "uploader/event/scope.h"
 #include "uploader/event/sentry_inner.h"
 #include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
@@ -16,12 +17,49 @@ uint64_t event_time_ns(const struct crash *c, const struct event_options *o)
 {
     if (c->has_signal && c->signal.time_ns)
         return c->signal.time_ns;
+    if (c->item_head && c->item_head->time_ns)
+        return c->item_head->time_ns;
     return o->time_ms ? o->time_ms * 1000000 : c->time_s * 1000000000ull;
+}
+
+const char *sentry_item_text(const struct crash *c, const char *key)
+{
+    for (uint32_t i = 0; i < c->n_item_pairs; i++) {
+        const struct journal_pair *p = &c->item_pairs[i];
+        if (!strcmp(p->key, key) && p->value.type == KNELL_VALUE_TEXT && *p->value.text)
+            return p->value.text;
+    }
+    return NULL;
+}
+
+bool sentry_has_exception(const struct crash *c)
+{
+    return c->has_signal || !c->item_head || c->item_head->kind != KNELL_ITEM_MESSAGE;
+}
+
+/* What an item is called when it does not say so itself. */
+static const char *item_type(const struct crash *c)
+{
+    const char *said = sentry_item_text(c, "type");
+    if (said)
+        return said;
+    switch (c->item_head->kind) {
+    case KNELL_ITEM_MESSAGE:
+        return "Message";
+    case KNELL_ITEM_HANG:
+        return "Hang";
+    case KNELL_ITEM_OBITUARY:
+        return "Death";
+    default:
+        return "Error";
+    }
 }
 
 static const char *type_of(const struct crash *c, char *buf, size_t n)
 {
-    const char *name = c->has_signal ? signal_words_name(c->signal.signo) : "Report";
+    if (!c->has_signal)
+        return c->item_head ? item_type(c) : "Report";
+    const char *name = signal_words_name(c->signal.signo);
     if (name)
         return name;
     (void)snprintf(buf, n, "signal %d", c->signal.signo);
@@ -33,6 +71,13 @@ void sentry_title(const struct crash *c, char *out, size_t n)
     char buf[32], function[256] = "";
     const struct crash_frame *f = crash_top_frame(c);
     const char *type = type_of(c, buf, sizeof buf);
+    const char *message = c->has_signal ? NULL : sentry_item_text(c, "message");
+    if (message) {
+        char words[200];
+        (void)text_copy(words, sizeof words, message, strlen(message));
+        (void)snprintf(out, n, "%.80s: %s", type, words);
+        return;
+    }
     if (f && f->function)
         (void)text_copy(function, sizeof function, f->function, strlen(f->function));
     else if (f && f->module >= 0 && c->modules[f->module].path) {
@@ -50,6 +95,11 @@ void sentry_title(const struct crash *c, char *out, size_t n)
 static void value(struct build *b, cJSON *to, const struct crash *c)
 {
     char words[160];
+    const char *message = c->has_signal ? NULL : sentry_item_text(c, "message");
+    if (message) {
+        build_text(b, to, "value", message, EVENT_MAX_VALUE);
+        return;
+    }
     signal_text(c, words, sizeof words);
     const struct crash_text *m = &c->abort_message;
     size_t n = m->n_bytes;
@@ -61,8 +111,25 @@ static void value(struct build *b, cJSON *to, const struct crash *c)
         build_text(b, to, "value", *words ? words : "no signal", sizeof words);
 }
 
+/* A program that reports its own errors uses "generic", as all clients do. */
+static void item_mechanism(struct build *b, cJSON *to, const struct crash *c)
+{
+    uint32_t kind = c->item_head ? c->item_head->kind : 0;
+    cJSON *m = build_object(b, to, "mechanism");
+    build_text(b, m, "type",
+        kind == KNELL_ITEM_HANG       ? "hang"
+        : kind == KNELL_ITEM_OBITUARY ? "obituary"
+                                      : "generic",
+        16);
+    build_bool(b, m, "handled", kind != KNELL_ITEM_OBITUARY);
+}
+
 static void mechanism(struct build *b, cJSON *to, const struct crash *c)
 {
+    if (!c->has_signal) {
+        item_mechanism(b, to, c);
+        return;
+    }
     const struct knell_signal_record *s = &c->signal;
     const struct crash_frame *top = crash_top_frame(c);
     cJSON *m = build_object(b, to, "mechanism");
@@ -107,6 +174,36 @@ static void exception(
     mechanism(b, one, c);
     if (c->crashed_thread >= 0)
         event_stacktrace(b, one, c, &c->threads[c->crashed_thread], o);
+}
+
+/* Message, or exception with the rest of what the item says as extra. */
+static void item(
+    struct build *b, cJSON *event, const struct crash *c, const struct event_options *o)
+{
+    static const char *const known[] = {"type", "message"};
+    const char *message = sentry_item_text(c, "message");
+    if (c->item_head->kind == KNELL_ITEM_MESSAGE) {
+        cJSON *entry = build_object(b, event, "logentry");
+        build_text(b, entry, "formatted", message ? message : "message", EVENT_MAX_VALUE);
+    } else {
+        exception(b, event, c, o);
+    }
+    cJSON *extra = build_object(b, event, "extra");
+    for (uint32_t i = 0; i < c->n_item_pairs; i++) {
+        const struct journal_pair *p = &c->item_pairs[i];
+        if (strcmp(p->key, known[0]) != 0 && strcmp(p->key, known[1]) != 0)
+            scope_value(b, extra, p->key, &p->value);
+    }
+    if (c->item_head->n_suppressed)
+        build_number(b, extra, "knell.suppressed", c->item_head->n_suppressed);
+    build_drop_empty(event, "extra");
+}
+
+static const char *level_of(const struct crash *c)
+{
+    const char *level =
+        c->has_signal || !c->item_head ? NULL : scope_level(c->item_head->level);
+    return level ? level : "fatal";
 }
 
 static void sdk(struct build *b, cJSON *event)
@@ -203,15 +300,23 @@ int sentry_event(const struct crash *c, const struct event_options *options, cJS
     event_id(&b, event, c, o);
     build_time(&b, event, "timestamp", event_time_ns(c, o));
     build_text(&b, event, "platform", "native", 16);
-    build_text(&b, event, "level", "fatal", 8);
+    build_text(&b, event, "level", level_of(c), 8);
     build_text(&b, event, "logger", "knell", 16);
     identity(&b, event, c, o);
     sdk(&b, event);
-    exception(&b, event, c, o);
+    if (c->item_head && !c->has_signal)
+        item(&b, event, c, o);
+    else
+        exception(&b, event, c, o);
     event_threads(&b, event, c, o);
     event_modules(&b, event, c);
     event_contexts(&b, event, c, o);
-    fingerprint(&b, event, c, o);
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(event, "event_id");
+    scope_trace(&b, cJSON_GetObjectItemCaseSensitive(event, "contexts"), c->said,
+        id ? id->valuestring : "");
+    scope_to_event(&b, event, c->said);
+    if (!cJSON_HasObjectItem(event, "fingerprint"))
+        fingerprint(&b, event, c, o);
     if (b.failed) {
         cJSON_Delete(event);
         return -ENOMEM;

@@ -32,3 +32,8 @@ void event_contexts(
 /* When it happened, in ns since 1970. */
 uint64_t event_time_ns(const struct crash *c, const struct event_options *o);
 const char *event_arch(const struct crash *c);
+
+/* A text that the item of a report without a signal says; NULL: it does not. */
+const char *sentry_item_text(const struct crash *c, const char *key);
+/* Whether the thread's stack stands in the exception. */
+bool sentry_has_exception(const struct crash *c);

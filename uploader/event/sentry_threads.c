@@ -151,7 +151,7 @@ void event_threads(
         build_bool(b, one, "current", first);
         if (c->pid)
             build_bool(b, one, "main", t->tid == c->pid);
-        if (!first) /* the crashed thread's stack is the exception's */
+        if (!first || !sentry_has_exception(c)) /* else it is the exception's */
             event_stacktrace(b, one, c, t, o);
     }
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 struct arena;
+struct journal;
+struct journal_pair;
 
 /* How a frame was found, most reliable first. Names as in the event protocol. */
 enum crash_trust {
@@ -121,6 +123,11 @@ struct crash {
     const struct knell_journal_head
         *journal;                    /* checked copy; NULL: the report has none */
     struct crash_text journal_image; /* head and areas, as in the report */
+    const struct journal *said; /* what the areas hold, for the thread that the report is
+                                   about; NULL: nothing */
+    const struct knell_item_head *item_head; /* checked; NULL: a signal made the report */
+    const struct journal_pair *item_pairs;   /* texts */
+    uint32_t n_item_pairs;
     struct crash_text maps, proc_status, os_release, cpu_info, cmd_line, facts;
     struct crash_text abort_message, cxx_exception, item;
     const struct knell_capture_note *notes;

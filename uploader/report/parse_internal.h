@@ -36,6 +36,18 @@ int parse_threads(struct parser *p) MUST_CHECK;
 int parse_modules(struct parser *p) MUST_CHECK;
 int parse_memory(struct parser *p) MUST_CHECK;
 
+/* What is optional: absent it is left empty, damaged it is noted. In this order, with the
+ * item before the threads and the journal after them. */
+void parse_misc(struct parser *p);
+void parse_signal(struct parser *p);
+void parse_texts(struct parser *p);
+int parse_item(struct parser *p) MUST_CHECK;
+int parse_other_crashes(struct parser *p) MUST_CHECK;
+int parse_prewalked(struct parser *p) MUST_CHECK;
+int parse_notes(struct parser *p) MUST_CHECK;
+int parse_journal(struct parser *p) MUST_CHECK;
+int parse_said(struct parser *p) MUST_CHECK;
+
 /* The registers in a context record of the crash's architecture; false and noted when it
  * is not whole. */
 bool parse_registers(struct parser *p, struct knell_md_location at, uint64_t *ret);

@@ -3,8 +3,11 @@
 #include "uploader/event/build.h"
 #include "uploader/event/envelope.h"
 #include "uploader/event/fingerprint.h"
+#include "uploader/event/session.h"
 #include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/journal.h"
+#include "uploader/worker/segment.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -106,12 +109,38 @@ static int event_text(
     return -E2BIG;
 }
 
-static int make_items(const char *text, const uint8_t *report, size_t n,
-    const struct worker_options *o, struct worker_result *ret)
+/* The run's session ends with the crash and travels with it. */
+static int add_session(
+    struct envelope *e, const struct crash *c, const struct worker_summary *s)
+{
+    bool obituary = c->item_head && c->item_head->kind == KNELL_ITEM_OBITUARY;
+    if (!c->said || (!c->has_signal && !obituary))
+        return 0;
+    struct session_of of = {.release = s->release,
+        .environment = s->environment,
+        .status = obituary ? KNELL_SESSION_ABNORMAL : KNELL_SESSION_CRASHED,
+        .time_ns = s->time_ms * 1000000,
+        .more_errors = 1};
+    cJSON *update;
+    int err = session_update(&c->said->session, &of, &update);
+    if (err || !update)
+        return err;
+    struct envelope_item item = {.type = "session", .content_type = "application/json"};
+    char *text = cJSON_PrintUnformatted(update);
+    err = text ? envelope_add(e, &item, text, strlen(text)) : -ENOMEM;
+    cJSON_free(text);
+    cJSON_Delete(update);
+    return err;
+}
+
+static int make_items(const char *text, const struct crash *c, const uint8_t *report,
+    size_t n, const struct worker_options *o, struct worker_result *ret)
 {
     struct envelope e = {0};
     struct envelope_item item = {.type = "event", .content_type = "application/json"};
     int err = envelope_add(&e, &item, text, strlen(text));
+    if (!err)
+        err = add_session(&e, c, &ret->summary);
     if (!err && o->minidump != WORKER_MINIDUMP_NEVER) {
         item = (struct envelope_item){.type = "attachment",
             .content_type = "application/x-dmp",
@@ -164,7 +193,7 @@ static int process(struct crash *c, const uint8_t *report, size_t n,
     if (!err)
         summarize(c, o, event, &ret->summary);
     if (!err && !o->no_sentry)
-        err = make_items(text, report, n, o, ret);
+        err = make_items(text, c, report, n, o, ret);
     cJSON_Delete(event);
     cJSON_free(text);
     return err;
@@ -177,6 +206,8 @@ int worker_process(const uint8_t *report, size_t n, const struct worker_options 
     const struct worker_options *o = options ? options : &defaults;
     struct report_error why = {0};
     struct crash *c;
+    if (segment_is(report, n))
+        return segment_process(report, n, o, ret);
     *ret = (struct worker_result){0};
     int err = report_read(report, n, &c, &why);
     if (err)
