@@ -2,26 +2,23 @@
 PREFIX ?= /usr/local
 PRESET ?= release
 BUILD = build/$(PRESET)
+WERROR = $(if $(CI),ON,OFF)
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-demo: setup-build build ## install what is missing, build, crash a daemon, show its delivered report
+demo: setup-build programs ## install what is missing, build, crash a daemon, show its delivered report
 	@tests/e2e/demo.sh $(BUILD)
 
-test: setup-test ## install what is missing, build, run every test
-	@cmake --preset $(PRESET) -DKNELL_TESTS=ON >/dev/null
-	@cmake --build --preset $(PRESET)
+test: setup-test build ## install what is missing, build, run every test
 	@ctest --preset $(PRESET)
 
-build: ## build programs and libraries (PRESET=debug|release|asan|tsan|coverage|fuzz)
-	@cmake --preset $(PRESET) >/dev/null
+build: ## build everything (PRESET=debug|release|asan|tsan|coverage|fuzz)
+	@cmake --preset $(PRESET) -DKNELL_TESTS=ON -DKNELL_WERROR=$(WERROR) >/dev/null
 	@cmake --build --preset $(PRESET)
 
-install: ## install under PREFIX (default /usr/local)
-	@cmake --preset $(PRESET) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
-	@cmake --build --preset $(PRESET)
-	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) >/dev/null
+install: programs ## install under PREFIX (default /usr/local)
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX) >/dev/null
 
 check: ## formatting, and the tests that take seconds
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
@@ -38,10 +35,14 @@ fuzz: ## fuzz each parser for SECONDS_EACH (default 60) seconds
 format: ## rewrite C files in the house format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
+programs:
+	@cmake --preset $(PRESET) -DKNELL_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build --preset $(PRESET)
+
 setup-build:
 	@.ci/setup build
 
 setup-test:
 	@.ci/setup test
 
-.PHONY: help demo test build install check bench fuzz format setup-build setup-test
+.PHONY: help demo test build install check bench fuzz format programs setup-build setup-test
