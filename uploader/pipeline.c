@@ -1,4 +1,5 @@
 /* The loop of one pass: fill, wait, collect, until nothing is left to do now. */
+#include "uploader/event_options.h"
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
 #include "uploader/spool/tend.h"
@@ -318,11 +319,7 @@ static int set_up(struct pipeline *p)
         .hint_max_s = c->hint_max_ms / 1000,
         .hint_default_s = c->hint_default_ms / 1000,
         .configuration_ms = c->breaker_config_ms};
-    p->symbols = (struct knell_symbolize_options){.size = sizeof p->symbols,
-        .store_dir = c->store_dir,
-        .cache_dir = c->cache_dir,
-        .deadline_ms = (uint32_t)c->symbols_deadline_ms,
-        .context_lines = (uint32_t)c->context_lines};
+    event_options_symbols(c, &p->symbols);
     p->random = pipeline_now_ms() ^ ((uint64_t)getpid() << 32);
     p->synced_ms = pipeline_tick_ms();
     uint64_t now_s = pipeline_now_ms() / 1000;

@@ -1,4 +1,5 @@
 /* From the queue to the worker and back: claim, read, hand over. */
+#include "uploader/event_options.h"
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
 
@@ -108,26 +109,8 @@ static int read_report(struct pipeline *p, struct job *j)
 
 static void set_options(struct pipeline *p, struct job *j)
 {
-    const struct config *c = p->config;
-    struct worker_options *o = &j->options;
-    *o = (struct worker_options){.symbols = &p->symbols,
-        .minidump = (enum worker_minidump)c->minidump,
-        .no_sentry = true};
-    spool_event_id_format(j->name.event_id, o->event.event_id);
-    o->event.time_ms = j->name.time_ms;
-    o->event.send_default_pii = c->send_default_pii;
-    for (size_t i = 0; i < p->o->n_destinations; i++) {
-        bool otlp = p->o->destinations[i].kind == DESTINATION_OTLP;
-        o->otlp |= otlp;
-        o->no_sentry &= otlp;
-    }
-    const struct ledger_signature *s =
-        ledger_find_signature(p->ledger, j->name.signature);
-    if (s) {
-        o->event.suppressed = s->n_suppressed;
-        o->event.first_seen_ms = s->first_ms;
-        o->event.last_seen_ms = s->last_ms;
-    }
+    event_options_set(p->config, &j->name, p->ledger, p->o->destinations,
+        p->o->n_destinations, &p->symbols, &j->options);
 }
 
 static struct job *free_job(struct pipeline *p)

@@ -1,3 +1,4 @@
+#include "uploader/inspect/as_sent.h"
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
 #include "uploader/inspect/show.h"
@@ -61,6 +62,8 @@ static int put_one(struct session *s, struct store *t, const struct report *r)
 {
     struct loaded l;
     struct report_error why = {0};
+    if (s->options.as_sent)
+        return as_sent_print(s, t, r);
     int err = loader_open(s, t, r, &l, &why);
     if (err) {
         complain(s, r, err, &why);

@@ -1,0 +1,171 @@
+#include "uploader/inspect/as_sent.h"
+
+#include "uploader/deliver/frame.h"
+#include "uploader/event/envelope.h"
+#include "uploader/event_options.h"
+#include "uploader/inspect/safe.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_DESTINATIONS = 8 };
+
+struct plan {
+    struct config_set config;
+    struct destination destinations[MAX_DESTINATIONS];
+    size_t n;
+    struct knell_symbolize_options symbols;
+    struct ledger *ledger;
+};
+
+static void add_destinations(struct plan *p, const char *text, const char *prefix)
+{
+    while (text && *(text += strspn(text, " \t\n")) && p->n < MAX_DESTINATIONS) {
+        char word[2100];
+        size_t n = strcspn(text, " \t\n");
+        const char *why;
+        int k = snprintf(word, sizeof word, "%s%.*s", prefix, (int)n, text);
+        text += n;
+        if (k > 0 && (size_t)k < sizeof word &&
+            destination_parse(word, &p->destinations[p->n], &why) == 0)
+            p->n++;
+    }
+}
+
+static int make_plan(struct session *s, const struct spool *spool, struct plan *p)
+{
+    struct config_sources sources = {.file = s->options.config, .environ_ = environ};
+    int err = config_load(&sources, &p->config);
+    if (err)
+        return err;
+    add_destinations(p, p->config.values.dsn, "");
+    add_destinations(p, p->config.values.otlp_endpoint, "otlp+");
+    event_options_symbols(&p->config.values, &p->symbols);
+    return ledger_load(
+        spool->fd, (uint64_t)(s->now_ms / 1000), UINT64_C(86400), &p->ledger);
+}
+
+static void plan_done(struct plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        destination_done(&p->destinations[i]);
+    ledger_free(p->ledger);
+    config_done(&p->config);
+}
+
+static bool is_text(const uint8_t *p, size_t n)
+{
+    return n && (p[0] == '{' || p[0] == '[') && memchr(p, 0, n) == NULL;
+}
+
+/* For a person: laid out, and harmless. */
+static void put_readable(struct session *s, const uint8_t *p, size_t n)
+{
+    cJSON *all = is_text(p, n) ? cJSON_ParseWithLength((const char *)p, n) : NULL;
+    char *text = all ? cJSON_Print(all) : NULL;
+    if (!text)
+        (void)fprintf(s->out.f, "(%zu bytes)\n", n);
+    for (const char *line = text; line && *line;) {
+        size_t length = strcspn(line, "\n");
+        CLEANUP(safe_done) struct safe b = {0};
+        /* cJSON indents with tabs. */
+        size_t tabs = strspn(line, "\t");
+        (void)fprintf(s->out.f, "%*s", (int)(2 * tabs), "");
+        size_t from = tabs;
+        for (size_t i = tabs; i <= length; i++)
+            if (i == length || line[i] == '\t') {
+                safe_put_n(&b, line + from, i - from);
+                if (i < length)
+                    safe_raw(&b, " ", 1);
+                from = i + 1;
+            }
+        (void)fprintf(s->out.f, "%s\n", safe_text(&b));
+        line += length + (line[length] == '\n');
+    }
+    cJSON_free(text);
+    cJSON_Delete(all);
+}
+
+static void put_items(struct session *s, const struct worker_result *w)
+{
+    struct envelope_view v;
+    for (size_t at = 0; envelope_next(w->items, w->n_items, &at, &v) == 1;) {
+        put_readable(s, v.header, v.n_header);
+        put_readable(s, v.payload, v.n_payload);
+    }
+}
+
+static int put_envelope(struct session *s, const struct plan *p, const struct report *r,
+    const struct worker_result *w)
+{
+    char id[33];
+    spool_event_id_format(r->name.event_id, id);
+    const char *dsn = NULL;
+    for (size_t i = 0; i < p->n && !dsn; i++)
+        dsn = p->destinations[i].dsn;
+    struct frame_head head = {
+        .event_id = id, .dsn = dsn, .sent_at_ms = (uint64_t)s->now_ms};
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n;
+    int err = frame_envelope(&head, w->items, w->n_items, FRAME_ALL, NULL, &bytes, &n);
+    if (err)
+        return err;
+    if (!s->out.tty && !s->options.json) {
+        (void)fwrite(bytes, 1, n, s->out.f);
+        return 0;
+    }
+    const uint8_t *end = memchr(bytes, '\n', n);
+    put_readable(s, bytes, end ? (size_t)(end - bytes) : 0);
+    put_items(s, w);
+    return 0;
+}
+
+static int put_result(struct session *s, const struct plan *p, const struct report *r,
+    const struct worker_result *w)
+{
+    if (w->outcome != WORKER_READY) {
+        CLEANUP(safe_done) struct safe why = {0};
+        safe_put(&why, w->why);
+        session_complain(s, "this report is not sent: %s", safe_text(&why));
+        return -ECANCELED;
+    }
+    int err = w->n_items ? put_envelope(s, p, r, w) : 0;
+    if (!err && w->n_otlp && (s->out.tty || s->options.json))
+        put_readable(s, w->otlp, w->n_otlp);
+    else if (!err && w->n_otlp)
+        (void)fprintf(s->out.f, "%.*s\n", (int)w->n_otlp, (const char *)w->otlp);
+    return err;
+}
+
+int as_sent_print(struct session *s, const struct store *t, const struct report *r)
+{
+    struct plan p = {0};
+    struct worker_result w = {0};
+    struct worker_options o;
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    const struct spool *spool = t->spools[r->spool].spool;
+    CLEANUP(close_p) int fd = -1;
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n;
+    int err = spool_open_file(spool, (enum spool_state)r->state, report_file(r, file),
+        KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    if (!err)
+        err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
+    if (!err)
+        err = make_plan(s, spool, &p);
+    if (!err) {
+        event_options_set(
+            &p.config.values, &r->name, p.ledger, p.destinations, p.n, &p.symbols, &o);
+        o.no_sentry &= p.n > 0;
+        err = worker_process(bytes, n, &o, &w);
+    }
+    if (err)
+        session_complain(s, "cannot make the event: %s", strerrordesc_np(-err));
+    else
+        err = put_result(s, &p, r, &w);
+    worker_result_done(&w);
+    plan_done(&p);
+    return err;
+}

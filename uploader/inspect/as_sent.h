@@ -1,0 +1,14 @@
+/** show --as-sent: exactly what leaves, or left, this machine about a report. */
+#pragma once
+#include "uploader/inspect/loader.h"
+
+/**
+ * Print the bodies that knell-upload makes for the configured destinations (an envelope
+ * where none is configured). On a terminal JSON is laid out for reading and attachments
+ * are described; elsewhere the bytes come as they are.
+ *
+ * Returns 0 or a negative errno after a message; -ECANCELED when a rule says that the
+ * report is not sent.
+ */
+int as_sent_print(
+    struct session *s, const struct store *t, const struct report *r) MUST_CHECK;
