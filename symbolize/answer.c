@@ -69,6 +69,9 @@ static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_fra
         if (!frame->function)
             return -ENOMEM;
     }
+    int err = frame->file ? 0 : keep(a, table_text(a->table, y->file), &frame->file);
+    if (err < 0)
+        return err;
     if (!frame->function_address)
         frame->function_address = y->low + a->bias;
     return keep(a, name, &frame->symbol);

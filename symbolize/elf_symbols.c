@@ -12,13 +12,14 @@ enum { SYMBOLS_AT_ONCE = 2048, MAX_NAME_BYTES = 1 << 16 };
 /* A symbol that was taken; the name is fetched last. */
 struct found {
     uint64_t low, high;
-    uint32_t name, n_aliases;
+    uint32_t name, n_aliases, file;
     uint8_t rank; /* the higher the better a name for its address */
 };
 
 struct scan {
     const struct elf_file *f;
     const struct wanted *wanted;
+    uint32_t file; /* name of the last STT_FILE: local symbols behind it are its */
     struct found *found;
     size_t n, max;
     struct found *labels; /* per wanted address: the last symbol without a size */
@@ -47,6 +48,8 @@ static uint8_t rank(const Elf64_Sym *y)
 static int take(struct scan *s, const Elf64_Sym *y)
 {
     uint8_t type = ELF64_ST_TYPE(y->st_info);
+    if (type == STT_FILE)
+        s->file = y->st_name;
     if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
         return 0;
     if (y->st_shndx == SHN_UNDEF || !y->st_name || !y->st_value)
@@ -54,6 +57,7 @@ static int take(struct scan *s, const Elf64_Sym *y)
     struct found f = {.low = y->st_value,
         .high = y->st_value + y->st_size,
         .name = y->st_name,
+        .file = ELF64_ST_BIND(y->st_info) == STB_LOCAL ? s->file : 0,
         .rank = (uint8_t)(rank(y) + (type == STT_NOTYPE ? 0 : 4))};
     if (f.high < f.low || !elf_file_maps(s->f, f.low, true))
         return 0;
@@ -158,9 +162,13 @@ static int store(struct scan *s, struct section *names, struct table *t)
             continue; /* $x and the like mark code and data on ARM */
         struct table_symbol y = {.low = s->found[i].low,
             .high = s->found[i].high,
+            .file = TABLE_NONE,
             .n_aliases = s->found[i].n_aliases};
         if (err == 0)
             err = table_string(t, name, strnlen(name, MAX_NAME_BYTES), &y.name);
+        if (err == 0 && s->found[i].file &&
+            section_string(names, s->found[i].file, &name) == 0 && *name)
+            err = table_string(t, name, strnlen(name, MAX_NAME_BYTES), &y.file);
         if (err == 0)
             err = table_add_symbol(t, &y);
         if (err < 0)

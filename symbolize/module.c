@@ -1,9 +1,14 @@
 #include "symbolize/module.h"
 
 #include "symbolize/budget.h"
+#include "symbolize/elf_plt.h"
 #include "symbolize/elf_symbols.h"
+#include "symbolize/mini_debug.h"
 
 #include <elf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static enum knell_symbol_status status_of(int err)
 {
@@ -47,17 +52,89 @@ static int open_files(struct module *m, const struct knell_symbol_module *from,
     return 0;
 }
 
+/* What .gnu_debugaltlink says: a path and the build-id of the file. */
+struct alt_link {
+    char bytes[PATH_MAX + ELF_FILE_MAX_BUILD_ID];
+    const uint8_t *build_id;
+    size_t n_build_id;
+};
+
+static bool read_alt_link(const struct elf_file *f, struct alt_link *l)
+{
+    const struct elf_section *s = elf_file_section(f, ".gnu_debugaltlink");
+    if (!s || s->type == SHT_NOBITS || s->n_bytes > sizeof l->bytes ||
+        elf_file_read(f, s->offset, l->bytes, (size_t)s->n_bytes) < 0)
+        return false;
+    size_t n = strnlen(l->bytes, (size_t)s->n_bytes);
+    if (n == 0 || n + 1 >= s->n_bytes || s->n_bytes - n - 1 > ELF_FILE_MAX_BUILD_ID)
+        return false;
+    l->build_id = (const uint8_t *)l->bytes + n + 1;
+    l->n_build_id = (size_t)s->n_bytes - n - 1;
+    return true;
+}
+
+/* The alternate file by its path, relative to @f, then by its build-id. */
+static int find_alt(struct module *m, const struct elf_file *f, const struct alt_link *l)
+{
+    char path[PATH_MAX];
+    struct debug_search search = {.status = KNELL_SYMBOL_MISSING};
+    const char *slash = f->path ? strrchr(f->path, '/') : NULL;
+    int n_dir = *l->bytes == '/' || !slash ? 0 : (int)(slash - f->path) + 1;
+    int n = snprintf(path, sizeof path, "%s%.*s%s",
+        *l->bytes == '/' && m->places->sysroot ? m->places->sysroot : "", n_dir,
+        f->path ? f->path : "", l->bytes);
+    if (n > 0 && n < (int)sizeof path) {
+        int err = elf_file_open(path, &m->alt_elf);
+        if (err == -ENOMEM)
+            return err;
+        if (err == 0 && elf_file_is(&m->alt_elf, l->build_id, l->n_build_id))
+            return 1;
+        elf_file_done(&m->alt_elf);
+    }
+    return debug_find_by_id(m->places, l->build_id, l->n_build_id, &search, &m->alt_elf);
+}
+
+static int open_alt(struct module *m, const struct elf_file *f)
+{
+    struct alt_link link;
+    if (!read_alt_link(f, &link))
+        return 0;
+    int found = find_alt(m, f, &link);
+    if (found <= 0)
+        return found;
+    int has = dwarf_file_open(&m->alt_elf, false, m->budget, &m->alt);
+    m->has_alt = has >= 0;
+    if (has > 0)
+        m->dwarf.alt = &m->alt;
+    return has == -ENOMEM ? has : 0;
+}
+
 static int open_dwarf(struct module *m)
 {
     const struct elf_file *f = m->has_separate ? &m->separate : &m->main;
-    if (!m->has_main && !m->has_separate)
-        return 0;
     int has = dwarf_file_open(f, false, m->budget, &m->dwarf);
     if (has < 0)
         m->status = status_of(has);
     m->has_dwarf = has > 0;
     if (has == 0)
         dwarf_file_done(&m->dwarf);
+    if (has <= 0)
+        return has == -ENOMEM ? has : 0;
+    m->splits = (struct dwarf_splits){.budget = m->budget,
+        .sysroot = m->places->sysroot,
+        .base_path = m->has_main ? m->main.path : f->path,
+        .package = {.elf = {.fd = -1}},
+        .last = {.elf = {.fd = -1}}};
+    return open_alt(m, f);
+}
+
+/* A symbol table packed into the module is used when it has none of its own. */
+static int open_mini(struct module *m)
+{
+    if (!m->has_main || elf_file_section(&m->main, ".symtab") || m->has_separate)
+        return 0;
+    int has = mini_debug_open(&m->main, m->budget, &m->mini_bytes, &m->mini);
+    m->has_mini = has > 0;
     return has == -ENOMEM ? has : 0;
 }
 
@@ -76,6 +153,8 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
         ret->status = search.status;
     else if (err == 0)
         err = open_dwarf(ret);
+    if (err == 0)
+        err = open_mini(ret);
     if (err < 0) {
         module_done(ret);
         return err;
@@ -86,9 +165,16 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
 
 void module_done(struct module *m)
 {
+    if (m->splits.budget)
+        dwarf_splits_done(&m->splits);
     dwarf_file_done(&m->dwarf);
+    dwarf_file_done(&m->alt);
     elf_file_done(&m->main);
     elf_file_done(&m->separate);
+    elf_file_done(&m->mini);
+    elf_file_done(&m->alt_elf);
+    free(m->mini_bytes);
+    m->mini_bytes = NULL;
 }
 
 /* Add a symbol table; a broken one is as good as none. */
@@ -106,16 +192,27 @@ static int fill_symbols(struct module *m, const struct wanted *wanted, struct ta
         err = add_symbols(m, &m->main, SHT_SYMTAB, wanted, t);
     else if (m->has_separate)
         err = add_symbols(m, &m->separate, SHT_SYMTAB, wanted, t);
+    else if (m->has_mini)
+        err = add_symbols(m, &m->mini, SHT_SYMTAB, wanted, t);
     if (err == 0 && m->has_main)
         err = add_symbols(m, &m->main, SHT_DYNSYM, wanted, t);
+    if (err == 0 && m->has_main)
+        err = elf_plt_add(&m->main, m->budget, wanted, t);
     return err < 0 ? err : table_settle(t);
+}
+
+static int find_split(void *ctx, const struct dwarf_unit *u, struct dwarf_unit *ret)
+{
+    struct module *m = ctx;
+    return dwarf_split_find(&m->splits, u, ret);
 }
 
 int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
 {
     int err = 0;
     if (m->has_dwarf) {
-        struct converter c = {.file = &m->dwarf, .table = t};
+        struct converter c = {
+            .file = &m->dwarf, .table = t, .split = find_split, .ctx = m};
         err = convert(&c, wanted);
         converter_done(&c);
         if (err < 0 && err != -ENOMEM)

@@ -4,6 +4,7 @@
 #pragma once
 #include "symbolize/convert.h"
 #include "symbolize/debug_file.h"
+#include "symbolize/dwarf_package.h"
 #include "symbolize/wanted.h"
 
 struct budget;
@@ -12,8 +13,12 @@ struct module {
     const struct debug_places *places;
     struct budget *budget;
     struct elf_file main, separate; /* fd -1 and no image: not there */
-    bool has_main, has_separate, has_dwarf;
-    struct dwarf_file dwarf;
+    struct elf_file mini;           /* MiniDebugInfo, in mini_bytes */
+    struct elf_file alt_elf;        /* dwz alternate file */
+    uint8_t *mini_bytes;
+    bool has_main, has_separate, has_dwarf, has_mini, has_alt;
+    struct dwarf_file dwarf, alt;
+    struct dwarf_splits splits;
     enum knell_symbol_status status; /* OK, or why there is no file, or what is wrong */
     uint64_t first_vaddr;            /* of what answers */
 };

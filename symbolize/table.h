@@ -14,9 +14,9 @@
 
 /* One structure for memory and file: fixed sizes, little-endian. */
 struct table_function {
-    uint64_t entry;      /* lowest address of its first range; 0: unknown */
-    uint32_t name;       /* linkage name, or the source's with its scope; TABLE_NONE */
-    uint32_t has_clones; /* unused, 0 */
+    uint64_t entry; /* lowest address of its first range; 0: unknown */
+    uint32_t name;  /* linkage name, or the source's with its scope; TABLE_NONE */
+    uint32_t reserved;
 };
 
 struct table_file {
@@ -39,7 +39,9 @@ struct table_range {
 struct table_symbol {
     uint64_t low, high; /* high == low: of unknown size, to the next symbol */
     uint32_t name;
+    uint32_t file;      /* of a local symbol, from STT_FILE; TABLE_NONE */
     uint32_t n_aliases; /* other symbols at the same address */
+    uint32_t reserved;
 };
 
 struct table_covered {

@@ -59,7 +59,7 @@ def place(text):
 
 def differs(ours, theirs):
     file, line = place(theirs[0][1])
-    if line and place(ours[0][1]) != (file, line):
+    if place(ours[0][1]) != (file, line):
         return "leaf"
     if len(ours) != len(theirs):
         return "depth"
