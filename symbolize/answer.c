@@ -5,17 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct table_place *place_at(const struct table *t, uint32_t i)
-{
-    return i < t->places.n ? (const struct table_place *)t->places.items + i : NULL;
-}
-
-static const struct table_function *function_at(const struct table *t, uint32_t i)
-{
-    return i < t->functions.n ? (const struct table_function *)t->functions.items + i
-                              : NULL;
-}
-
 /* Text that outlives the table. */
 static int keep(struct answers *a, const char *text, const char **ret)
 {
@@ -29,7 +18,7 @@ static int keep(struct answers *a, const char *text, const char **ret)
 static int name_frame(
     struct answers *a, uint32_t function, struct knell_symbol_frame *frame)
 {
-    const struct table_function *f = function_at(a->table, function);
+    const struct table_function *f = table_function_at(a->table, function);
     const char *raw = f ? table_text(a->table, f->name) : NULL;
     if (!raw)
         return 0;
@@ -46,10 +35,9 @@ static int file_frame(
 {
     frame->line = p->line;
     frame->column = p->column;
-    if (p->file >= a->table->files.n)
+    const struct table_file *f = table_file_at(a->table, p->file);
+    if (!f)
         return 0;
-    const struct table_file *f =
-        (const struct table_file *)a->table->files.items + p->file;
     int err = keep(a, table_text(a->table, f->name), &frame->file);
     return err < 0 ? err : keep(a, table_text(a->table, f->directory), &frame->directory);
 }
@@ -81,7 +69,7 @@ static uint32_t depth_of(const struct answers *a, uint32_t place)
 {
     uint32_t n = 0;
     const struct table_place *p;
-    for (; n < a->max_frames && (p = place_at(a->table, place)); n++)
+    for (; n < a->max_frames && (p = table_place_at(a->table, place)); n++)
         place = p->caller;
     return n;
 }
@@ -95,11 +83,15 @@ int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
         return -ENOMEM;
     int err = 0;
     for (uint32_t i = 0; err == 0 && i < n; i++) {
-        const struct table_place *p = place_at(a->table, place);
-        frames[i].inlined = place_at(a->table, p->caller) != NULL;
+        const struct table_place *p = table_place_at(a->table, place);
+        if (!p)
+            return -EBADMSG;
+        frames[i].inlined = table_place_at(a->table, p->caller) != NULL;
         err = name_frame(a, p->function, &frames[i]);
         if (err == 0)
             err = file_frame(a, p, &frames[i]);
+        if (err == 0)
+            err = source_context(a->sources, &frames[i]);
         place = p->caller;
     }
     /* A chain that was cut at the limit does not end in the outermost function. */

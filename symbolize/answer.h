@@ -2,6 +2,7 @@
  * A table's knowledge of one address as frames.
  */
 #pragma once
+#include "symbolize/source.h"
 #include "symbolize/store.h"
 #include "symbolize/table.h"
 
@@ -14,6 +15,7 @@ struct answers {
     uint64_t bias;     /* run-time address minus the file's */
     uint32_t max_frames;
     bool demangle;
+    struct sources *sources;
     const char **names; /* readable name of each function of the table; calloc'ed */
 };
 
@@ -21,6 +23,6 @@ struct answers {
  * Frames of the address @vaddr of the file.
  *
  * @ret  frames and n_frames; status OK, SYMTAB_ONLY or NOT_FOUND
- * Returns 0 or -ENOMEM.
+ * Returns 0, -ENOMEM, or -EBADMSG when a cached table breaks off.
  */
 int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret) MUST_CHECK;

@@ -320,11 +320,28 @@ static int add_piece(struct unit_work *w, uint64_t low, uint64_t high, uint32_t 
     return err < 0 ? err : table_add_range(w->c->table, low, high, place);
 }
 
+/* The parts of a piece that lie in what is converted: a line's segment may reach beyond
+ * the unit, where other units speak. Pieces come in order, so @area only moves on. */
+static int add_clipped(struct unit_work *w, size_t *area, struct range piece,
+    uint32_t node, const struct line_row *row)
+{
+    const struct range_list *a = &w->areas;
+    while (*area < a->n && a->ranges[*area].high <= piece.low)
+        ++*area;
+    int err = 0;
+    for (size_t i = *area; err == 0 && i < a->n && a->ranges[i].low < piece.high; i++) {
+        uint64_t low = a->ranges[i].low, high = a->ranges[i].high;
+        err = add_piece(w, low > piece.low ? low : piece.low,
+            high < piece.high ? high : piece.high, node, row);
+    }
+    return err;
+}
+
 /* Cut the functions' ranges and the lines' segments against each other. */
 static int cut(struct unit_work *w)
 {
     const struct paints *f = &w->functions.paints, *l = &w->lines.segments;
-    size_t i = 0, k = 0;
+    size_t i = 0, k = 0, area = 0;
     uint64_t at = 0;
     while (i < f->n || k < l->n) {
         bool in_f = i < f->n && f->p[i].low <= at, in_l = k < l->n && l->p[k].low <= at;
@@ -335,9 +352,11 @@ static int cut(struct unit_work *w)
             uint64_t edge = in_l ? l->p[k].high : l->p[k].low;
             next = edge < next ? edge : next;
         }
-        int err = in_f || in_l ? add_piece(w, at, next, in_f ? f->p[i].id : FUNCTION_NONE,
-                                     in_l ? &w->lines.rows[l->p[k].id] : NULL)
-                               : 0;
+        int err = 0;
+        if (in_f || in_l)
+            err = add_clipped(w, &area, (struct range){at, next},
+                in_f ? f->p[i].id : FUNCTION_NONE,
+                in_l ? &w->lines.rows[l->p[k].id] : NULL);
         if (err < 0)
             return err;
         at = next;

@@ -87,7 +87,7 @@ static int pool_add(struct table_pool *p, const void *item, size_t size, uint32_
         }
     }
     if (p->n == p->max) {
-        uint32_t max = p->max ? 2 * p->max : 128;
+        uint32_t max = p->max > 64 ? 2 * p->max : 128;
         if (max > MAX_ITEMS)
             return -E2BIG;
         void *more = realloc(p->items, max * size);
@@ -140,7 +140,7 @@ int table_string(struct table *t, const char *s, size_t n, uint32_t *ret)
     if (n >= MAX_TEXT_BYTES - t->n_text)
         return -E2BIG;
     if (n + 1 > t->max_text - t->n_text) {
-        uint32_t max = t->max_text ? t->max_text : 4096;
+        uint32_t max = t->max_text > 4096 ? t->max_text : 4096;
         while (max - t->n_text < n + 1)
             max *= 2;
         char *more = realloc(t->text, max);
@@ -176,7 +176,7 @@ int table_place(struct table *t, const struct table_place *p, uint32_t *ret)
 static int list_add(struct table_list *l, const void *item, size_t size)
 {
     if (l->n == l->max) {
-        size_t max = l->max ? 2 * l->max : 128;
+        size_t max = l->max > 64 ? 2 * l->max : 128;
         if (max > MAX_ITEMS)
             return -E2BIG;
         void *more = realloc(l->items, max * size);
@@ -310,50 +310,73 @@ int table_settle(struct table *t)
     return err;
 }
 
-/* Index of the last of @n items of @size bytes whose first 8 bytes are not above @pc;
- * -1: none. */
-static ptrdiff_t last_from(const struct table_list *l, size_t size, uint64_t pc)
+static int copy_pool(const struct table_pool *from, size_t size, struct table_pool *ret)
 {
-    size_t low = 0, high = l->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        uint64_t at;
-        memcpy(&at, (const char *)l->items + middle * size, sizeof at);
-        if (at <= pc)
-            low = middle + 1;
-        else
-            high = middle;
+    ret->items = malloc(from->n ? from->n * size : 1);
+    if (!ret->items)
+        return -ENOMEM;
+    memcpy(ret->items, from->items, from->n * size);
+    ret->n = ret->max = from->n;
+    return pool_rehash(ret, size);
+}
+
+static int copy_list(const struct table_list *from, size_t size, struct table_list *ret)
+{
+    ret->items = malloc(from->n ? from->n * size : 1);
+    if (!ret->items)
+        return -ENOMEM;
+    memcpy(ret->items, from->items, from->n * size);
+    ret->n = ret->max = from->n;
+    return 0;
+}
+
+/* Enter the strings of copied text, so that they are found again. */
+static int enter_strings(struct table *t)
+{
+    for (uint32_t at = 0; at < t->n_text;) {
+        size_t n = strlen(t->text + at);
+        if (t->n_strings * 2 + 2 > t->n_text_slots) {
+            int err = rehash_text(t);
+            if (err < 0)
+                return err;
+        }
+        uint32_t slot = hash_bytes(t->text + at, n) & (t->n_text_slots - 1);
+        while (t->text_slots[slot])
+            slot = (slot + 1) & (t->n_text_slots - 1);
+        t->text_slots[slot] = at + 1;
+        t->n_strings++;
+        at += (uint32_t)n + 1;
     }
-    return (ptrdiff_t)low - 1;
+    return 0;
 }
 
-const struct table_range *table_find(const struct table *t, uint64_t pc)
+int table_copy(const struct table *from, struct table *ret)
 {
-    ptrdiff_t i = last_from(&t->ranges, sizeof(struct table_range), pc);
-    const struct table_range *r =
-        i < 0 ? NULL : (const struct table_range *)t->ranges.items + i;
-    return r && pc < r->high ? r : NULL;
-}
-
-const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc)
-{
-    ptrdiff_t i = last_from(&t->symbols, sizeof(struct table_symbol), pc);
-    const struct table_symbol *s = t->symbols.items;
-    /* A symbol may lie inside a larger one; look back a little for one around @pc. */
-    for (ptrdiff_t k = i; k >= 0 && k > i - 16; k--) {
-        if (pc < s[k].high)
-            return &s[k];
+    struct table t = {0};
+    int err = copy_pool(&from->functions, sizeof(struct table_function), &t.functions);
+    if (err == 0)
+        err = copy_pool(&from->files, sizeof(struct table_file), &t.files);
+    if (err == 0)
+        err = copy_pool(&from->places, sizeof(struct table_place), &t.places);
+    if (err == 0)
+        err = copy_list(&from->ranges, sizeof(struct table_range), &t.ranges);
+    if (err == 0)
+        err = copy_list(&from->symbols, sizeof(struct table_symbol), &t.symbols);
+    if (err == 0)
+        err = copy_list(&from->covered, sizeof(struct table_covered), &t.covered);
+    t.n_sorted = t.ranges.n;
+    t.text = malloc(from->n_text ? from->n_text : 1);
+    if (err == 0 && !t.text)
+        err = -ENOMEM;
+    if (err == 0) {
+        memcpy(t.text, from->text, from->n_text);
+        t.n_text = t.max_text = from->n_text;
+        err = enter_strings(&t);
     }
-    return i >= 0 && s[i].high == s[i].low ? &s[i] : NULL;
-}
-
-bool table_covers(const struct table *t, uint64_t pc)
-{
-    ptrdiff_t i = last_from(&t->covered, sizeof(struct table_covered), pc);
-    return i >= 0 && pc < ((const struct table_covered *)t->covered.items)[i].high;
-}
-
-const char *table_text(const struct table *t, uint32_t at)
-{
-    return at < t->n_text ? t->text + at : NULL;
+    if (err < 0) {
+        table_done(&t);
+        return err;
+    }
+    *ret = t;
+    return 0;
 }

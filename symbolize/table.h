@@ -60,8 +60,11 @@ struct table_list {
     size_t n, max;
 };
 
+struct cache;
+
 struct table {
-    char *text; /* NUL-terminated strings; offsets are their names */
+    struct cache *pages; /* of a table in the cache: makes items readable; else NULL */
+    char *text;          /* NUL-terminated strings; offsets are their names */
     uint32_t n_text, max_text;
     uint32_t *text_slots, n_text_slots, n_strings;
     struct table_pool functions, files, places;
@@ -93,4 +96,11 @@ const struct table_range *table_find(const struct table *t, uint64_t pc);
 const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc);
 bool table_covers(const struct table *t, uint64_t pc);
 
-const char *table_text(const struct table *t, uint32_t at); /* NULL for TABLE_NONE */
+/* Items by index; NULL when there is none. */
+const struct table_function *table_function_at(const struct table *t, uint32_t i);
+const struct table_file *table_file_at(const struct table *t, uint32_t i);
+const struct table_place *table_place_at(const struct table *t, uint32_t i);
+const char *table_text(const struct table *t, uint32_t at);
+
+/* A copy that can grow; @from's items must all be readable. -ENOMEM. */
+int table_copy(const struct table *from, struct table *ret) MUST_CHECK;

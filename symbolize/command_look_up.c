@@ -1,0 +1,189 @@
+#include "symbolize/commands.h"
+#include "symbolize/elf_file.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct addresses {
+    struct knell_symbol_query *q;
+    size_t n, max;
+};
+
+static int add_address(struct addresses *a, const char *text)
+{
+    char *end;
+    errno = 0;
+    uint64_t pc = strtoull(text, &end, 16);
+    if (errno || end == text || *end) {
+        (void)fprintf(stderr, "knell-symbolize: not an address: %s\n", text);
+        return -EINVAL;
+    }
+    if (a->n == a->max) {
+        size_t max = a->max ? 2 * a->max : 256;
+        struct knell_symbol_query *more = realloc(a->q, max * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        a->q = more;
+        a->max = max;
+    }
+    a->q[a->n++] = (struct knell_symbol_query){.pc = pc, .kind = KNELL_FRAME_EXACT};
+    return 0;
+}
+
+static int read_addresses(struct addresses *a)
+{
+    char line[256];
+    int err = 0;
+    while (err == 0 && fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, " \t\r\n")] = 0;
+        if (*line)
+            err = add_address(a, line);
+    }
+    return err;
+}
+
+static void print_place(const struct settings *s, const struct knell_symbol_frame *f)
+{
+    if (!f || !f->file)
+        (void)fputs("??", stdout);
+    else if (s->short_names)
+        (void)fputs(strrchr(f->file, '/') ? strrchr(f->file, '/') + 1 : f->file, stdout);
+    else if (f->directory && *f->file != '/')
+        (void)printf("%s/%s", f->directory, f->file);
+    else
+        (void)fputs(f->file, stdout);
+    if (f && f->line)
+        (void)printf(":%" PRIu32 "\n", f->line);
+    else
+        (void)puts(f && f->file ? ":?" : ":0");
+}
+
+static void print_context(const struct knell_symbol_frame *f)
+{
+    for (uint32_t i = 0; f && i < f->n_context; i++)
+        (void)printf("%6" PRIu32 "%c %s\n", f->line - f->n_before + i,
+            i == f->n_before ? '>' : ':', f->context[i]);
+}
+
+static void print_result(
+    const struct settings *s, uint64_t pc, const struct knell_symbol_result *r)
+{
+    if (s->addresses)
+        (void)printf("0x%016" PRIx64 "\n", pc);
+    if (s->status)
+        (void)printf("status %s%s%s\n", knell_symbol_status_name(r->status),
+            r->debug_path ? " " : "", r->debug_path ? r->debug_path : "");
+    for (uint32_t i = 0; i == 0 || (s->inlines && i < r->n_frames); i++) {
+        const struct knell_symbol_frame *f = i < r->n_frames ? &r->frames[i] : NULL;
+        const char *name = f && (s->plain_names ? f->function : f->symbol)
+                               ? s->plain_names ? f->function : f->symbol
+                               : "??";
+        if (s->functions)
+            (void)puts(name);
+        print_place(s, f);
+        print_context(f);
+    }
+}
+
+static const char *why(int err)
+{
+    return err == -EBADMSG ? "not a sound ELF file" : strerror(-err);
+}
+
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+static int parse_build_id(const char *text, uint8_t *out, size_t *ret_n)
+{
+    size_t n = strlen(text);
+    if (n == 0 || n % 2 || n / 2 > ELF_FILE_MAX_BUILD_ID)
+        return -EINVAL;
+    for (size_t i = 0; i < n / 2; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return -EINVAL;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    *ret_n = n / 2;
+    return 0;
+}
+
+/* The file as a module that was mapped where it says; @f owns the build-id. When the
+ * build-id is given, the file itself may be missing. */
+static int describe(
+    const struct settings *s, struct elf_file *f, struct knell_symbol_module *m)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s%s",
+        s->options.sysroot && *s->file == '/' ? s->options.sysroot : "", s->file);
+    int err = n > 0 && n < (int)sizeof path ? elf_file_open(path, f) : -ENAMETOOLONG;
+    if (err < 0 && !s->build_id) {
+        (void)fprintf(stderr, "knell-symbolize: %s: %s\n", s->file, why(err));
+        return err;
+    }
+    if (s->build_id && parse_build_id(s->build_id, f->build_id, &f->n_build_id) < 0) {
+        (void)fprintf(stderr, "knell-symbolize: not a build-id: %s\n", s->build_id);
+        return -EINVAL;
+    }
+    *m = (struct knell_symbol_module){.path = s->file,
+        .build_id = f->n_build_id ? f->build_id : NULL,
+        .n_build_id = f->n_build_id,
+        .base = f->first_vaddr};
+    return 0;
+}
+
+static int look_up(struct settings *s, struct addresses *a)
+{
+    struct elf_file f = {.fd = -1};
+    struct knell_symbol_module module;
+    struct knell_symbolizer *symbolizer = NULL;
+    CLEANUP(free_p)
+    struct knell_symbol_result *results = calloc(a->n ? a->n : 1, sizeof *results);
+    int err = results ? describe(s, &f, &module) : -ENOMEM;
+    if (err < 0)
+        return err;
+    s->options.demangle = s->plain_names ? KNELL_DEMANGLE_ON : KNELL_DEMANGLE_OFF;
+    err = knell_symbolizer_new(&s->options, &symbolizer);
+    if (err == 0)
+        err = knell_symbolize(symbolizer, &module, 1, a->q, a->n, results);
+    for (size_t i = 0; err == 0 && i < a->n; i++)
+        print_result(s, a->q[i].pc, &results[i]);
+    knell_symbolizer_free(symbolizer);
+    elf_file_done(&f);
+    if (err < 0)
+        (void)fprintf(stderr, "knell-symbolize: %s\n", strerror(-err));
+    return err;
+}
+
+int command_look_up(int argc, char **argv)
+{
+    struct settings s = {0};
+    struct addresses a = {0};
+    int err = settings_parse(argc, argv, &s);
+    if (err)
+        return err < 0 ? EXIT_USAGE : EXIT_OK;
+    if (!s.file && optind == argc) {
+        (void)fputs("knell-symbolize: no file; see --help\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (!s.file) {
+        s.file = argv[optind++];
+        s.functions = s.inlines = s.plain_names = true;
+    }
+    if (optind == argc)
+        err = read_addresses(&a);
+    for (int i = optind; err == 0 && i < argc; i++)
+        err = add_address(&a, argv[i]);
+    int code = err < 0 ? EXIT_USAGE : look_up(&s, &a) < 0 ? EXIT_FAILED : EXIT_OK;
+    free(a.q);
+    return code;
+}

@@ -1,0 +1,99 @@
+#include "symbolize/cache.h"
+#include "symbolize/table.h"
+
+#include <string.h>
+
+enum {
+    PAGE = CACHE_PAGE_BYTES,
+    SYMBOLS_BACK = 16, /* symbols that may begin inside one that holds them */
+};
+
+/* Whether @n bytes at @p can be looked at. */
+static bool readable(const struct table *t, const void *p, size_t n)
+{
+    return !t->pages || cache_need(t->pages, p, n);
+}
+
+/* Index of the last item whose first 8 bytes are not above @pc; -1: none. */
+static ptrdiff_t last_from(
+    const struct table *t, const struct table_list *l, size_t size, uint64_t pc)
+{
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const char *item = (const char *)l->items + middle * size;
+        uint64_t at;
+        if (!readable(t, item, size))
+            return -1;
+        memcpy(&at, item, sizeof at);
+        if (at <= pc)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (ptrdiff_t)low - 1;
+}
+
+const struct table_range *table_find(const struct table *t, uint64_t pc)
+{
+    ptrdiff_t i = last_from(t, &t->ranges, sizeof(struct table_range), pc);
+    const struct table_range *r =
+        i < 0 ? NULL : (const struct table_range *)t->ranges.items + i;
+    return r && pc < r->high ? r : NULL;
+}
+
+const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc)
+{
+    ptrdiff_t i = last_from(t, &t->symbols, sizeof(struct table_symbol), pc);
+    const struct table_symbol *s = t->symbols.items;
+    for (ptrdiff_t k = i; k >= 0 && k > i - SYMBOLS_BACK; k--) {
+        if (!readable(t, &s[k], sizeof *s))
+            return NULL;
+        if (pc < s[k].high)
+            return &s[k];
+    }
+    return i >= 0 && s[i].high == s[i].low ? &s[i] : NULL;
+}
+
+bool table_covers(const struct table *t, uint64_t pc)
+{
+    ptrdiff_t i = last_from(t, &t->covered, sizeof(struct table_covered), pc);
+    return i >= 0 && pc < ((const struct table_covered *)t->covered.items)[i].high;
+}
+
+static const void *item_at(
+    const struct table *t, const struct table_pool *p, uint32_t i, size_t size)
+{
+    const char *item = i < p->n ? (const char *)p->items + i * size : NULL;
+    return item && readable(t, item, size) ? item : NULL;
+}
+
+const struct table_function *table_function_at(const struct table *t, uint32_t i)
+{
+    return item_at(t, &t->functions, i, sizeof(struct table_function));
+}
+
+const struct table_file *table_file_at(const struct table *t, uint32_t i)
+{
+    return item_at(t, &t->files, i, sizeof(struct table_file));
+}
+
+const struct table_place *table_place_at(const struct table *t, uint32_t i)
+{
+    return item_at(t, &t->places, i, sizeof(struct table_place));
+}
+
+const char *table_text(const struct table *t, uint32_t at)
+{
+    /* A string ends inside the table, and each piece is readable before it is searched.
+     */
+    for (uint32_t from = at; from < t->n_text;) {
+        uint32_t n = t->n_text - from < PAGE ? t->n_text - from : PAGE;
+        if (!readable(t, t->text + from, n))
+            return NULL;
+        if (memchr(t->text + from, 0, n))
+            return t->text + at;
+        from += n;
+    }
+    return NULL;
+}
