@@ -54,6 +54,14 @@ static void put_frame(const struct show *x, const struct crash_frame *f, unsigne
     (void)fputc('\n', o->f);
 }
 
+/* Inlined calls share one address: only their names tell them apart. */
+static bool is_same_call(const struct crash_frame *a, const struct crash_frame *b)
+{
+    return a->pc == b->pc && a->inlined == b->inlined && a->line == b->line &&
+           (a->function && b->function ? !strcmp(a->function, b->function)
+                                       : a->function == b->function);
+}
+
 /* How many of the frames from @i on repeat the @period frames there, whole rounds. */
 static uint32_t rounds(const struct crash_thread *t, uint32_t i, uint32_t period)
 {
@@ -61,8 +69,7 @@ static uint32_t rounds(const struct crash_thread *t, uint32_t i, uint32_t period
     while (i + period < t->n_frames) {
         for (uint32_t k = 0; k < period; k++)
             if (i + period + k >= t->n_frames ||
-                t->frames[i + k].pc != t->frames[i + period + k].pc ||
-                t->frames[i + k].inlined != t->frames[i + period + k].inlined)
+                !is_same_call(&t->frames[i + k], &t->frames[i + period + k]))
                 return n;
         i += period;
         n++;
