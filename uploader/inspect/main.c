@@ -46,6 +46,9 @@ static int run(struct session *s)
         [COMMAND_CONSENT] = command_consent,
         [COMMAND_CONFIG] = command_config,
         [COMMAND_WATCH] = command_watch,
+        [COMMAND_VERIFY] = command_verify,
+        [COMMAND_DEBUG] = command_debug,
+        [COMMAND_COMPLETION] = command_completion,
         [COMMAND_HELP] = help,
     };
     return commands[s->options.command](s);

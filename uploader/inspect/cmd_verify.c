@@ -1,0 +1,255 @@
+/* verify: is every file of the spool what it should be? With --repair: make it so. */
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/loader.h"
+#include "uploader/inspect/progress.h"
+#include "uploader/inspect/safe.h"
+#include "uploader/inspect/select.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct verify {
+    struct session *s;
+    const struct spool *spool;
+    enum spool_state state;
+    struct json j;
+    size_t n_good, n_bad, n_repaired;
+};
+
+/* One finding; what was done about it. */
+static void tell(struct verify *v, const char *file, const char *what, const char *done)
+{
+    struct session *s = v->s;
+    v->n_bad++;
+    v->n_repaired += done != NULL;
+    if (s->options.json) {
+        const bool lines = s->options.json == JSON_FORM_LINES;
+        struct json line = lines ? session_json_line(s) : v->j;
+        if (!lines)
+            json_object(&line, NULL);
+        json_text(&line, "spool", v->spool->path);
+        json_text(&line, "state", spool_state_name(v->state));
+        json_text(&line, "file", file);
+        json_text(&line, "what", what);
+        json_text(&line, "repair", done);
+        json_end_object(&line);
+        if (!lines)
+            v->j = line;
+        return;
+    }
+    out_text(&s->out, STYLE_PLAIN, v->spool->path);
+    (void)fprintf(s->out.f, "/%s/", spool_state_name(v->state));
+    out_text(&s->out, STYLE_BOLD, file);
+    (void)fputs(": ", s->out.f);
+    out_text(&s->out, STYLE_RED, what);
+    if (done)
+        (void)fprintf(s->out.f, " -> %s", done);
+    (void)fputc('\n', s->out.f);
+}
+
+/* Put a file that must not stay where it is into bad/. */
+static const char *quarantine(struct verify *v, const char *file, const char *why)
+{
+    if (!v->s->options.repair || v->state == SPOOL_BAD || v->state == SPOOL_WORK)
+        return NULL;
+    return spool_quarantine(v->spool, v->state, file, why) ? NULL : "quarantined";
+}
+
+static bool has_suffix(const char *file, const char *suffix)
+{
+    size_t n = strlen(file), k = strlen(suffix);
+    return n > k && strcmp(file + n - k, suffix) == 0;
+}
+
+/* A .why whose report is gone. */
+static void check_why(struct verify *v, const char *file)
+{
+    char report[512];
+    size_t n = strlen(file) - strlen(KNELL_WHY_SUFFIX);
+    if (n + sizeof KNELL_SPOOL_SUFFIX > sizeof report)
+        return;
+    (void)snprintf(report, sizeof report, "%.*s" KNELL_SPOOL_SUFFIX, (int)n, file);
+    if (faccessat(v->spool->state_fd[v->state], report, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return;
+    /* The report may have had another suffix. */
+    (void)snprintf(report, sizeof report, "%.*s", (int)n, file);
+    if (faccessat(v->spool->state_fd[v->state], report, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return;
+    bool removed =
+        v->s->options.repair && unlinkat(v->spool->state_fd[v->state], file, 0) == 0;
+    tell(v, file, "a reason without its report", removed ? "removed" : NULL);
+}
+
+static int check_name(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct verify *v = ctx;
+    if (name)
+        return 0;
+    if (v->state == SPOOL_BAD && has_suffix(file, KNELL_WHY_SUFFIX)) {
+        check_why(v, file);
+        return 0;
+    }
+    if (v->state == SPOOL_BAD)
+        return 0; /* what was quarantined for its name has kept it */
+    tell(v, file, "no report's name", quarantine(v, file, "no report's name"));
+    return 0;
+}
+
+static void check_report(struct verify *v, const struct report *r)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1], what[200];
+    CLEANUP(close_p) int fd = -1;
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n = 0;
+    struct report_error why = {0};
+    struct crash *c = NULL;
+    (void)report_file(r, file);
+    v->state = (enum spool_state)r->state;
+    int err =
+        spool_open_file(v->spool, v->state, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    if (err == -ENOENT)
+        return; /* it moved meanwhile: the uploader is at work */
+    if (!err)
+        err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
+    if (!err)
+        err = report_read(bytes, n, &c, &why);
+    crash_free(c);
+    if (!err) {
+        v->n_good++;
+        return;
+    }
+    if (why.what)
+        (void)snprintf(what, sizeof what, "unreadable: %s at offset %llu", why.what,
+            (unsigned long long)why.offset);
+    else
+        (void)snprintf(what, sizeof what, "unreadable: %s", strerrordesc_np(-err));
+    if (v->state == SPOOL_BAD)
+        return; /* known to be bad */
+    tell(v, file, what, quarantine(v, file, what));
+}
+
+static int by_event(const void *a, const void *b)
+{
+    const struct report *x = *(const struct report *const *)a,
+                        *y = *(const struct report *const *)b;
+    int order = memcmp(x->name.event_id, y->name.event_id, sizeof x->name.event_id);
+    return order ? order : (int)y->state - (int)x->state;
+}
+
+/* One event in two places: a cut-off move or a restored backup. The copy that is further
+ * on stays. */
+static void check_twice(struct verify *v, const struct store *t, uint32_t spool)
+{
+    const struct report **sorted = calloc(t->n_reports + 1, sizeof *sorted);
+    size_t n = 0;
+    for (size_t i = 0; sorted && i < t->n_reports; i++)
+        if (t->reports[i].spool == spool)
+            sorted[n++] = &t->reports[i];
+    if (sorted)
+        qsort(sorted, n, sizeof *sorted, by_event);
+    for (size_t i = 1; i < n; i++) {
+        char file[KNELL_SPOOL_NAME_BYTES + 1];
+        if (memcmp(sorted[i]->name.event_id, sorted[i - 1]->name.event_id,
+                sizeof sorted[i]->name.event_id) != 0)
+            continue;
+        v->state = (enum spool_state)sorted[i]->state;
+        bool removed = v->s->options.repair && v->state != SPOOL_WORK &&
+                       report_unlink(v->spool, sorted[i]) == 0;
+        tell(v, report_file(sorted[i], file), "another copy of a report",
+            removed ? "removed" : NULL);
+    }
+    free(sorted);
+}
+
+/* Folders must be there and be nobody else's. */
+static void check_folders(struct verify *v)
+{
+    for (int state = SPOOL_LIVE; state < SPOOL_N_STATES; state++) {
+        struct stat st;
+        v->state = (enum spool_state)state;
+        if (v->spool->state_fd[state] < 0) {
+            bool made =
+                v->s->options.repair && mkdirat(v->spool->fd, spool_state_name(v->state),
+                                            KNELL_SPOOL_DIR_MODE) == 0;
+            tell(v, ".", "the folder is missing", made ? "made" : NULL);
+        } else if (fstat(v->spool->state_fd[state], &st) == 0 &&
+                   (st.st_mode & (S_IWGRP | S_IWOTH))) {
+            bool fixed = v->s->options.repair &&
+                         fchmod(v->spool->state_fd[state], KNELL_SPOOL_DIR_MODE) == 0;
+            tell(v, ".", "others may write to the folder", fixed ? "closed" : NULL);
+        }
+    }
+}
+
+static int verify_spool(
+    struct verify *v, const struct store *t, uint32_t spool, const struct selection *x)
+{
+    int err = 0;
+    v->spool = t->spools[spool].spool;
+    check_folders(v);
+    for (int state = SPOOL_NEW; state < SPOOL_N_STATES && !err; state++) {
+        v->state = (enum spool_state)state;
+        if (v->spool->state_fd[state] >= 0)
+            err = spool_each(v->spool, v->state, check_name, v);
+    }
+    check_twice(v, t, spool);
+    struct progress bar;
+    progress_begin(&bar, "Checking", x->n, v->s->options.quiet);
+    for (size_t i = 0; i < x->n && !err; i++) {
+        if (x->reports[i]->spool == spool)
+            check_report(v, x->reports[i]);
+        progress_at(&bar, i);
+    }
+    progress_end(&bar);
+    if (v->s->options.repair && v->n_repaired)
+        IGNORE(unlinkat(v->spool->fd, SPOOL_INDEX_FILE, 0), "it is made anew");
+    return err;
+}
+
+static void put_result(struct verify *v)
+{
+    struct session *s = v->s;
+    if (s->options.json == JSON_FORM_PRETTY) {
+        json_end_array(&v->j);
+        json_uint(&v->j, "good", v->n_good);
+        json_uint(&v->j, "found", v->n_bad);
+        json_uint(&v->j, "repaired", v->n_repaired);
+        json_end_object(&v->j);
+    } else if (!s->options.json && !s->options.quiet) {
+        (void)fprintf(
+            s->out.f, "%zu report%s sound", v->n_good, v->n_good == 1 ? "" : "s");
+        if (v->n_bad)
+            (void)fprintf(s->out.f, ", %zu finding%s, %zu repaired", v->n_bad,
+                v->n_bad == 1 ? "" : "s", v->n_repaired);
+        (void)fputs(".\n", s->out.f);
+    }
+}
+
+int command_verify(struct session *s)
+{
+    struct store t;
+    struct selection x = {0};
+    struct verify v = {.s = s};
+    int err = store_open(s, &t);
+    if (!err)
+        err = select_reports(s, &t, -1, true, &x);
+    if (err == -ENODATA && !s->options.n_arguments)
+        err = 0;
+    if (!err) {
+        if (s->options.json == JSON_FORM_PRETTY) {
+            v.j = session_json(s);
+            json_array(&v.j, "findings");
+        }
+        for (uint32_t i = 0; i < t.n_spools && !err; i++)
+            err = verify_spool(&v, &t, i, &x);
+        put_result(&v);
+    }
+    selection_done(&x);
+    store_close(&t);
+    if (err)
+        return session_exit_code(err);
+    return v.n_bad > v.n_repaired ? EXIT_CORRUPT : EXIT_OK;
+}
