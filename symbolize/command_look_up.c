@@ -134,7 +134,13 @@ static int describe(
         (void)fprintf(stderr, "knell-symbolize: not a build-id: %s\n", s->build_id);
         return -EINVAL;
     }
-    *m = (struct knell_symbol_module){.path = s->file,
+    /* Folders of debug files are named after the whole path. */
+    char *whole = s->options.sysroot ? NULL : realpath(s->file, NULL);
+    if (whole) {
+        free(f->path);
+        f->path = whole;
+    }
+    *m = (struct knell_symbol_module){.path = whole ? whole : s->file,
         .build_id = f->n_build_id ? f->build_id : NULL,
         .n_build_id = f->n_build_id,
         .base = f->first_vaddr};

@@ -76,6 +76,9 @@ int convert(struct converter *c, const struct wanted *wanted)
     bool any = false;
     for (uint64_t at = 0; err == 0 && at < info->n;) {
         struct dwarf_unit u;
+        err = budget_time(c->file->budget);
+        if (err < 0)
+            break;
         err = dwarf_unit_head(c->file, at, &u);
         if (err == -EPROTONOSUPPORT) {
             err = 0;
@@ -86,8 +89,6 @@ int convert(struct converter *c, const struct wanted *wanted)
             any = true;
             err = consider(c, &u, wanted);
         }
-        if (err == 0)
-            err = budget_time(c->file->budget);
         /* What is asked for again is unpacked again; most units are not. */
         if (info->unpacker)
             section_drop(info, u.offset, u.end);
