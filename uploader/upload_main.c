@@ -3,6 +3,7 @@
 #include "uploader/deliver/dsn.h"
 #include "uploader/log.h"
 #include "uploader/pipeline.h"
+#include "uploader/report/obituary.h"
 #include "uploader/worker_inline.h"
 
 #include <dirent.h>
@@ -193,6 +194,7 @@ static int upload_spool(struct upload *u, const char *path)
     struct worker_inline inner = {0};
     struct pipeline_worker worker = worker_inline(&inner);
     struct pipeline_options o = {.config = &u->config.values,
+        .obituary = obituary_write,
         .worker = &worker,
         .destinations = u->destinations,
         .n_destinations = u->n_destinations,
