@@ -34,8 +34,11 @@ static void store(struct kn_areas *a, const struct knell_journal_session *next)
 }
 
 /* Under the lock: an update of its own in new/. Returns whether it is there. */
-static bool tell(const struct knell_journal_session *s)
+static bool tell(struct knell_journal_session *s)
 {
+    size_t at = offsetof(struct knell_journal_session, id);
+    s->version += !s->version;
+    s->sum = knell_journal_sum((uint8_t *)s + at, sizeof *s - at, s->version);
     struct kn_record r = {
         .type = KNELL_RECORD_SESSION, .parts = {s}, .n_parts = {sizeof *s}};
     return !kn_segment_append(&r, 1) && !kn_segment_flush();

@@ -151,8 +151,31 @@ static void crumbs(struct build *b, cJSON *event, const struct journal *j)
         cJSON *data = build_object(b, one, "data");
         for (uint32_t k = 0; k < c->n_pairs; k++)
             scope_value(b, data, c->pairs[k].key, &c->pairs[k].value);
+        if (c->tid && data && !cJSON_HasObjectItem(data, "thread_id"))
+            build_number(b, data, "thread_id", c->tid);
         build_drop_empty(one, "data");
     }
+}
+
+/* What the program's process had to leave out. */
+static void losses(struct build *b, cJSON *contexts, const struct journal *j)
+{
+    static const struct {
+        enum knell_journal_count what;
+        const char *name;
+    } shown[] = {{KNELL_COUNT_BREADCRUMBS_LOST, "breadcrumbs_lost"},
+        {KNELL_COUNT_CUT, "texts_cut"}, {KNELL_COUNT_SCOPE_LOST, "scope_lost"},
+        {KNELL_COUNT_SCOPES_LOST, "scopes_lost"},
+        {KNELL_COUNT_SUPPRESSED, "errors_suppressed"},
+        {KNELL_COUNT_SAMPLED_OUT, "errors_sampled_out"},
+        {KNELL_COUNT_FAILED, "errors_not_written"}};
+    cJSON *to = child(b, contexts, "knell");
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        if (j->status.counts[shown[i].what])
+            build_number(b, to, shown[i].name, (double)j->status.counts[shown[i].what]);
+    }
+    if (j->n_torn)
+        build_number(b, to, "journal_torn", j->n_torn);
 }
 
 void scope_to_event(struct build *b, cJSON *event, const struct journal *j)
@@ -189,8 +212,10 @@ void scope_to_event(struct build *b, cJSON *event, const struct journal *j)
     build_drop_empty(event, "tags");
     build_drop_empty(event, "user");
     build_drop_empty(event, "extra");
-    if (j)
+    if (j) {
         crumbs(b, event, j);
+        losses(b, contexts, j);
+    }
 }
 
 static bool is_zero(const uint8_t *p, size_t n)

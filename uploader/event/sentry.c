@@ -176,6 +176,17 @@ static void exception(
         event_stacktrace(b, one, c, &c->threads[c->crashed_thread], o);
 }
 
+/* What one searches errors by. */
+static void item_tags(struct build *b, cJSON *event, const struct crash *c)
+{
+    static const char *const searched[] = {"domain", "operation", "code", "loop"};
+    cJSON *tags = build_object(b, event, "tags");
+    bool handled = c->item_head->kind != KNELL_ITEM_OBITUARY;
+    build_text(b, tags, "handled", handled ? "yes" : "no", 4);
+    for (size_t i = 0; i < sizeof searched / sizeof *searched; i++)
+        build_text(b, tags, searched[i], sentry_item_text(c, searched[i]), 200);
+}
+
 /* Message, or exception with the rest of what the item says as extra. */
 static void item(
     struct build *b, cJSON *event, const struct crash *c, const struct event_options *o)
@@ -194,16 +205,25 @@ static void item(
         if (strcmp(p->key, known[0]) != 0 && strcmp(p->key, known[1]) != 0)
             scope_value(b, extra, p->key, &p->value);
     }
+    item_tags(b, event, c);
     if (c->item_head->n_suppressed)
         build_number(b, extra, "knell.suppressed", c->item_head->n_suppressed);
     build_drop_empty(event, "extra");
 }
 
+/* A signal is fatal; what the program says about itself has the level it says, else its
+ * scope's. */
 static const char *level_of(const struct crash *c)
 {
-    const char *level =
-        c->has_signal || !c->item_head ? NULL : scope_level(c->item_head->level);
-    return level ? level : "fatal";
+    if (c->has_signal || !c->item_head)
+        return "fatal";
+    const char *level = scope_level(c->item_head->level);
+    for (uint32_t i = 0; !level && c->said && i < c->said->n_facts; i++) {
+        const struct journal_fact *f = &c->said->facts[i];
+        if (f->type == KNELL_ENTRY_LEVEL)
+            level = scope_level((uint32_t)f->value.integer);
+    }
+    return level ? level : "error";
 }
 
 static void sdk(struct build *b, cJSON *event)

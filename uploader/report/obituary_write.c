@@ -59,8 +59,11 @@ static size_t make_item(
     size_t n = sizeof head;
     n += pair(out + n, ITEM_BYTES - n, "type", o->type);
     n += pair(out + n, ITEM_BYTES - n, "message", o->value);
-    for (uint32_t i = 0; i < o->n_reasons; i++)
-        n += pair(out + n, ITEM_BYTES - n, "evidence", o->reasons[i]);
+    for (uint32_t i = 0; i < o->n_reasons; i++) {
+        char key[24];
+        (void)snprintf(key, sizeof key, "evidence %u", i + 1);
+        n += pair(out + n, ITEM_BYTES - n, key, o->reasons[i]);
+    }
     return n;
 }
 
@@ -80,7 +83,7 @@ static int make_report(const uint8_t *image, size_t n_image, const struct journa
     system.arch = KNELL_MINIDUMP_ARCH_ARM64;
 #endif
     struct knell_md_exception exception = {.tid = j->head->pid,
-        .code = o->signo ? (uint32_t)o->signo : KNELL_EXCEPTION_REQUESTED};
+        .code = KNELL_EXCEPTION_REQUESTED}; /* no handler of that signal ran */
     struct knell_md_misc_info misc = {.n_bytes = sizeof misc,
         .flags = 3,
         .pid = j->head->pid,
@@ -134,6 +137,9 @@ static int make_segment(const struct journal *j, enum knell_session_status statu
     s->session.status = status;
     s->session.ended_ns = time_ns;
     s->session.sequence++;
+    s->session.sum = knell_journal_sum(s->session.id,
+        sizeof s->session - offsetof(struct knell_journal_session, id),
+        s->session.version);
     s->record = (struct knell_segment_record){
         .type = KNELL_RECORD_SESSION, .n_bytes = sizeof s->session};
     s->record.sum = knell_journal_sum(

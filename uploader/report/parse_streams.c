@@ -213,8 +213,11 @@ int parse_item(struct parser *p)
         return n;
     c->item_head = h;
     c->n_item_pairs = (uint32_t)n;
-    if (!p->exception_tid)
+    /* A hang is reported by another thread than the one it is about. */
+    if (h->tid && h->tid != p->exception_tid) {
         p->exception_tid = h->tid;
+        p->exception_context = (struct knell_md_location){0};
+    }
     return 0;
 }
 

@@ -114,7 +114,8 @@ static int add_session(
     struct envelope *e, const struct crash *c, const struct worker_summary *s)
 {
     bool obituary = c->item_head && c->item_head->kind == KNELL_ITEM_OBITUARY;
-    if (!c->said || (!c->has_signal && !obituary))
+    if (!c->said || (!c->has_signal && !obituary) ||
+        (c->journal->flags & KNELL_JOURNAL_FORKED))
         return 0;
     struct session_of of = {.release = s->release,
         .environment = s->environment,
@@ -133,6 +134,29 @@ static int add_session(
     return err;
 }
 
+/* Bytes that the program attached; the name is made fit for a header. */
+static int add_attachments(struct envelope *e, const struct crash *c)
+{
+    int err = 0;
+    for (uint32_t i = 0; !err && c->said && i < c->said->n_facts; i++) {
+        const struct journal_fact *f = &c->said->facts[i];
+        char name[96];
+        struct envelope_item item = {.type = "attachment",
+            .content_type = "application/octet-stream",
+            .filename = name,
+            .attachment_type = "event.attachment"};
+        if (f->type != KNELL_ENTRY_BYTES || !f->value.n)
+            continue;
+        copy(name, sizeof name, f->key);
+        for (char *p = name; *p; p++) {
+            if (*p < 0x20 || *p > 0x7e || strchr("/\\\"", *p))
+                *p = '_';
+        }
+        err = envelope_add(e, &item, f->value.text, f->value.n);
+    }
+    return err;
+}
+
 static int make_items(const char *text, const struct crash *c, const uint8_t *report,
     size_t n, const struct worker_options *o, struct worker_result *ret)
 {
@@ -141,6 +165,8 @@ static int make_items(const char *text, const struct crash *c, const uint8_t *re
     int err = envelope_add(&e, &item, text, strlen(text));
     if (!err)
         err = add_session(&e, c, &ret->summary);
+    if (!err)
+        err = add_attachments(&e, c);
     if (!err && o->minidump != WORKER_MINIDUMP_NEVER) {
         item = (struct envelope_item){.type = "attachment",
             .content_type = "application/x-dmp",
@@ -180,6 +206,25 @@ static int name_frames(struct crash *c, const struct worker_options *o)
     return err;
 }
 
+/* A handled error is about the place that reported it, not about knell. */
+static void leave_out_own_frames(struct crash *c)
+{
+    enum { MAX_OWN = 8 };
+    uint32_t n_own = 0;
+    if (c->has_signal || !c->item_head || c->crashed_thread < 0)
+        return;
+    struct crash_thread *t = &c->threads[c->crashed_thread];
+    for (uint32_t i = 0; i < t->n_frames && i < MAX_OWN; i++) {
+        const char *f = t->frames[i].function;
+        if (f && !strncmp(f, "knell_capture_", 14))
+            n_own = i + 1;
+    }
+    if (n_own < t->n_frames) {
+        t->frames += n_own;
+        t->n_frames -= n_own;
+    }
+}
+
 static int process(struct crash *c, const uint8_t *report, size_t n,
     const struct worker_options *o, struct worker_result *ret)
 {
@@ -188,6 +233,7 @@ static int process(struct crash *c, const uint8_t *report, size_t n,
     int err = report_unwind(c, &o->unwind);
     if (!err)
         err = name_frames(c, o);
+    leave_out_own_frames(c);
     if (!err)
         err = event_text(c, o->event, &event, &text);
     if (!err)
