@@ -22,10 +22,9 @@ struct kn_told {
  * Context: normal.
  * @o       whole, what was not given is zero
  * @getvar  getenv(3), or what answers NULL in a privileged program
- * @sends   a destination is known
  */
 void kn_told_init(struct kn_told *t, const struct knell_options *o,
-    const char *(*getvar)(const char *), bool sends);
+    const char *(*getvar)(const char *));
 
 /**
  * Whether a name matches one of the patterns of ignore_transactions.

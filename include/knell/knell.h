@@ -90,9 +90,9 @@ struct knell_options {
                                                for any text */
     uint32_t capture_burst;                 /* reports of one kind at once; 0: 10 */
     uint32_t capture_interval_ms;           /* after that one more each; 0: 6000 */
-    enum knell_switch sessions; /* release health. KNELL_SESSIONS=0|1; on when there is a
-                                   DSN */
-    enum knell_switch logs;     /* knell_log() is sent too. KNELL_LOGS=0|1; off */
+    enum knell_switch sessions;             /* release health: two small updates of each
+                                                 run are sent. KNELL_SESSIONS=0|1; off */
+    enum knell_switch logs;       /* knell_log() is sent too. KNELL_LOGS=0|1; off */
     enum knell_switch note_exits; /* tell exit(3) and deadly signals without a handler
                                      from SIGKILL; on */
     enum knell_on_fork on_fork;
