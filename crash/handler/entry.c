@@ -32,6 +32,7 @@ static struct {
     struct kn_jump jump;
     volatile uint32_t next; /* step to begin after a jump */
     volatile uint32_t running;
+    volatile uint32_t is_late; /* the deadline has passed: only what a report must have */
     struct kn_capture *capture;
     int32_t timer; /* timer_t of the kernel; -1: none */
 } run = {.timer = -1};
@@ -122,14 +123,29 @@ static const char *const step_names[] = {"", "open", "modules", "maps", "crashed
     "signal", "module_list", "system", "journal", "message", "memory", "commit_1",
     "freeze", "threads", "texts", "commit_2", "frames", "cxx", "commit_3", "publish"};
 
+/* After the deadline: say so in the report and publish it; and where nothing is committed
+ * yet, first the least that makes a report. */
+static bool is_needed(const struct kn_capture *c, uint32_t step)
+{
+    const uint32_t least = 1u << KNELL_STEP_CRASHED | 1u << KNELL_STEP_SIGNAL |
+                           1u << KNELL_STEP_MODULE_LIST | 1u << KNELL_STEP_SYSTEM |
+                           1u << KNELL_STEP_COMMIT_1;
+    const uint32_t last = 1u << KNELL_STEP_COMMIT_3 | 1u << KNELL_STEP_PUBLISH;
+    return !run.is_late || last & 1u << step || (!c->n_commits && least & 1u << step);
+}
+
 void kn_capture_run(struct kn_capture *c)
 {
     run.next = KNELL_STEP_OPEN;
+    run.is_late = 0;
     run.capture = c;
     (void)kn_jump_set(&run.jump); /* a nested signal comes back here, at the next step */
     run.running = 1;
     while (run.next < KNELL_STEP_END) {
-        c->step = run.next++;
+        uint32_t step = run.next++;
+        if (!is_needed(c, step))
+            continue;
+        c->step = step;
         KN_FAILPOINT(step_names[c->step]);
         do_step(c, c->step);
     }
@@ -168,8 +184,8 @@ static void on_deadline(void)
         return;
     c->notes[c->n_notes < KN_MAX_NOTES ? c->n_notes++ : 0] =
         (struct knell_capture_note){(uint16_t)c->step, KNELL_NOTE_DEADLINE, 0};
-    /* What is committed is published; if that hangs as well, the process just dies. */
-    run.next = c->step < KNELL_STEP_PUBLISH ? KNELL_STEP_PUBLISH : KNELL_STEP_END;
+    /* The timer goes on: a later step that hangs is cut off as well. */
+    run.is_late = 1;
     kn_set_mask(kn_end_mask(c->process));
     kn_jump_to(&run.jump);
 }

@@ -1,6 +1,7 @@
 #include "crash/handler/minidump.h"
 
 #include "crash/handler/digits.h"
+#include "crash/handler/failpoint.h"
 #include <string.h>
 
 #include "crash/handler/poison.h"
@@ -135,6 +136,7 @@ void kn_commit(struct kn_capture *c, enum kn_sync sync)
         kn_note(c, c->sink.err, 0);
         return;
     }
+    KN_FAILPOINT("commit.header");
     if (sync == KN_SYNC_BEFORE)
         (void)KN_SYS1(SYS_fdatasync, c->sink.fd);
     long n = KN_SYS4(SYS_pwrite64, c->sink.fd, &head, sizeof head, 0);

@@ -127,7 +127,10 @@ static void find_reports(struct run *r)
     d = opendir(folder);
     for (const struct dirent *e; d && (e = readdir(d));) {
         const char *dot = strrchr(e->d_name, '.');
-        r->n_live_dumps += dot && !strcmp(dot, ".dmp");
+        if (!dot || strcmp(dot, ".dmp") != 0)
+            continue;
+        r->n_live_dumps++;
+        (void)snprintf(r->live, sizeof r->live, "%s", e->d_name);
     }
     if (d)
         (void)closedir(d);
@@ -186,6 +189,24 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
         (void)sscanf(p, "tid=%u at=%lx", &r->tid, &r->at);
     find_reports(r);
     parse_report(r);
+}
+
+bool run_live_is_committed(const struct run *r)
+{
+    char path[700];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/live/%s", r->spool, r->live);
+    if (stat(path, &st))
+        return false;
+    uint8_t *bytes = (uint8_t *)malloc((size_t)st.st_size + 1);
+    size_t n = read_file(path, bytes, (size_t)st.st_size);
+    struct crash *c = NULL;
+    struct report_error why;
+    bool ok = !report_read(bytes, n, &c, &why) && c->has_signal && c->n_threads;
+    if (c)
+        crash_free(c);
+    free(bytes);
+    return ok;
 }
 
 void run_done(struct run *r)

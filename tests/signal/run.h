@@ -29,7 +29,8 @@ struct run {
     uint64_t at;
     int n_reports, n_live_dumps;
     char report[600]; /* path of one */
-    uint8_t *bytes;   /* of it */
+    char live[256];   /* name of one dump left in live/ */
+    uint8_t *bytes;   /* of the report */
     size_t n_bytes;
     struct crash *crash; /* parsed and unwound; NULL: none, or refused */
     const char *refused;
@@ -42,4 +43,6 @@ struct run {
  * Fills @ret; end with run_done(), which removes the folder.
  */
 void run_victim(const char *program, const char *args, unsigned flags, struct run *ret);
+/* Whether the file that was left in live/ is a committed report that can be read. */
+bool run_live_is_committed(const struct run *r);
 void run_done(struct run *r);

@@ -1,0 +1,81 @@
+/**
+ * A fault, a hang and a kill at every step of the capture: the last commit is valid, the
+ * process ends as it would have, and in bounded time.
+ *
+ * usage: test_failpoints VICTIM fault|hang|kill
+ */
+#include "run.h"
+#include "test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+enum {
+    MAX_US = 8000000, /* the victim's deadline is 1.5 s; then half a second a step */
+};
+
+/* In the order of the capture; the report is committed from the named place on. */
+static const char *const places[] = {"open", "modules", "maps", "crashed", "signal",
+    "module_list", "system", "journal", "message", "memory", "commit_1",
+    /* from here on the first commit holds */
+    "freeze", "freeze.asked", "threads", "texts", "commit_2", "frames", "unwind.step",
+    "cxx", "commit_3", "publish"};
+enum {
+    FIRST_AFTER_COMMIT = 11,
+    N_PLACES = sizeof places / sizeof *places,
+};
+
+static const char *victim, *how;
+
+static void check_place(unsigned i)
+{
+    char args[128];
+    struct run r;
+    (void)snprintf(args, sizeof args, "-t 4 -f %s:%s null_write", places[i], how);
+    run_victim(victim, args, 0, &r);
+    int before = test_failures();
+    bool kill = how[0] == 'k';
+    CHECK(r.status >= 0 && WIFSIGNALED(r.status));
+    CHECK_INT(WTERMSIG(r.status), kill ? SIGKILL : SIGSEGV);
+    CHECK(r.elapsed_us < MAX_US);
+    /* Without a file, the crashed thread or its architecture there is no report. */
+    bool hopeless = !strcmp(places[i], "open") || !strcmp(places[i], "crashed") ||
+                    !strcmp(places[i], "system");
+    bool cut_before_rename = !strcmp(places[i], "publish");
+    if (kill || cut_before_rename) {
+        CHECK_INT(r.n_reports, 0);
+        CHECK_INT(r.n_live_dumps, 1);
+        CHECK_INT(run_live_is_committed(&r), i >= FIRST_AFTER_COMMIT);
+    } else if (!hopeless) {
+        CHECK_STR(r.refused, NULL);
+        CHECK_INT(r.n_reports, 1);
+        if (r.crash) {
+            CHECK_INT(r.crash->signal.signo, strcmp(places[i], "signal") ? SIGSEGV : 0);
+            CHECK_INT(r.crash->threads[0].tid, r.tid);
+            bool noted = false;
+            for (uint32_t k = 0; k < r.crash->n_notes; k++)
+                noted |= r.crash->notes[k].reason >= KNELL_NOTE_FAULT;
+            /* The last commit cannot note what follows it. */
+            if (strcmp(places[i], "commit_3") != 0)
+                CHECK(noted);
+        }
+    }
+    printf("%s %s:%s\n", test_failures() > before ? "FAIL" : "ok  ", places[i], how);
+    run_done(&r);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3)
+        return 2;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    victim = realpath(argv[1], NULL);
+    how = argv[2];
+    for (unsigned i = 0; i < N_PLACES; i++) {
+        if (argc == 3 || !strcmp(argv[3], places[i]))
+            check_place(i);
+    }
+    return test_failures() != 0;
+}
