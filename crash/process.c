@@ -15,7 +15,8 @@
 
 enum {
     RESERVED_BYTES = 1 << 20, /* one report of about a hundred threads */
-    VDSO_BYTES = 2 * 4096,    /* at least; the tables say how much it is */
+    FILLED_BYTES = 128 * 1024,
+    VDSO_BYTES = 2 * 4096, /* at least; the tables say how much it is */
     TOUCHED_THREADS = 64,
     TOUCHED_MAPS = 1024,
 };
@@ -28,13 +29,18 @@ int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_
     int fd, r = kn_spool_create_live(spool, stem, KNELL_SPOOL_SUFFIX, &fd);
     if (r)
         return r;
-    /* Beyond RLIMIT_FSIZE this would not only fail, it would raise SIGXFSZ. */
+    /* The first commit's part is written with zeros: once those are on the disk, making
+     * the commit durable means data only, no work of the file system's own journal.
+     * Beyond RLIMIT_FSIZE this would not only fail, it would raise SIGXFSZ. */
     struct rlimit limit;
     off_t n = RESERVED_BYTES;
     if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < (rlim_t)n)
         n = (off_t)limit.rlim_cur;
     if (n > 0)
-        (void)fallocate(fd, 0, 0, n);
+        (void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, n);
+    static const char zeros[FILLED_BYTES];
+    if (n >= FILLED_BYTES && write(fd, zeros, sizeof zeros) < 0)
+        (void)ftruncate(fd, 0); /* the capture finds out by itself */
     *ret_fd = fd;
     return 0;
 }
