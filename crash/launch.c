@@ -36,7 +36,7 @@ static bool beside_library(char *out, size_t n)
     Dl_info info;
     char library[KN_PATH_BYTES];
     if (dladdr((void *)kn_launch_find, &info) && info.dli_fname &&
-        strstr(info.dli_fname, "libknell.so")) {
+        strstr(info.dli_fname, "libknell")) {
         kn_copy_text(library, sizeof library, info.dli_fname);
         for (int up = 0; up < 3; up++) { /* lib, or lib/MULTIARCH */
             char *slash = strrchr(library, '/');

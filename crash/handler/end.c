@@ -55,10 +55,18 @@ void kn_end_set_state(struct kn_process *p, uint32_t state, int signo)
     __atomic_store_n(&p->journal->state, state, __ATOMIC_RELEASE);
 }
 
+/* Signals that the handler sends to its own thread wait until it has returned. */
+static void hold(int signo)
+{
+    const uint64_t set = kn_signal_bit(signo);
+    (void)KN_SYS4(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, sizeof set);
+}
+
 /* Send the signal once more, as it came. Delivered when the handler returns, with the
  * registers of the fault, which is what a core dump then shows. */
 static bool send_again(int signo, siginfo_t *info)
 {
+    hold(signo);
     long pid = KN_SYS0(SYS_getpid), tid = KN_SYS0(SYS_gettid);
     return !KN_SYS4(SYS_rt_tgsigqueueinfo, pid, tid, signo, info) ||
            !KN_SYS3(SYS_tgkill, pid, tid, signo);
@@ -88,8 +96,10 @@ bool kn_end_lost_siginfo(int signo, const ucontext_t *uc)
         return false;
     now.flags |= FLAG_SIGINFO;
     (void)kn_sigaction(signo, &now, NULL);
-    if (!kn_regs_is_fault(uc) || signo == SIGABRT || signo == SIGTRAP || signo == SIGSYS)
-        (void)KN_SYS3(SYS_tgkill, KN_SYS0(SYS_getpid), KN_SYS0(SYS_gettid), signo);
+    if (kn_regs_is_fault(uc) && signo != SIGABRT && signo != SIGTRAP && signo != SIGSYS)
+        return true;
+    hold(signo);
+    (void)KN_SYS3(SYS_tgkill, KN_SYS0(SYS_getpid), KN_SYS0(SYS_gettid), signo);
     return true;
 }
 

@@ -150,6 +150,7 @@ void kn_capture_run(struct kn_capture *c)
         do_step(c, c->step);
     }
     run.running = 0;
+    KN_FAILPOINT(step_names[0]);
     (void)step_names;
 }
 

@@ -8,6 +8,9 @@
 /* "NAME:fault", "NAME:hang" or "NAME:kill", set by the test's victim. */
 const char *kn_failpoint_choice;
 
+/* The last place that was passed, for calls.c. */
+const char *volatile kn_failpoint_place;
+
 static int is_chosen(const char *name, size_t n)
 {
     return kn_failpoint_choice && !strncmp(kn_failpoint_choice, name, n) &&
@@ -17,6 +20,7 @@ static int is_chosen(const char *name, size_t n)
 void kn_failpoint(const char *name)
 {
     size_t n = strlen(name);
+    kn_failpoint_place = n ? name : NULL; /* "": the capture has ended */
     if (!is_chosen(name, n))
         return;
     const char how = kn_failpoint_choice[n + 1];

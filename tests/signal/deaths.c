@@ -418,6 +418,38 @@ static void exit_cleanly(void)
     exit(7);
 }
 
+/* No death: the uploader is started and the daemon hears nothing of it. */
+static int n_sigchld;
+static void on_sigchld(int signo)
+{
+    (void)signo;
+    n_sigchld++;
+}
+
+static void uploads(void)
+{
+    struct knell_options o = KNELL_OPTIONS_INIT;
+    char path[300], text[1024] = {0};
+    signal(SIGCHLD, on_sigchld);
+    if (knell_start(&o))
+        fail("knell_start");
+    (void)snprintf(path, sizeof path, "%s/said", getenv("KNELL_SPOOL"));
+    for (int i = 0; i < 500; i++) {
+        FILE *f = fopen(path, "r");
+        size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+        if (f)
+            fclose(f);
+        text[n] = 0;
+        if (n)
+            break;
+        usleep(10000);
+    }
+    (void)!write(STDOUT_FILENO, text, strlen(text));
+    if (n_sigchld || waitpid(-1, NULL, __WALL) >= 0)
+        fail("the daemon got a child");
+    exit(0);
+}
+
 static void killed(void)
 {
     last_words((const void *)killed);
@@ -441,5 +473,5 @@ const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_
     {"fork_child_armed", fork_child_armed}, {"raw_fork_child", raw_fork_child},
     {"vfork_child_then_parent", vfork_child_then_parent},
     {"daemonize_then_crash", daemonize_then_crash}, {"exit", exit_cleanly},
-    {"killed", killed}};
+    {"killed", killed}, {"uploads", uploads}};
 const size_t n_deaths = sizeof deaths / sizeof *deaths;

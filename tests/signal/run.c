@@ -68,7 +68,8 @@ static void become_victim(
     if (chdir(r->dir) || setrlimit(RLIMIT_CORE, &core))
         _exit(123);
     (void)setenv("KNELL_SPOOL", r->spool, 1);
-    (void)setenv("KNELL_START_UPLOADER", "0", 1);
+    if (!getenv("VICTIM_UPLOADS"))
+        (void)setenv("KNELL_START_UPLOADER", "0", 1);
     to_file("out", STDOUT_FILENO);
     to_file("err", STDERR_FILENO);
     if (flags & RUN_AS_NOBODY)

@@ -358,6 +358,27 @@ static void stopped_and_started(void)
         _exit(92);
 }
 
+/* What an earlier run left: knell is started anew on it. */
+static void a_report_waits(void)
+{
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/new/1", getenv("KNELL_SPOOL"));
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    if (fd < 0)
+        fail(path);
+    close(fd);
+    knell_stop();
+    setenv("KNELL_START_UPLOADER", "1", 1);
+    /* A daemon with open sockets, ignored and blocked signals. */
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t some;
+    sigemptyset(&some);
+    sigaddset(&some, SIGTERM);
+    sigprocmask(SIG_BLOCK, &some, NULL);
+    if (dup2(0, 77) != 77)
+        fail("dup2");
+}
+
 const struct named worlds[] = {{"closes_all", closes_all},
     {"reuses_numbers", reuses_numbers}, {"no_descriptors", no_descriptors},
     {"all_descriptors_used", all_descriptors_used}, {"soft_file_size", soft_file_size},
@@ -374,5 +395,6 @@ const struct named worlds[] = {{"closes_all", closes_all},
     {"signal_behind_our_back", signal_behind_our_back},
     {"before_small_stacks", small_stacks}, {"dropped_privileges", dropped_privileges},
     {"children_inherit_nothing", children_inherit_nothing},
-    {"started_twice", started_twice}, {"stopped_and_started", stopped_and_started}};
+    {"started_twice", started_twice}, {"stopped_and_started", stopped_and_started},
+    {"a_report_waits", a_report_waits}};
 const size_t n_worlds = sizeof worlds / sizeof *worlds;
