@@ -1,5 +1,6 @@
 #include "crash/handler/regs.h"
 
+#include <asm/sigcontext.h>
 #include <string.h>
 
 #include "crash/handler/poison.h"
