@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void set_limit(int what, rlim_t soft, rlim_t hard)
+static void set_limit(__rlimit_resource_t what, rlim_t soft, rlim_t hard)
 {
     const struct rlimit r = {soft, hard};
     if (setrlimit(what, &r))

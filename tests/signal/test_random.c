@@ -1,0 +1,62 @@
+/**
+ * Random deaths with random threads in flight: every one gives one report and the right
+ * status, none hangs.
+ *
+ * usage: test_random VICTIM [COUNT [SEED]]
+ */
+#include "run.h"
+#include "test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static const struct {
+    const char *death;
+    int signo;
+} deaths[] = {{"null_write", SIGSEGV}, {"worker", SIGSEGV}, {"abort", SIGABRT},
+    {"double_free", SIGABRT}, {"heap_smash", SIGABRT}, {"call_null", SIGSEGV},
+    {"divide", SIGFPE}, {"illegal", SIGILL}, {"breakpoint", SIGTRAP},
+    {"misaligned", SIGBUS}, {"past_end_of_file", SIGBUS}, {"trapped_syscall", SIGSYS},
+    {"non_canonical", SIGSEGV}, {"overflow_main", SIGSEGV}, {"overflow_worker", SIGSEGV},
+    {"in_handler", SIGSEGV}, {"in_phdr_callback", SIGSEGV}, {"loader_lock_held", SIGSEGV},
+    {"sixteen_at_once", SIGSEGV}, {"sent_segv", SIGSEGV}, {"sent_abrt", SIGABRT},
+    {"sp_unmapped", SIGSEGV}};
+static const char *const worlds[] = {"", "", "-w threads_come_and_go", "-w a_deaf_thread",
+    "-w alarms", "-w closes_all", "-w soft_file_size",
+    "-w threads_come_and_go -w alarms"};
+
+int main(int argc, char **argv)
+{
+    int n = argc > 2 ? atoi(argv[2]) : 1000;
+    unsigned seed = argc > 3 ? (unsigned)atoi(argv[3]) : (unsigned)time(NULL);
+    const char *victim = argc > 1 ? realpath(argv[1], NULL) : NULL;
+    if (!victim)
+        return 2;
+    printf("seed %u\n", seed);
+    srand(seed);
+    int n_reports = 0;
+    for (int i = 0; i < n; i++) {
+        char args[256];
+        struct run r;
+        size_t d = (size_t)rand() % (sizeof deaths / sizeof *deaths);
+        size_t w = (size_t)rand() % (sizeof worlds / sizeof *worlds);
+        (void)snprintf(args, sizeof args, "-t %d %s %s", 1 + rand() % 12, worlds[w],
+            deaths[d].death);
+        run_victim(victim, args, 0, &r);
+        int before = test_failures();
+        CHECK(r.status >= 0 && WIFSIGNALED(r.status) &&
+              WTERMSIG(r.status) == deaths[d].signo);
+        CHECK_INT(r.n_reports, 1);
+        CHECK_STR(r.refused, NULL);
+        CHECK(r.crash && r.crash->signal.signo == deaths[d].signo);
+        if (test_failures() > before)
+            printf("  %d: %s: status %x\n%s", i, args, (unsigned)r.status, r.err);
+        n_reports += r.n_reports;
+        run_done(&r);
+    }
+    printf("%d crashes, %d reports, %d checks failed\n", n, n_reports, test_failures());
+    return test_failures() != 0;
+}
