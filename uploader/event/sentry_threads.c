@@ -16,7 +16,7 @@ static void registers(
     bool arm = c->arch == KNELL_MINIDUMP_ARCH_ARM64;
     cJSON *all = build_object(b, to, "registers");
     for (int i = 0; i < (arm ? 33 : 17); i++) {
-        char name[8], value[24];
+        char name[16], value[24];
         if (arm && i == 31)
             (void)snprintf(name, sizeof name, "sp");
         else if (arm && i == 32)
