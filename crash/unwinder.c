@@ -36,7 +36,10 @@ void kn_unwinder_init(struct kn_unwinder *ret)
     if (!create || !set_caching || !u.init_remote || !u.step || !u.get_reg ||
         !u.search_table)
         return;
-    unw_addr_space_t space = create((unw_accessors_t *)kn_unwind_accessors(), 0);
+    /* One for the process's life, however often knell is started and stopped. */
+    static unw_addr_space_t space;
+    if (!space)
+        space = create((unw_accessors_t *)kn_unwind_accessors(), 0);
     if (!space)
         return;
     /* The cache is one for the process, under a lock. */
