@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,8 +57,10 @@ struct daemon daemon_start(const char *const *environment)
     snprintf(file, sizeof file, "%s/port", test_tmpdir());
     unlink(file);
     struct daemon d = {.pid = fork()};
-    if (d.pid == 0)
+    if (d.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a killed test leaves no daemon behind */
         run((const char *[]){ECHOD, "-p", "0", "-f", file, NULL}, environment);
+    }
     d.port = read_port(file);
     if (!CHECK(d.port > 0)) {
         daemon_stop(&d);
