@@ -8,6 +8,7 @@
 #include "uploader/deliver/dsn.h"
 #include "uploader/spool/adopt.h"
 #include "uploader/worker/process.h"
+#include "uploader/worker/settings.h"
 
 #include <signal.h>
 
@@ -30,6 +31,7 @@ struct pipeline_worker {
 struct pipeline_options {
     const struct config *config;
     const struct pipeline_worker *worker;
+    const struct worker_settings *settings; /* rules, hooks, scrubbing; NULL: none */
     const struct destination *destinations;
     size_t n_destinations;             /* 0: keep all, open no socket */
     bool all;                          /* reports that are not due as well; no throttle */

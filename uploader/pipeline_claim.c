@@ -111,6 +111,7 @@ static void set_options(struct pipeline *p, struct job *j)
 {
     event_options_set(p->config, &j->name, p->ledger, p->o->destinations,
         p->o->n_destinations, &p->symbols, &j->options);
+    worker_settings_apply(p->o->settings, &j->options);
 }
 
 static struct job *free_job(struct pipeline *p)

@@ -4,7 +4,7 @@
 #include "uploader/log.h"
 #include "uploader/pipeline.h"
 #include "uploader/report/obituary.h"
-#include "uploader/worker_inline.h"
+#include "uploader/worker_child.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,6 +35,7 @@ struct arguments {
 
 struct upload {
     struct config_set config;
+    struct worker_settings *settings;
     struct destination destinations[PIPELINE_MAX_DESTINATIONS];
     size_t n_destinations;
     struct arguments args;
@@ -191,11 +192,12 @@ static int upload_spool(struct upload *u, const char *path)
 {
     struct spool *s = NULL;
     struct pipeline_result result = {0};
-    struct worker_inline inner = {0};
-    struct pipeline_worker worker = worker_inline(&inner);
+    struct worker_in_child child = {.limits = worker_settings_limits(u->settings)};
+    struct pipeline_worker worker = worker_in_child(&child);
     struct pipeline_options o = {.config = &u->config.values,
         .obituary = obituary_write,
         .worker = &worker,
+        .settings = u->settings,
         .destinations = u->destinations,
         .n_destinations = u->n_destinations,
         .all = u->args.all,
@@ -293,7 +295,16 @@ int main(int argc, char **argv)
              : u.args.quiet ? LOG_LEVEL_ERROR
                             : LOG_LEVEL_WARNING,
         journal_socket(&u.config.values));
+    char note[256];
+    if (worker_settings_new(&u.config.values, &u.settings, note, sizeof note) < 0) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "no memory");
+        config_done(&u.config);
+        return EXIT_FAULT;
+    }
+    if (*note)
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "configuration: %s", note);
     status = run(&u);
+    worker_settings_free(u.settings);
     for (size_t i = 0; i < u.n_destinations; i++)
         destination_done(&u.destinations[i]);
     config_done(&u.config);

@@ -2,6 +2,7 @@
 
 #include "uploader/event/fingerprint.h"
 #include "uploader/event/scope.h"
+#include "uploader/event/scrub.h"
 #include "uploader/event/sentry_inner.h"
 #include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
@@ -11,6 +12,7 @@
 #include <knell/knell.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 uint64_t event_time_ns(const struct crash *c, const struct event_options *o)
@@ -309,6 +311,48 @@ static void fingerprint(
         build_text(b, list, NULL, parts[i], EVENT_MAX_NAME);
 }
 
+/* argv with blanks between. */
+static void command_line(struct build *b, cJSON *event, const struct crash *c)
+{
+    char line[4096];
+    uint32_t n =
+        c->cmd_line.n_bytes < sizeof line ? c->cmd_line.n_bytes : sizeof line - 1;
+    if (!n)
+        return;
+    memcpy(line, c->cmd_line.text, n);
+    while (n && !line[n - 1])
+        n--;
+    for (uint32_t i = 0; i < n; i++)
+        line[i] = line[i] ? line[i] : ' ';
+    cJSON *process =
+        build_object(b, cJSON_GetObjectItemCaseSensitive(event, "contexts"), "process");
+    build_text_n(b, process, "command_line", line, n, sizeof line);
+}
+
+/* Before anything that the program set itself is in the event. */
+static int scrub_gathered(const struct scrub *scrub, cJSON *event)
+{
+    if (!scrub)
+        return 0;
+    cJSON *e = cJSON_GetObjectItemCaseSensitive(event, "exception");
+    cJSON *values = e ? cJSON_GetObjectItemCaseSensitive(e, "values") : NULL;
+    cJSON *value = values && values->child
+                       ? cJSON_GetObjectItemCaseSensitive(values->child, "value")
+                       : NULL;
+    int err = scrub_homes(event);
+    if (!err && cJSON_IsString(value)) {
+        char *clean;
+        err = scrub_text(scrub, value->valuestring, &clean);
+        if (!err && !cJSON_SetValuestring(value, clean))
+            err = -ENOMEM;
+        if (!err)
+            free(clean);
+    }
+    if (!err)
+        err = scrub_json(scrub, cJSON_GetObjectItemCaseSensitive(event, "contexts"));
+    return err;
+}
+
 int sentry_event(const struct crash *c, const struct event_options *options, cJSON **ret)
 {
     static const struct event_options defaults;
@@ -331,6 +375,10 @@ int sentry_event(const struct crash *c, const struct event_options *options, cJS
     event_threads(&b, event, c, o);
     event_modules(&b, event, c);
     event_contexts(&b, event, c, o);
+    if (o->send_cmdline)
+        command_line(&b, event, c);
+    if (!b.failed && scrub_gathered(o->scrub, event) < 0)
+        b.failed = true;
     const cJSON *id = cJSON_GetObjectItemCaseSensitive(event, "event_id");
     scope_trace(&b, cJSON_GetObjectItemCaseSensitive(event, "contexts"), c->said,
         id ? id->valuestring : "");

@@ -8,18 +8,23 @@
 
 #include <cjson/cJSON.h>
 
+struct scrub;
+
 struct event_options {
     char event_id[33];     /* from the file name; "": the journal's, else made from the
                               report's bytes */
     uint64_t time_ms;      /* from the file name; 0: the report's own */
-    bool send_default_pii; /* host name, user, command line */
-    bool no_frame_hints;   /* leave out frame trust and data.symbolicator_status, which
-                              Sentry's published schema does not know */
-    bool fingerprint;      /* send signal + functions as the event's fingerprint */
-    uint32_t max_threads;  /* with stacks; 0: 256. The crashed one is always in */
-    uint32_t max_frames;   /* per thread; 0: 250, as many as Sentry keeps */
-    bool trimmed;          /* say that the event was made smaller */
-    uint64_t suppressed;   /* reports of this signature that were not sent before it */
+    bool send_default_pii; /* host name */
+    bool send_cmdline;     /* the command line, scrubbed */
+    const struct scrub
+        *scrub;           /* for what was gathered unasked; NULL: nothing is taken out */
+    bool no_frame_hints;  /* leave out frame trust and data.symbolicator_status, which
+                             Sentry's published schema does not know */
+    bool fingerprint;     /* send signal + functions as the event's fingerprint */
+    uint32_t max_threads; /* with stacks; 0: 256. The crashed one is always in */
+    uint32_t max_frames;  /* per thread; 0: 250, as many as Sentry keeps */
+    bool trimmed;         /* say that the event was made smaller */
+    uint64_t suppressed;  /* reports of this signature that were not sent before it */
     uint64_t first_seen_ms, last_seen_ms; /* of the signature; 0: unknown */
 };
 

@@ -153,6 +153,33 @@ static void notes(struct build *b, cJSON *to, const struct crash *c)
     }
 }
 
+/* The lines KEY=VALUE that the handler wrote down: limits, open files, the fault. */
+static void facts(struct build *b, cJSON *to, const struct crash *c)
+{
+    enum { MAX_FACTS = 64, MAX_KEY = 64 };
+    const char *p = c->facts.text, *end = p ? p + c->facts.n_bytes : p;
+    cJSON *all = build_object(b, to, "facts");
+    for (int i = 0; p < end && i < MAX_FACTS; i++) {
+        const char *eol = memchr(p, '\n', (size_t)(end - p));
+        if (!eol)
+            eol = end;
+        const char *equals = memchr(p, '=', (size_t)(eol - p));
+        char key[MAX_KEY + 1];
+        size_t n = equals ? (size_t)(equals - p) : 0;
+        if (n && n <= MAX_KEY) {
+            memcpy(key, p, n);
+            key[n] = 0;
+            bool plain =
+                strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                            "0123456789_.-") == n;
+            if (plain && all && !cJSON_HasObjectItem(all, key))
+                build_text_n(b, all, key, equals + 1, (size_t)(eol - equals - 1), 256);
+        }
+        p = eol + 1;
+    }
+    build_drop_empty(to, "facts");
+}
+
 /* How the crashed thread's frames were found, and what stood in the way. */
 static void knell(struct build *b, cJSON *contexts, const struct crash *c,
     const struct event_options *o)
@@ -189,6 +216,7 @@ static void knell(struct build *b, cJSON *contexts, const struct crash *c,
         build_number(b, to, "suppressed", (double)o->suppressed);
     build_time(b, to, "first_seen", o->first_seen_ms * 1000000);
     build_time(b, to, "last_seen", o->last_seen_ms * 1000000);
+    facts(b, to, c);
     damages(b, to, c);
     notes(b, to, c);
 }

@@ -4,6 +4,7 @@
 #include "uploader/event/envelope.h"
 #include "uploader/event_options.h"
 #include "uploader/inspect/safe.h"
+#include "uploader/worker/settings.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -18,6 +19,7 @@ struct plan {
     size_t n;
     struct knell_symbolize_options symbols;
     struct ledger *ledger;
+    struct worker_settings *settings;
 };
 
 static void add_destinations(struct plan *p, const char *text, const char *prefix)
@@ -43,6 +45,12 @@ static int make_plan(struct session *s, const struct spool *spool, struct plan *
     add_destinations(p, p->config.values.dsn, "");
     add_destinations(p, p->config.values.otlp_endpoint, "otlp+");
     event_options_symbols(&p->config.values, &p->symbols);
+    char note[256];
+    err = worker_settings_new(&p->config.values, &p->settings, note, sizeof note);
+    if (err)
+        return err;
+    if (*note)
+        session_complain(s, "configuration: %s", note);
     return ledger_load(
         spool->fd, (uint64_t)(s->now_ms / 1000), UINT64_C(86400), &p->ledger);
 }
@@ -52,6 +60,7 @@ static void plan_done(struct plan *p)
     for (size_t i = 0; i < p->n; i++)
         destination_done(&p->destinations[i]);
     ledger_free(p->ledger);
+    worker_settings_free(p->settings);
     config_done(&p->config);
 }
 
@@ -158,6 +167,7 @@ int as_sent_print(struct session *s, const struct store *t, const struct report 
     if (!err) {
         event_options_set(
             &p.config.values, &r->name, p.ledger, p.destinations, p.n, &p.symbols, &o);
+        worker_settings_apply(p.settings, &o);
         o.no_sentry &= p.n > 0;
         err = worker_process(bytes, n, &o, &w);
     }

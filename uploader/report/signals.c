@@ -6,12 +6,16 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { NULL_PAGE_BYTES = 4096, GUARD_BYTES = 65536 };
 
 /* A fault right below the stack that the thread stands on. */
 static bool near_stack_end(const struct crash *c, uint64_t address)
 {
+    char said[8];
+    if (crash_text_value(&c->facts, "fault.stack_overflow", '=', said, sizeof said))
+        return said[0] == '1';
     if (c->crashed_thread < 0)
         return false;
     uint64_t sp = crash_thread_sp(c, &c->threads[c->crashed_thread]);
@@ -30,8 +34,13 @@ static const char *fault(const struct crash *c)
     if (t && t->has_registers && crash_thread_pc(c, t) == s->address)
         return s->address < NULL_PAGE_BYTES ? "call through null pointer"
                                             : "jump to an address that is no code";
-    if (s->address < NULL_PAGE_BYTES)
-        return "null pointer access";
+    if (s->address < NULL_PAGE_BYTES) {
+        char access[16];
+        (void)crash_text_value(&c->facts, "fault.access", '=', access, sizeof access);
+        return !strcmp(access, "write")  ? "write through null pointer"
+               : !strcmp(access, "read") ? "read through null pointer"
+                                         : "null pointer access";
+    }
     return near_stack_end(c, s->address) ? "stack overflow" : NULL;
 }
 

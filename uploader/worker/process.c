@@ -3,19 +3,20 @@
 #include "uploader/event/build.h"
 #include "uploader/event/envelope.h"
 #include "uploader/event/fingerprint.h"
+#include "uploader/event/rules.h"
 #include "uploader/event/session.h"
+#include "uploader/event/validate.h"
 #include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/journal.h"
+#include "uploader/worker/drop.h"
+#include "uploader/worker/sanitize.h"
 #include "uploader/worker/segment.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What every known server takes: Relay's limit of an event item is 1 MiB. */
-enum { MAX_EVENT_BYTES = 1000 * 1000 };
 
 void worker_result_done(struct worker_result *r)
 {
@@ -78,13 +79,14 @@ static void summarize(const struct crash *c, const struct worker_options *o,
     s->line = top->line;
 }
 
-/* The event's text, smaller in steps until servers take it. */
-static int event_text(
-    const struct crash *c, struct event_options o, struct cJSON **ret, char **ret_text)
+/* The event by the rules, smaller in steps until servers take it. */
+static int make_event(const struct crash *c, const struct worker_options *options,
+    cJSON **ret, char **ret_text)
 {
     static const struct {
         uint32_t threads, frames;
     } steps[] = {{0, 0}, {256, 100}, {64, 64}, {16, 64}, {1, 250}, {1, 64}, {1, 16}};
+    struct event_options o = options->event;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (i) {
             o.max_threads = steps[i].threads;
@@ -95,8 +97,9 @@ static int event_text(
         int err = sentry_event(c, &o, &event);
         if (err)
             return err;
-        char *text = cJSON_PrintUnformatted(event);
-        if (text && strlen(text) <= MAX_EVENT_BYTES) {
+        err = rules_apply(options->rules, c, event);
+        char *text = err ? NULL : cJSON_PrintUnformatted(event);
+        if (text && strlen(text) <= WORKER_MAX_EVENT_BYTES) {
             *ret = event;
             *ret_text = text;
             return 0;
@@ -157,6 +160,25 @@ static int add_attachments(struct envelope *e, const struct crash *c)
     return err;
 }
 
+static int add_minidump(struct envelope *e, const struct crash *c, const uint8_t *report,
+    size_t n, const struct worker_options *o)
+{
+    struct envelope_item item = {.type = "attachment",
+        .content_type = "application/x-dmp",
+        .filename = "report.dmp",
+        .attachment_type = o->minidump == WORKER_MINIDUMP_PROCESS ? "event.minidump"
+                                                                  : "event.attachment"};
+    if (o->minidump == WORKER_MINIDUMP_NEVER)
+        return 0;
+    CLEANUP(free_p) uint8_t *clean = NULL;
+    if (!o->raw_minidump) {
+        int err = sanitize_report(c, &clean);
+        if (err)
+            return err;
+    }
+    return envelope_add(e, &item, clean ? clean : report, n);
+}
+
 static int make_items(const char *text, const struct crash *c, const uint8_t *report,
     size_t n, const struct worker_options *o, struct worker_result *ret)
 {
@@ -167,15 +189,8 @@ static int make_items(const char *text, const struct crash *c, const uint8_t *re
         err = add_session(&e, c, &ret->summary);
     if (!err)
         err = add_attachments(&e, c);
-    if (!err && o->minidump != WORKER_MINIDUMP_NEVER) {
-        item = (struct envelope_item){.type = "attachment",
-            .content_type = "application/x-dmp",
-            .filename = "report.dmp",
-            .attachment_type = o->minidump == WORKER_MINIDUMP_PROCESS
-                                   ? "event.minidump"
-                                   : "event.attachment"};
-        err = envelope_add(&e, &item, report, n);
-    }
+    if (!err)
+        err = add_minidump(&e, c, report, n, o);
     if (err) {
         envelope_done(&e);
         return err;
@@ -225,27 +240,60 @@ static void leave_out_own_frames(struct crash *c)
     }
 }
 
-static int process(struct crash *c, const uint8_t *report, size_t n,
+/* Whether a rule keeps the event here. */
+static bool dropped(const struct crash *c, const struct worker_options *o,
+    const cJSON *event, struct worker_result *ret)
+{
+    const char *rule = rules_ignored(o->rules, c, event);
+    if (rule) {
+        worker_drop(ret, "event_processor", "ignored by rule", rule);
+        return true;
+    }
+    rule = rules_sampled_out(o->rules, c, event);
+    if (rule)
+        worker_drop(ret, "sample_rate", "sampled out by rule", rule);
+    return rule;
+}
+
+static int checked_items(const struct crash *c, const uint8_t *report, size_t n,
     const struct worker_options *o, struct worker_result *ret)
 {
     cJSON *event = NULL;
-    char *text = NULL;
-    int err = report_unwind(c, &o->unwind);
-    if (!err)
-        err = name_frames(c, o);
-    leave_out_own_frames(c);
-    if (!err)
-        err = event_text(c, o->event, &event, &text);
-    if (!err)
-        summarize(c, o, event, &ret->summary);
-    if (!err && !o->no_sentry)
+    char *text = NULL, why[200];
+    int err = make_event(c, o, &event, &text);
+    if (err == -E2BIG) {
+        ret->outcome = WORKER_REFUSED;
+        (void)snprintf(ret->why, sizeof ret->why, "event: too large for any server");
+        return 0;
+    }
+    if (err)
+        return err;
+    summarize(c, o, event, &ret->summary);
+    if (validate_event(event, why, sizeof why) < 0) {
+        ret->outcome = WORKER_REFUSED;
+        (void)snprintf(ret->why, sizeof ret->why, "event: %s", why);
+    } else if (!dropped(c, o, event, ret)) {
         err = make_items(text, c, report, n, o, ret);
+    }
     cJSON_Delete(event);
     cJSON_free(text);
     return err;
 }
 
-int worker_process(const uint8_t *report, size_t n, const struct worker_options *options,
+static int process(struct crash *c, const uint8_t *report, size_t n,
+    const struct worker_options *o, struct worker_result *ret)
+{
+    int err = report_unwind(c, &o->unwind);
+    if (!err)
+        err = name_frames(c, o);
+    if (err)
+        return err;
+    leave_out_own_frames(c);
+    rules_in_app(o->rules, c);
+    return checked_items(c, report, n, o, ret);
+}
+
+int worker_make(const uint8_t *report, size_t n, const struct worker_options *options,
     struct worker_result *ret)
 {
     static const struct worker_options defaults;
@@ -262,5 +310,17 @@ int worker_process(const uint8_t *report, size_t n, const struct worker_options 
     crash_free(c);
     if (err)
         worker_result_done(ret);
+    return err;
+}
+
+int worker_process(const uint8_t *report, size_t n, const struct worker_options *options,
+    struct worker_result *ret)
+{
+    int err = worker_make(report, n, options, ret);
+    if (!err) {
+        err = worker_complete(options, ret);
+        if (err)
+            worker_result_done(ret);
+    }
     return err;
 }

@@ -19,13 +19,19 @@ enum worker_minidump {
     WORKER_MINIDUMP_PROCESS, /* as event.minidump: the server makes the trace itself */
 };
 
+struct rules;
+
 struct worker_options {
     struct event_options event;
     struct report_unwind_options unwind;
     const struct knell_symbolize_options *symbols; /* NULL: defaults */
+    const struct rules *rules;                     /* NULL: none */
+    const char *const *before_send;                /* program and arguments; NULL: none */
+    uint32_t hook_timeout_ms;                      /* 0: 5000 */
     enum worker_minidump minidump;
-    bool no_sentry; /* no envelope is wanted */
-    bool otlp;      /* an OTLP logs request is wanted */
+    bool raw_minidump; /* leave stack contents in an attached minidump */
+    bool no_sentry;    /* no envelope is wanted */
+    bool otlp;         /* an OTLP logs request is wanted */
 };
 
 enum worker_outcome {
@@ -63,6 +69,8 @@ struct worker_result {
 void worker_result_done(struct worker_result *r);
 
 /**
+ * Read, unwind, symbolize, make the event by the rules and check it.
+ *
  * Context: normal.
  * @report   borrowed, unchanged
  * @options  borrowed; NULL: all defaults
@@ -70,5 +78,17 @@ void worker_result_done(struct worker_result *r);
  * Errors: -ENOMEM and other faults of this machine, after which the report may be tried
  *         again; what is wrong with the report itself is WORKER_REFUSED.
  */
+int worker_make(const uint8_t *report, size_t n, const struct worker_options *options,
+    struct worker_result *ret) MUST_CHECK;
+
+/**
+ * What follows for an event that worker_make() gave: the user's program, the checks on
+ * what it made of the event, and the OTLP body. Needs to start programs when there is a
+ * before_send.
+ */
+int worker_complete(
+    const struct worker_options *options, struct worker_result *r) MUST_CHECK;
+
+/* Both. */
 int worker_process(const uint8_t *report, size_t n, const struct worker_options *options,
     struct worker_result *ret) MUST_CHECK;

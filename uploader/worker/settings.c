@@ -1,0 +1,103 @@
+#include "uploader/worker/settings.h"
+
+#include "uploader/event/rules.h"
+#include "uploader/event/scrub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ARGUMENTS = 32 };
+
+struct worker_settings {
+    struct rules *rules;
+    struct scrub *scrub; /* NULL: switched off */
+    char *command;       /* cut into argv */
+    const char *argv[MAX_ARGUMENTS + 1];
+    uint32_t hook_timeout_ms;
+    bool send_cmdline, raw_minidump;
+    struct sandbox_limits limits;
+};
+
+/* At blanks; no shell looks at it. */
+static int split(const char *command, struct worker_settings *s)
+{
+    size_t n = 0;
+    if (!command || !*command)
+        return 0;
+    s->command = strdup(command);
+    if (!s->command)
+        return -ENOMEM;
+    char *rest = s->command, *word;
+    while ((word = strsep(&rest, " \t")) && n < MAX_ARGUMENTS) {
+        if (*word)
+            s->argv[n++] = word;
+    }
+    return 0;
+}
+
+int worker_settings_new(
+    const struct config *config, struct worker_settings **ret, char *note, size_t n_note)
+{
+    struct worker_settings *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    const struct rules_text text = {
+        .ignore = config->ignore,
+        .ignore_transactions = config->ignore_transactions,
+        .fingerprint = config->fingerprint,
+        .sample = config->sample,
+        .in_app_include = config->in_app_include,
+        .in_app_exclude = config->in_app_exclude,
+        .tags = config->tags,
+    };
+    char scrub_note[256] = "";
+    int err = rules_new(&text, &s->rules, note, n_note);
+    if (!err && config->scrub)
+        err = scrub_new(config->scrub_patterns, &s->scrub, scrub_note, sizeof scrub_note);
+    if (!err)
+        err = split(config->before_send, s);
+    if (err) {
+        worker_settings_free(s);
+        return err;
+    }
+    if (!*note)
+        strncat(note, scrub_note, n_note - 1);
+    s->hook_timeout_ms = (uint32_t)config->hook_timeout_ms;
+    s->send_cmdline = config->send_cmdline;
+    s->raw_minidump = !config->scrub;
+    s->limits = (struct sandbox_limits){.memory_bytes = config->worker_memory_bytes,
+        .cpu_ms = config->worker_cpu_ms,
+        .time_ms = config->worker_time_ms};
+    *ret = s;
+    return 0;
+}
+
+void worker_settings_free(struct worker_settings *s)
+{
+    if (!s)
+        return;
+    rules_free(s->rules);
+    scrub_free(s->scrub);
+    free(s->command);
+    free(s);
+}
+
+void worker_settings_apply(const struct worker_settings *s, struct worker_options *o)
+{
+    if (!s)
+        return;
+    o->rules = s->rules;
+    o->event.scrub = s->scrub;
+    o->event.send_cmdline = s->send_cmdline;
+    o->before_send = s->argv[0] ? s->argv : NULL;
+    o->hook_timeout_ms = s->hook_timeout_ms;
+    o->raw_minidump = s->raw_minidump;
+    if (o->symbols)
+        o->unwind.store_dir = o->symbols->store_dir;
+}
+
+struct sandbox_limits worker_settings_limits(const struct worker_settings *s)
+{
+    return s ? s->limits : (struct sandbox_limits){0};
+}
