@@ -33,9 +33,29 @@ static uint64_t number_after(const char *text, const char *name)
     return strtoull(p + strlen(name), NULL, 10);
 }
 
+/* Where cgroups are of version 1 their memory has a hierarchy of its own. */
+static void note_memory_v1(struct knell_journal_head *head)
+{
+    char text[8192], path[320];
+    if (kn_read_text("/proc/self/cgroup", text, sizeof text) <= 0)
+        return;
+    char *group = strstr(text, ":memory:");
+    if (!group)
+        return;
+    group += strlen(":memory:");
+    group[strcspn(group, "\n")] = '\0';
+    (void)snprintf(
+        path, sizeof path, "/sys/fs/cgroup/memory%.200s/memory.oom_control", group);
+    kn_copy_text(head->cgroup, sizeof head->cgroup, group);
+    if (kn_read_text(path, text, sizeof text) > 0)
+        head->oom_kills_at_start = number_after(text, "\noom_kill ");
+}
+
 static void note_memory(struct kn_areas *a)
 {
     char text[16384], path[320];
+    if (a->head->oom_kills_at_start == UINT64_MAX)
+        note_memory_v1(a->head);
     if (kn_read_text("/proc/vmstat", text, sizeof text) > 0)
         a->status->vm_oom_kills_at_start = number_after(text, "\noom_kill ");
     (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", a->head->cgroup);

@@ -2,6 +2,7 @@
 #include "uploader/event_options.h"
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
+#include "uploader/spool/split.h"
 #include "uploader/spool/tend.h"
 
 #include <errno.h>
@@ -218,7 +219,8 @@ static int adopt(struct pipeline *p)
         log_line(LOG_LEVEL_INFO, LOG_ADOPTED, NULL,
             "%s: %u reports and %u journals of dead processes adopted", p->spool->path,
             a.n_dumps, a.n_obituaries);
-    return r;
+    int n = split_all(p->spool);
+    return r < 0 || n >= 0 ? r : n;
 }
 
 /* A queued report is given up: say so to the server and on the signature's next event. */

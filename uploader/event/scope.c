@@ -213,6 +213,10 @@ void scope_to_event(struct build *b, cJSON *event, const struct journal *j)
     build_drop_empty(event, "user");
     build_drop_empty(event, "extra");
     if (j) {
+        if (*j->trace_name) { /* an open transaction has precedence */
+            cJSON_DeleteItemFromObjectCaseSensitive(event, "transaction");
+            build_text(b, event, "transaction", j->trace_name, MAX_TRANSACTION);
+        }
         crumbs(b, event, j);
         losses(b, contexts, j);
     }

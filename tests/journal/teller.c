@@ -1,0 +1,236 @@
+/* Says things as a daemon would and ends in the way its argument names. Everything else
+ * comes from the environment (KNELL_SPOOL, …), as for any daemon. */
+#include <errno.h>
+#include <knell/knell.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct knell_options options = KNELL_OPTIONS_INIT;
+
+static void die(const char *how)
+{
+    if (!strcmp(how, "segv")) {
+        volatile int *nowhere = NULL;
+        *nowhere = 1;
+    } else if (!strcmp(how, "exit")) {
+        exit(3);
+    } else if (strcmp(how, "stop") != 0) {
+        (void)raise(atoi(how));
+    }
+    knell_stop();
+}
+
+static void *sleep_forever(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
+static void helper_thread(void)
+{
+    pthread_t t;
+    if (pthread_create(&t, NULL, sleep_forever, NULL))
+        abort();
+}
+
+static void say_scope(void)
+{
+    const struct knell_data pool[] = {
+        knell_int("size", 8), knell_bool("idle", 0), knell_double("load", 0.5)};
+    const struct knell_data plan = knell_text("plan", "pro");
+    const struct knell_user user = {
+        .id = "42", .email = "a@example.org", .extra = &plan, .n_extra = 1};
+    const char *const print[] = {"{{ default }}", "by-shard"};
+    knell_set_tag("shard", "eu-1");
+    knell_set_tag("route", "global");
+    knell_set_tag("gone", "x");
+    knell_set_tag("gone", NULL);
+    knell_set_user(&user);
+    knell_set_context("pool", pool, 3);
+    knell_set_extra(knell_text("note", "caf\xc3\xa9"));
+    knell_set_fingerprint(print, 2);
+    knell_set_transaction("accept loop");
+    knell_attach_bytes("config.txt", "a=1\n", 4);
+    knell_add_breadcrumb(KNELL_LEVEL_INFO, "lifecycle", "started");
+    const struct knell_data rows = knell_int("rows", 3);
+    knell_add_breadcrumb_data(KNELL_LEVEL_WARNING, "db", "slow query", &rows, 1);
+    (void)knell_scope_push();
+    knell_set_tag("temporary", "yes");
+    knell_scope_pop();
+    struct knell_scope *connection = knell_scope_new(), *other = knell_scope_new();
+    knell_scope_set_tag(connection, "peer", "10.0.0.7");
+    knell_scope_set_tag(other, "peer", "10.0.0.8");
+    knell_scope_bind(other);
+    knell_set_tag("seen_by", "other");
+    knell_scope_bind(connection);
+    knell_set_tag("route", "connection");
+}
+
+static void print_id(struct knell_event_id id)
+{
+    (void)printf("id %s\n", id.text);
+    (void)fflush(stdout);
+}
+
+__attribute__((noinline)) static void fail_query(bool all_threads)
+{
+    const struct knell_data details[] = {
+        knell_text("query", "select 1"), knell_int("attempt", 2)};
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = "QueryFailed";
+    e.message = "connection refused";
+    e.domain = "database";
+    e.operation = "login";
+    e.code = ECONNREFUSED;
+    e.details = details;
+    e.n_details = 2;
+    e.all_threads = all_threads;
+    errno = 77;
+    print_id(knell_capture_error(&e));
+    if (errno != 77)
+        abort();
+}
+
+static void say_errors(void)
+{
+    helper_thread();
+    for (int i = 0; i < 20; i++)
+        fail_query(false);
+    print_id(knell_capture_message(KNELL_LEVEL_WARNING, "disk nearly full"));
+    struct knell_error quiet = KNELL_ERROR_INIT;
+    quiet.type = "Expected";
+    quiet.not_reported = 1;
+    print_id(knell_capture_error(&quiet));
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = "Everybody";
+    e.all_threads = 1;
+    e.level = KNELL_LEVEL_FATAL;
+    print_id(knell_capture_error(&e));
+}
+
+static void say_spans(void)
+{
+    const struct knell_trace_headers in = {
+        .sentry_trace = "0123456789abcdef0123456789abcdef-0123456789abcdef-1",
+        .baggage = "other=1,sentry-release=x%401"};
+    struct knell_outgoing out;
+    struct knell_span *t = knell_transaction_start("GET /users/{id}", "http.server", &in);
+    struct knell_span *s = knell_span_start(NULL, "db.query", "select user");
+    knell_span_set_data(s, knell_int("rows", 1));
+    knell_span_set_tag(t, "cache", "miss");
+    knell_trace_outgoing(NULL, &out);
+    (void)printf("out %s %s %s\n", out.sentry_trace, out.traceparent, out.baggage);
+    (void)fflush(stdout);
+    struct knell_span *left_open = knell_span_start(s, "io", "left open");
+    knell_span_finish(s, KNELL_SPAN_NOT_FOUND);
+    knell_span_finish(t, KNELL_SPAN_OK);
+    knell_span_finish(left_open, KNELL_SPAN_OK);
+    for (int i = 0; i < 5; i++) {
+        knell_span_finish(
+            knell_transaction_start("GET /health", "http.server", NULL), KNELL_SPAN_OK);
+        knell_span_finish(
+            knell_transaction_start("POST /orders", "http.server", NULL), KNELL_SPAN_OK);
+    }
+    knell_transaction_discard(knell_transaction_start("thrown away", "x", NULL));
+    knell_log(KNELL_LEVEL_INFO, "listening on port %d: %m", 80);
+    t = knell_transaction_start("GET /broken", "http.server", NULL);
+    (void)knell_span_start(t, "render", "page");
+    const struct knell_data n = knell_int("n", 5);
+    knell_log_data(KNELL_LEVEL_ERROR, "template missing", &n, 1);
+    knell_syslog(3, "syslog says %s", "no");
+}
+
+static void say_hang(void)
+{
+    struct knell_heart *h = knell_watch("event loop", 100);
+    struct knell_status s = KNELL_STATUS_INIT;
+    for (int i = 0; i < 100 && !s.hangs; i++) {
+        (void)usleep(50000);
+        (void)knell_status(&s);
+    }
+    knell_beat(h);
+    knell_beat_pause(h);
+    knell_unwatch(h);
+}
+
+static void say_fork(void)
+{
+    knell_set_tag("who", "parent");
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = fork();
+        if (!pid) {
+            char number[8];
+            (void)snprintf(number, sizeof number, "%d", i);
+            knell_set_tag("child", number);
+            knell_add_breadcrumb(KNELL_LEVEL_INFO, "fork", number);
+            if (i == 0)
+                print_id(knell_capture_message(KNELL_LEVEL_INFO, "from a child"));
+            if (i == 1)
+                die("segv");
+            if (i == 2)
+                (void)raise(SIGKILL);
+            exit(0);
+        }
+        (void)waitpid(pid, NULL, 0);
+    }
+}
+
+static void say_nothing_started(void)
+{
+    struct knell_status s = KNELL_STATUS_INIT;
+    say_scope();
+    fail_query(false);
+    say_spans();
+    (void)knell_status(&s);
+    (void)printf("armed %d journal %d error %d reason %s\n", s.armed, s.journal, s.error,
+        s.reason);
+    (void)fflush(stdout);
+}
+
+static void eat_memory(void)
+{
+    for (;;) {
+        char *p = malloc(1 << 20);
+        if (p)
+            memset(p, 1, 1 << 20);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const ignore[] = {"GET /health*", NULL};
+    const char *what = argc > 1 ? argv[1] : "", *how = argc > 2 ? argv[2] : "stop";
+    options.app = "teller";
+    options.release = "teller@1.0";
+    options.start_uploader = KNELL_OFF;
+    options.ignore_transactions = ignore;
+    options.logs = KNELL_ON;
+    options.capture_burst = 3;
+    if (!strcmp(what, "fork-cover"))
+        options.on_fork = KNELL_FORK_COVER;
+    int r = strcmp(what, "unstarted") ? knell_start(&options) : 0;
+    if (!strcmp(what, "unstarted") || r)
+        say_nothing_started();
+    else if (!strcmp(what, "scope"))
+        say_scope();
+    else if (!strcmp(what, "errors"))
+        say_errors();
+    else if (!strcmp(what, "spans"))
+        say_spans();
+    else if (!strcmp(what, "hang"))
+        say_hang();
+    else if (!strncmp(what, "fork", 4))
+        say_fork();
+    else if (!strcmp(what, "memory"))
+        eat_memory();
+    die(how);
+    return 0;
+}

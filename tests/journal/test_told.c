@@ -1,0 +1,524 @@
+/* What a daemon says comes out of the uploader: every kind of it, read from envelopes. */
+#include "envelopes.h"
+#include "test.h"
+#include "tmpdir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <knell/journal.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char spool[256], out[256], said[65536];
+static struct envelope_items got;
+
+static void new_place(void)
+{
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    (void)snprintf(out, sizeof out, "%s", test_tmpdir());
+}
+
+/* Run a program to its end with its output in said. Returns its wait status. */
+static int run(const char *const *argv, const char *const *env)
+{
+    int fds[2], status = -1;
+    size_t n = 0;
+    if (pipe(fds))
+        return -1;
+    pid_t pid = fork();
+    if (!pid) {
+        (void)dup2(fds[1], STDOUT_FILENO);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+        (void)execve(argv[0], (char *const *)argv, (char *const *)env);
+        _exit(127);
+    }
+    (void)close(fds[1]);
+    for (ssize_t k; (k = read(fds[0], said + n, sizeof said - 1 - n)) > 0;)
+        n += (size_t)k;
+    said[n] = '\0';
+    (void)close(fds[0]);
+    (void)waitpid(pid, &status, 0);
+    return status;
+}
+
+static int tell_with(const char *what, const char *how, const char *more)
+{
+    char spool_env[300];
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
+    const char *const argv[] = {TELLER, what, how, NULL};
+    const char *const env[] = {spool_env, "KNELL_DSN=", more, NULL};
+    return run(argv, env);
+}
+
+static int tell(const char *what, const char *how)
+{
+    new_place();
+    return tell_with(what, how, NULL);
+}
+
+/* One pass of the uploader; what arrived is in got. */
+static void upload(void)
+{
+    char kept[sizeof said], spool_env[300], dsn[300];
+    memcpy(kept, said, sizeof said);
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
+    (void)snprintf(dsn, sizeof dsn, "KNELL_DSN=file://%s", out);
+    const char *const argv[] = {UPLOADER, NULL};
+    const char *const env[] = {spool_env, dsn, "HOME=/nonexistent", NULL};
+    int status = run(argv, env);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    memcpy(said, kept, sizeof said);
+    envelopes_free(&got);
+    envelopes_read(&got, out);
+}
+
+static const cJSON *event(size_t i)
+{
+    return envelopes_get(&got, "event", i);
+}
+
+static const char *top_function(const cJSON *stacktrace)
+{
+    const cJSON *frames = json_at(stacktrace, "frames");
+    return json_text(
+        cJSON_GetArrayItem(frames, cJSON_GetArraySize(frames) - 1), "function");
+}
+
+static void check_scope(const cJSON *e)
+{
+    CHECK_STR(json_text(e, "tags/shard"), "eu-1");
+    CHECK_STR(json_text(e, "tags/gone"), "");
+    CHECK_STR(json_text(e, "user/id"), "42");
+    CHECK_STR(json_text(e, "user/email"), "a@example.org");
+    CHECK_STR(json_text(e, "contexts/pool/size"), "");
+    CHECK_INT(json_number(e, "contexts/pool/size"), 8);
+    CHECK(cJSON_IsFalse(json_at(e, "contexts/pool/idle")));
+    CHECK_STR(json_text(e, "extra/note"), "caf\xc3\xa9");
+    CHECK_STR(json_text(e, "fingerprint/1"), "by-shard");
+    CHECK_STR(json_text(e, "transaction"), "accept loop");
+    CHECK_STR(json_text(e, "breadcrumbs/values/0/message"), "started");
+    CHECK_STR(json_text(e, "breadcrumbs/values/0/category"), "lifecycle");
+    CHECK_STR(json_text(e, "breadcrumbs/values/1/level"), "warning");
+    CHECK_INT(json_number(e, "breadcrumbs/values/1/data/rows"), 3);
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "breadcrumbs/values")), 2);
+}
+
+static void scope_of_a_crash(void)
+{
+    int status = tell("scope", "segv");
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    const cJSON *e = event(0);
+    check_scope(e);
+    /* Those of the crashed thread's innermost scope lie over the others. */
+    CHECK_STR(json_text(e, "tags/route"), "connection");
+    CHECK_STR(json_text(e, "tags/peer"), "10.0.0.7");
+    CHECK_STR(json_text(e, "tags/seen_by"), "");
+    CHECK_STR(json_text(e, "tags/temporary"), "");
+    CHECK_STR(json_text(e, "exception/values/0/type"), "SIGSEGV");
+    CHECK_INT(strlen(json_text(e, "contexts/trace/trace_id")), 32);
+    CHECK_INT(envelopes_count(&got, "attachment"), 1);
+    CHECK_STR(got.all[got.n - 1].filename, "config.txt");
+    CHECK_STR(got.all[got.n - 1].text, "a=1\n");
+}
+
+static void death_by_sigkill(void)
+{
+    int status = tell("scope", "9");
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    upload();
+    const cJSON *e = event(0);
+    check_scope(e);
+    CHECK_STR(json_text(e, "tags/route"), "global"); /* nobody's thread */
+    CHECK_STR(json_text(e, "exception/values/0/type"), "SIGKILL");
+    CHECK(cJSON_IsFalse(json_at(e, "exception/values/0/mechanism/handled")));
+    CHECK_STR(json_text(e, "level"), "fatal");
+    CHECK_STR(json_text(e, "release"), "teller@1.0");
+    CHECK(strlen(json_text(e, "extra/evidence 1")) > 0);
+    upload(); /* once */
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+}
+
+static void other_deaths_without_a_handler(void)
+{
+    static const struct {
+        const char *how;
+        int signo;
+        const char *type; /* NULL: no report */
+    } cases[] = {{"stop", 0, NULL}, {"exit", 0, NULL}, {"15", SIGTERM, NULL},
+        {"2", SIGINT, NULL}, {"14", SIGALRM, "SIGALRM"}, {"13", SIGPIPE, "SIGPIPE"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int status = tell("", cases[i].how);
+        if (cases[i].signo)
+            CHECK(WIFSIGNALED(status) && WTERMSIG(status) == cases[i].signo);
+        else
+            CHECK(WIFEXITED(status));
+        upload();
+        CHECK_INT(envelopes_count(&got, "event"), cases[i].type != NULL);
+        CHECK_STR(json_text(event(0), "exception/values/0/type"),
+            cases[i].type ? cases[i].type : "");
+        CHECK_INT(test_count_files(spool, "live"), 0);
+    }
+}
+
+/* As a reboot would leave it: the boot id in the journal and in the name is another. */
+static void simulate_reboot(void)
+{
+    char dir[300], from[600], to[600];
+    (void)snprintf(dir, sizeof dir, "%s/live", spool);
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        const uint8_t other[16] = {0xab, 0xcd, 0xef, 0x01, 5};
+        if (e->d_name[0] == '.')
+            continue;
+        (void)snprintf(from, sizeof from, "%s/%s", dir, e->d_name);
+        (void)snprintf(to, sizeof to, "%s/abcdef01%s", dir, e->d_name + 8);
+        int fd = open(from, O_RDWR | O_CLOEXEC);
+        if (strstr(e->d_name, ".jnl"))
+            CHECK_INT(
+                pwrite(fd, other, 16, offsetof(struct knell_journal_head, boot_id)), 16);
+        (void)close(fd);
+        CHECK(!rename(from, to));
+    }
+    if (d)
+        (void)closedir(d);
+}
+
+static void death_by_reboot(void)
+{
+    (void)tell("scope", "9");
+    simulate_reboot();
+    upload();
+    CHECK_STR(json_text(event(0), "exception/values/0/type"), "PowerLossOrReboot");
+    check_scope(event(0));
+}
+
+/* Needs a memory cgroup of our own: root, and version 1 or 2 writable. */
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+static void death_by_oom(void)
+{
+    static const struct {
+        const char *root, *limit;
+    } kinds[] = {{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
+        {"/sys/fs/cgroup", "memory.max"}};
+    char group[128], path[256], pid_text[16];
+    bool ready = false;
+    for (size_t i = 0; !ready && i < 2; i++) {
+        (void)snprintf(group, sizeof group, "%s/knell-test-%d", kinds[i].root, getpid());
+        if (mkdir(group, 0755))
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", group, kinds[i].limit);
+        ready = write_text(path, "33554432");
+        if (!ready)
+            (void)rmdir(group);
+    }
+    if (!ready) {
+        test_skip("no memory cgroup can be made here");
+        return;
+    }
+    (void)snprintf(path, sizeof path, "%s/memory.swap.max", group);
+    (void)write_text(path, "0");
+    (void)snprintf(path, sizeof path, "%s/cgroup.procs", group);
+    (void)snprintf(pid_text, sizeof pid_text, "%d", getpid());
+    pid_t pid = fork();
+    if (!pid) { /* the members are this process and the teller */
+        (void)snprintf(pid_text, sizeof pid_text, "%d", getpid());
+        if (!write_text(path, pid_text))
+            _exit(9);
+        new_place();
+        int status = tell_with("memory", "stop", NULL);
+        upload();
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        CHECK_STR(json_text(event(0), "exception/values/0/type"), "OOMKill");
+        bool said_why = false;
+        const cJSON *fact;
+        cJSON_ArrayForEach(fact, json_at(event(0), "extra"))
+        {
+            const char *words = cJSON_GetStringValue(fact);
+            said_why |= words && (strstr(words, "OOM kills at the start") ||
+                                     strstr(words, "the kernel's log"));
+        }
+        CHECK(said_why);
+        _exit(strcmp(json_text(event(0), "exception/values/0/type"), "OOMKill") != 0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 9)
+        test_skip("the cgroup takes no process");
+    else
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (int i = 0; i < 100 && rmdir(group); i++)
+        (void)usleep(10000);
+}
+
+static size_t ids_said(char ids[][33], size_t room)
+{
+    size_t n = 0;
+    for (const char *p = said; (p = strstr(p, "id ")) && n < room; p += 3) {
+        (void)sscanf(p + 3, "%32[0-9a-f]", ids[n]);
+        n += ids[n][0] != 0;
+    }
+    return n;
+}
+
+static const cJSON *event_of_type(const char *type)
+{
+    for (size_t i = 0; i < envelopes_count(&got, "event"); i++) {
+        if (!strcmp(json_text(event(i), "exception/values/0/type"), type))
+            return event(i);
+    }
+    return NULL;
+}
+
+static void check_query_failed(const cJSON *e)
+{
+    CHECK_STR(json_text(e, "exception/values/0/value"), "connection refused");
+    CHECK_STR(json_text(e, "exception/values/0/mechanism/type"), "generic");
+    CHECK(cJSON_IsTrue(json_at(e, "exception/values/0/mechanism/handled")));
+    CHECK_STR(top_function(json_at(e, "exception/values/0/stacktrace")), "fail_query");
+    CHECK_STR(json_text(e, "level"), "error");
+    CHECK_STR(json_text(e, "tags/domain"), "database");
+    CHECK_STR(json_text(e, "tags/operation"), "login");
+    CHECK_STR(json_text(e, "tags/code"), "111");
+    CHECK_STR(json_text(e, "extra/query"), "select 1");
+    CHECK_INT(json_number(e, "extra/attempt"), 2);
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "threads/values")), 1);
+}
+
+static void handled_errors_and_messages(void)
+{
+    char ids[64][33] = {""};
+    int status = tell("errors", "stop");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    size_t n = ids_said(ids, 64);
+    upload();
+    CHECK_INT(n, 3 + 1 + 1); /* of 20 equal ones a burst of 3 */
+    CHECK_INT(envelopes_count(&got, "event"), n);
+    for (size_t i = 0; i < n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < n; k++)
+            found |= !strcmp(json_text(event(k), "event_id"), ids[i]);
+        CHECK(found);
+    }
+    check_query_failed(event_of_type("QueryFailed"));
+    const cJSON *all = event_of_type("Everybody");
+    CHECK_STR(json_text(all, "level"), "fatal");
+    CHECK_INT(cJSON_GetArraySize(json_at(all, "threads/values")), 2);
+    CHECK(!event_of_type("Expected"));
+    const cJSON *message = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (json_at(event(i), "logentry"))
+            message = event(i);
+    }
+    CHECK_STR(json_text(message, "logentry/formatted"), "disk nearly full");
+    CHECK_STR(json_text(message, "level"), "warning");
+    CHECK(!json_at(message, "exception"));
+    CHECK_INT(json_number(all, "contexts/knell/errors_suppressed"), 17);
+}
+
+static void sampling_of_errors(void)
+{
+    new_place();
+    (void)tell_with("errors", "stop", "SENTRY_SAMPLE_RATE=0.000001");
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 0);
+}
+
+static const cJSON *session_with(const char *status)
+{
+    for (size_t i = 0; i < envelopes_count(&got, "session"); i++) {
+        const cJSON *s = envelopes_get(&got, "session", i);
+        if (!strcmp(json_text(s, "status"), status))
+            return s;
+    }
+    return NULL;
+}
+
+static void sessions(void)
+{
+    static const struct {
+        const char *what, *how, *status;
+        int errors;
+    } cases[] = {{"", "stop", "exited", 0}, {"errors", "stop", "exited", 5},
+        {"", "exit", "exited", 0}, {"", "15", "exited", 0}, {"", "segv", "crashed", 1},
+        {"", "9", "abnormal", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        new_place();
+        (void)tell_with(cases[i].what, cases[i].how, "KNELL_SESSIONS=1");
+        upload();
+        size_t n_init = 0, n = envelopes_count(&got, "session");
+        const char *sid = json_text(envelopes_get(&got, "session", 0), "sid");
+        for (size_t k = 0; k < n; k++) {
+            const cJSON *s = envelopes_get(&got, "session", k);
+            n_init += cJSON_IsTrue(json_at(s, "init")) != 0;
+            CHECK_STR(json_text(s, "sid"), sid);
+            CHECK_STR(json_text(s, "attrs/release"), "teller@1.0");
+        }
+        CHECK_INT(n, 2);
+        CHECK_INT(n_init, 1);
+        CHECK(cJSON_IsTrue(json_at(session_with("ok"), "init")));
+        CHECK(session_with(cases[i].status) != NULL);
+        CHECK_INT(json_number(session_with(cases[i].status), "errors"), cases[i].errors);
+    }
+    /* The crashed one is in the envelope of its crash. */
+    new_place();
+    (void)tell_with("", "segv", "KNELL_SESSIONS=1");
+    upload();
+    for (size_t i = 0; i < got.n; i++) {
+        if (got.all[i].json == session_with("crashed"))
+            CHECK(i > 0 && !strcmp(got.all[i - 1].type, "event"));
+    }
+}
+
+static const cJSON *transaction(const char *name)
+{
+    for (size_t i = 0; i < envelopes_count(&got, "transaction"); i++) {
+        const cJSON *t = envelopes_get(&got, "transaction", i);
+        if (!strcmp(json_text(t, "transaction"), name))
+            return t;
+    }
+    return NULL;
+}
+
+static void check_users_transaction(const cJSON *t)
+{
+    CHECK_STR(
+        json_text(t, "contexts/trace/trace_id"), "0123456789abcdef0123456789abcdef");
+    CHECK_STR(json_text(t, "contexts/trace/parent_span_id"), "0123456789abcdef");
+    CHECK_STR(json_text(t, "contexts/trace/op"), "http.server");
+    CHECK_STR(json_text(t, "contexts/trace/status"), "ok");
+    CHECK_STR(json_text(t, "tags/cache"), "miss");
+    CHECK_STR(json_text(t, "release"), "teller@1.0");
+    CHECK_INT(cJSON_GetArraySize(json_at(t, "spans")), 2);
+    const cJSON *query = json_at(t, "spans/0"), *open = json_at(t, "spans/1");
+    CHECK_STR(json_text(query, "op"), "db.query");
+    CHECK_STR(json_text(query, "description"), "select user");
+    CHECK_STR(json_text(query, "status"), "not_found");
+    CHECK_INT(json_number(query, "data/rows"), 1);
+    CHECK_STR(json_text(query, "parent_span_id"), json_text(t, "contexts/trace/span_id"));
+    CHECK_STR(json_text(open, "parent_span_id"), json_text(query, "span_id"));
+}
+
+static void transactions_spans_and_logs(void)
+{
+    new_place();
+    (void)tell_with("spans", "segv", "SENTRY_TRACES_SAMPLE_RATE=1");
+    upload();
+    check_users_transaction(transaction("GET /users/{id}"));
+    CHECK(!transaction("GET /health"));
+    CHECK(!transaction("thrown away"));
+    CHECK(!transaction("GET /broken")); /* it was open: the crash has its ids */
+    CHECK_INT(envelopes_count(&got, "transaction"), 6);
+    for (size_t i = 1; i < got.n;
+         i++) /* one each: servers keep only one of an envelope */
+        CHECK(strcmp(got.all[i].type, "transaction") != 0 ||
+              strcmp(got.all[i - 1].type, "transaction") != 0 ||
+              strcmp(got.all[i].event_id, got.all[i - 1].event_id) != 0);
+    const char *sent = strstr(said, "out ");
+    CHECK(sent && !strncmp(sent + 4, "0123456789abcdef0123456789abcdef-", 33));
+    CHECK(sent && strstr(sent, " 00-0123456789abcdef0123456789abcdef-"));
+    CHECK(sent && strstr(sent, "-01 sentry-release=x%401"));
+
+    const cJSON *e = event(0), *logs = envelopes_get(&got, "log", 0);
+    CHECK_STR(json_text(e, "transaction"), "GET /broken");
+    CHECK_STR(json_text(e, "contexts/trace/op"), "render");
+    CHECK_INT(cJSON_GetArraySize(json_at(logs, "items")), 3);
+    CHECK(!strncmp(json_text(logs, "items/0/body"), "listening on port 80: ", 22));
+    CHECK_STR(json_text(logs, "items/1/level"), "error");
+    CHECK_INT(json_number(logs, "items/1/attributes/n/value"), 5);
+    CHECK_STR(
+        json_text(logs, "items/1/trace_id"), json_text(e, "contexts/trace/trace_id"));
+    CHECK_STR(json_text(logs, "items/2/body"), "syslog says no");
+    CHECK_STR(json_text(e, "breadcrumbs/values/2/message"), "syslog says no");
+}
+
+static void unsampled_transactions_are_not_sent(void)
+{
+    (void)tell("spans", "stop");
+    upload();
+    CHECK_INT(envelopes_count(&got, "transaction"), 0);
+    CHECK_INT(envelopes_count(&got, "log"), 1);
+}
+
+static void hang(void)
+{
+    int status = tell("hang", "stop");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    const cJSON *e = event(0);
+    CHECK_STR(json_text(e, "exception/values/0/type"), "Hang");
+    CHECK_STR(json_text(e, "tags/loop"), "event loop");
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "threads/values")), 2);
+    const cJSON *f, *frames = json_at(e, "exception/values/0/stacktrace/frames");
+    bool in_loop = false;
+    cJSON_ArrayForEach(f, frames) in_loop |=
+        !strcmp(json_text(f, "function"), "say_hang");
+    CHECK(in_loop);
+}
+
+static void before_start_everything_is_a_no_op(void)
+{
+    int status = tell("unstarted", "stop");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(strstr(said, "id \n") != NULL);
+    CHECK(strstr(said, "armed 0 journal 0 error 0 reason not started") != NULL);
+}
+
+static void a_spool_that_cannot_be_is_told(void)
+{
+    char path[300];
+    new_place();
+    (void)snprintf(path, sizeof path, "%s/file", out);
+    test_write_file(out, "file", "", 0);
+    (void)snprintf(spool, sizeof spool, "%.200s/file/spool", out);
+    int status = tell_with("scope", "stop", NULL);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(
+        strstr(said, "armed 0 journal 0 error -20 reason knell_start: Not a directory"));
+}
+
+static void fork_children(void)
+{
+    (void)tell("fork", "stop");
+    upload();
+    /* Silent: no message, no obituary; a crash is told with the parent's facts. */
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    CHECK_STR(json_text(event(0), "exception/values/0/type"), "SIGSEGV");
+    CHECK_STR(json_text(event(0), "tags/who"), "parent");
+    CHECK_STR(json_text(event(0), "tags/child"), "1");
+
+    new_place();
+    (void)tell_with("fork-cover", "stop", "KNELL_SESSIONS=1");
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 3);
+    CHECK(event_of_type("SIGSEGV") != NULL);
+    const cJSON *killed = event_of_type("SIGKILL");
+    CHECK_STR(json_text(killed, "tags/child"), "2");
+    CHECK_STR(json_text(killed, "breadcrumbs/values/0/message"), "2");
+    size_t n_init = 0;
+    for (size_t i = 0; i < envelopes_count(&got, "session"); i++)
+        n_init += cJSON_IsTrue(json_at(envelopes_get(&got, "session", i), "init")) != 0;
+    CHECK_INT(n_init, 4);
+}
+
+TEST_MAIN(TEST(scope_of_a_crash), TEST(death_by_sigkill),
+    TEST(other_deaths_without_a_handler), TEST(death_by_reboot), TEST(death_by_oom),
+    TEST(handled_errors_and_messages), TEST(sampling_of_errors), TEST(sessions),
+    TEST(transactions_spans_and_logs), TEST(unsampled_transactions_are_not_sent),
+    TEST(hang), TEST(before_start_everything_is_a_no_op),
+    TEST(a_spool_that_cannot_be_is_told), TEST(fork_children))

@@ -1,0 +1,149 @@
+#include "uploader/spool/split.h"
+
+#include "symbolize/bytes.h"
+
+#include <errno.h>
+#include <knell/journal.h>
+#include <stdlib.h>
+
+/* The next whole record; false at the end. @ret_payload points into the bytes. */
+static bool next(
+    struct bytes *b, struct knell_segment_record *ret, const uint8_t **ret_payload)
+{
+    size_t at = b->at;
+    if (b->err || !bytes_has(b, sizeof *ret))
+        return false;
+    bytes_copy(b, ret, sizeof *ret, "record");
+    *ret_payload = bytes_take(b, ret->n_bytes, "payload");
+    if (!*ret_payload || knell_journal_sum(*ret_payload, ret->n_bytes, at) != ret->sum)
+        return false;
+    size_t rest = (8 - b->at % 8) % 8;
+    if (rest && bytes_has(b, rest))
+        (void)bytes_take(b, rest, "padding");
+    return true;
+}
+
+static void append(uint8_t *out, size_t *n, const struct knell_segment_record *record,
+    const uint8_t *payload)
+{
+    struct knell_segment_record r = *record;
+    r.sum = knell_journal_sum(payload, r.n_bytes, *n);
+    memcpy(out + *n, &r, sizeof r);
+    memcpy(out + *n + sizeof r, payload, r.n_bytes);
+    *n += sizeof r + (r.n_bytes + 7ul) / 8 * 8;
+}
+
+static int read_head(struct bytes *b, struct knell_segment_head *ret)
+{
+    bytes_copy(b, ret, sizeof *ret, "head");
+    if (b->err || ret->magic != KNELL_SEGMENT_MAGIC ||
+        ret->version != KNELL_SEGMENT_VERSION || ret->head_bytes != sizeof *ret)
+        return -EBADMSG;
+    if (ret->used_bytes >= sizeof *ret && ret->used_bytes < b->n)
+        b->n = ret->used_bytes;
+    return 0;
+}
+
+int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t *ret_n)
+{
+    struct knell_segment_head head;
+    struct knell_segment_record r;
+    const uint8_t *payload;
+    struct bytes b = bytes_of(bytes, n);
+    if (read_head(&b, &head))
+        return -EBADMSG;
+    uint8_t *out = calloc(1, n + 8);
+    if (!out)
+        return -ENOMEM;
+    size_t at = sizeof head;
+    uint32_t n_records = 0, transaction = 0;
+    /* Spans stand right before their transaction, so they belong to the next one. */
+    while (next(&b, &r, &payload)) {
+        bool traced = r.type == KNELL_RECORD_SPAN || r.type == KNELL_RECORD_TRANSACTION;
+        if (traced ? transaction == i : !i) {
+            append(out, &at, &r, payload);
+            n_records++;
+        }
+        transaction += r.type == KNELL_RECORD_TRANSACTION;
+    }
+    if (i && i >= transaction) {
+        free(out);
+        return -ENODATA;
+    }
+    head.used_bytes = (uint32_t)at;
+    head.n_records = n_records;
+    for (int k = 0; k < 4; k++)
+        head.event_id[12 + k] ^= (uint8_t)(i >> 8 * k);
+    memcpy(out, &head, sizeof head);
+    *ret = out;
+    *ret_n = at;
+    return 0;
+}
+
+static int write_part(
+    const struct spool *s, struct spool_name name, const uint8_t *part, size_t n)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    memcpy(name.event_id, part + offsetof(struct knell_segment_head, event_id),
+        sizeof name.event_id);
+    spool_name_format(&name, file);
+    return spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n);
+}
+
+/* The later parts first; the file itself, as part 0, when they are there. */
+static int split_one(
+    const struct spool *s, const char *file, const struct spool_name *name)
+{
+    CLEANUP(close_p) int fd = -1;
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n, n_part;
+    struct stat st;
+    uint8_t *part;
+    int r = spool_open_file(s, SPOOL_NEW, file, KNELL_SEGMENT_BYTES, &fd, &st);
+    if (!r)
+        r = spool_read_all(fd, KNELL_SEGMENT_BYTES, &bytes, &n);
+    uint32_t i = 1;
+    for (; !r && !(r = split_part(bytes, n, i, &part, &n_part)); i++) {
+        r = write_part(s, *name, part, n_part);
+        free(part);
+    }
+    if (r != -ENODATA || i == 1)
+        return 0; /* nothing to split, or left for the next time */
+    r = split_part(bytes, n, 0, &part, &n_part);
+    if (r)
+        return 0;
+    r = spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);
+    free(part);
+    return !r;
+}
+
+struct segments {
+    struct {
+        char file[KNELL_SPOOL_NAME_BYTES + 1];
+        struct spool_name name;
+    } all[512]; /* more wait for the next pass */
+    size_t n;
+};
+
+static int collect(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct segments *list = ctx;
+    if (!name || !name->segment || list->n == sizeof list->all / sizeof *list->all)
+        return 0;
+    spool_name_format(name, list->all[list->n].file);
+    list->all[list->n].name = *name;
+    list->n += !strcmp(list->all[list->n].file, file);
+    return 0;
+}
+
+int split_all(const struct spool *s)
+{
+    struct segments *list = calloc(1, sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    int r = spool_each(s, SPOOL_NEW, collect, list), n = 0;
+    for (size_t i = 0; !r && i < list->n; i++)
+        n += split_one(s, list->all[i].file, &list->all[i].name);
+    free(list);
+    return r < 0 ? r : n;
+}

@@ -1,0 +1,26 @@
+/**
+ * One transaction an envelope: servers keep only one of several. A segment in new/ that
+ * holds more becomes as many segments, before anybody claims it.
+ */
+#pragma once
+#include "uploader/spool/dir.h"
+
+/**
+ * Pure: the @i-th part of a segment. Part 0 keeps everything but the transactions after
+ * the first; each later part holds one transaction with its spans.
+ *
+ * @bytes  the whole file, not trusted; the first record that is not whole ends it
+ * @ret    malloc'd
+ * Returns 0, -ENODATA beyond the last part, -EBADMSG no segment, -ENOMEM.
+ */
+int split_part(
+    const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t *ret_n) MUST_CHECK;
+
+/**
+ * Split every segment of new/ that needs it. A death in between leaves a segment that is
+ * split again into parts with the same names.
+ *
+ * @s  locked by the caller
+ * Returns how many were split, or a negative errno of the listing.
+ */
+int split_all(const struct spool *s) MUST_CHECK;
