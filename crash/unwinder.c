@@ -3,6 +3,7 @@
 #include "crash/handler/unwind.h"
 #include <dlfcn.h>
 #include <libunwind.h>
+#include <pthread.h>
 #include <string.h>
 
 #define TEXT_OF(x) #x
@@ -16,12 +17,14 @@ static void look_up(void *library, const char *name, void *ret)
     memcpy(ret, &p, sizeof p);
 }
 
-void kn_unwinder_init(struct kn_unwinder *ret)
+/* Opened once for all starts of the process, and never closed: a handler may be in it. */
+static struct kn_unwinder opened;
+
+static void open_unwinder(void)
 {
     unw_addr_space_t (*create)(unw_accessors_t *, int);
     int (*set_caching)(unw_addr_space_t, unw_caching_policy_t);
     struct kn_unwinder u = {0};
-    *ret = u;
     /* RTLD_LOCAL: in the global scope libunwind takes over backtrace(3) and the C++
      * runtime's unwinder, which then deadlock on the loader's lock. Never closed. */
     void *library = dlopen(LIBUNWIND, RTLD_NOW | RTLD_LOCAL);
@@ -45,7 +48,14 @@ void kn_unwinder_init(struct kn_unwinder *ret)
     /* The cache is one for the process, under a lock. */
     (void)set_caching(space, UNW_CACHE_NONE);
     u.space = space;
-    *ret = u;
+    opened = u;
+}
+
+void kn_unwinder_init(struct kn_unwinder *ret)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, open_unwinder);
+    *ret = opened;
 }
 
 /* Weak: a program linked statically has them without a dynamic symbol table. */

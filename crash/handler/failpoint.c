@@ -24,8 +24,9 @@ void kn_failpoint(const char *name)
     if (!is_chosen(name, n))
         return;
     const char how = kn_failpoint_choice[n + 1];
+    static int *volatile nowhere;
     if (how == 'f')
-        *(volatile int *)8 = 1;
+        *nowhere = 1;
     if (how == 'k')
         (void)KN_SYS2(SYS_kill, KN_SYS0(SYS_getpid), SIGKILL);
     while (how == 'h') {
