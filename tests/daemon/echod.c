@@ -5,6 +5,8 @@
  *
  *     /quit     close this connection
  *     /stats    say how many lines this connection has sent
+ *     /health   say how knell is doing, in one line
+ *     /db       ask a database that is not there: a handled error
  *     /crash    take the server down in the thread that serves this connection
  *
  * usage: echod [-p PORT] [-f PORTFILE]     (PORT 0: any free one; written to PORTFILE)
@@ -16,6 +18,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +33,7 @@ struct counters {
 
 struct session {
     int fd;
+    struct knell_scope *scope; /* what knell shall know about this connection */
     unsigned n_lines;
     struct counters *counters; /* made by the first command that counts; /crash forgets */
 };
@@ -45,12 +49,60 @@ static void crash_command(struct session *s)
     dprintf(s->fd, "still alive after %u commands\n", s->counters->n_commands);
 }
 
+static void health_command(struct session *s)
+{
+    struct knell_status k = KNELL_STATUS_INIT;
+    knell_status(&k);
+    dprintf(s->fd, "%s %u reports waiting, %llu captured, %llu suppressed%s%s\n",
+        k.armed ? "armed" : "not armed", k.n_waiting, (unsigned long long)k.captured,
+        (unsigned long long)k.suppressed, k.reason[0] ? ": " : "", k.reason);
+}
+
+/* Port 1 of loopback stands for a database that is down. */
+static int query_database(const char *query)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+        .sin_port = htons(1),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct knell_span *span = knell_span_start(NULL, "db.query", query);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int err = fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    knell_span_finish(span, err ? KNELL_SPAN_UNAVAILABLE : KNELL_SPAN_OK);
+    return -err;
+}
+
+static void db_command(struct session *s)
+{
+    const char *query = "select name from users";
+    int err = query_database(query);
+    if (!err)
+        return;
+    const struct knell_data details = knell_text("query", query);
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = "QueryFailed";
+    e.message = strerror(-err);
+    e.domain = "database";
+    e.operation = "user lookup";
+    e.code = -err;
+    e.details = &details;
+    e.n_details = 1;
+    struct knell_event_id id = knell_capture_error(&e);
+    dprintf(
+        s->fd, "the database is down, report %s\n", id.text[0] ? id.text : "not made");
+}
+
 static int run_command(struct session *s, const char *command)
 {
     if (!strcmp(command, "/quit"))
         return -1;
     if (!strcmp(command, "/crash"))
         crash_command(s);
+    else if (!strcmp(command, "/health"))
+        health_command(s);
+    else if (!strcmp(command, "/db"))
+        db_command(s);
     else if (!strcmp(command, "/stats"))
         dprintf(s->fd, "%u lines\n", s->n_lines);
     else
@@ -66,20 +118,48 @@ static int handle_line(struct session *s, const char *line)
     return dprintf(s->fd, "%s\n", line) < 0 ? -1 : 0;
 }
 
+/* A transaction per line: sent when SENTRY_TRACES_SAMPLE_RATE says so. */
+static int handle_request(struct session *s, const char *line)
+{
+    bool command = line[0] == '/';
+    knell_add_breadcrumb(KNELL_LEVEL_INFO, "request", command ? line : "a line");
+    struct knell_span *request =
+        knell_transaction_start(command ? line : "echo", "echo.request", NULL);
+    int r = handle_line(s, line);
+    knell_span_finish(request, KNELL_SPAN_OK);
+    return r;
+}
+
+/* Tags of this connection, and of no other one. */
+static struct knell_scope *scope_of(int fd)
+{
+    struct sockaddr_in a = {0};
+    socklen_t n = sizeof a;
+    char peer[32] = "unknown";
+    struct knell_scope *scope = knell_scope_new();
+    if (!getpeername(fd, (struct sockaddr *)&a, &n))
+        snprintf(peer, sizeof peer, "127.0.0.1:%u", ntohs(a.sin_port));
+    knell_scope_set_tag(scope, "peer", peer);
+    return scope;
+}
+
 static void serve_client(int fd)
 {
-    struct session s = {.fd = fd};
+    struct session s = {.fd = fd, .scope = scope_of(fd)};
     char line[MAX_LINE];
     FILE *in = fdopen(fd, "r");
     if (!in) {
         close(fd);
+        knell_scope_free(s.scope);
         return;
     }
+    knell_scope_bind(s.scope);
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\r\n")] = '\0';
-        if (handle_line(&s, line) < 0)
+        if (handle_request(&s, line) < 0)
             break;
     }
+    knell_scope_free(s.scope);
     fclose(in);
 }
 
@@ -137,7 +217,9 @@ int main(int argc, char **argv)
             return 2;
     }
 
+    static const char *const uninteresting[] = {"/health", NULL};
     struct knell_options options = KNELL_OPTIONS_INIT;
+    options.ignore_transactions = uninteresting;
     options.app = "echod";
     options.release = "echod@1.4.2";
     int err = knell_start(&options); /* the daemon serves on without knell */

@@ -131,7 +131,7 @@ static void check_frames(const cJSON *event)
 {
     /* Innermost last. The compiler may inline all of them; the names stay. */
     static const char *const calls[] = {"count_command", "crash_command", "run_command",
-        "handle_line", "serve_client", "worker"};
+        "handle_line", "handle_request", "serve_client", "worker"};
     const cJSON *frames = at(event, "exception.values.0.stacktrace.frames");
     int n = cJSON_GetArraySize(frames);
     if (!CHECK(n >= (int)(sizeof calls / sizeof *calls)))

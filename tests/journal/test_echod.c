@@ -1,0 +1,143 @@
+/* The example daemon: a scope per connection, a handled error, a transaction per request,
+ * and its health, as they arrive. */
+#include "envelopes.h"
+#include "test.h"
+#include "tmpdir.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char spool_env[300], dsn_env[300];
+
+static pid_t start(const char *const *argv, const char *dsn)
+{
+    pid_t pid = fork();
+    if (!pid) {
+        const char *const env[] = {spool_env, dsn, "SENTRY_TRACES_SAMPLE_RATE=1",
+            "KNELL_START_UPLOADER=0", "HOME=/nonexistent", NULL};
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        (void)dup2(null, STDOUT_FILENO);
+        (void)execve(argv[0], (char *const *)argv, (char *const *)env);
+        _exit(127);
+    }
+    return pid;
+}
+
+/* The port is in the file once its line is whole. */
+static uint16_t read_port(const char *path)
+{
+    for (int i = 0; i < 1000; i++) {
+        char text[16] = "";
+        FILE *f = fopen(path, "r");
+        bool whole = f && fgets(text, sizeof text, f) && strchr(text, '\n');
+        if (f)
+            (void)fclose(f);
+        if (whole)
+            return (uint16_t)atoi(text);
+        (void)usleep(10000);
+    }
+    return 0;
+}
+
+static FILE *connect_to(uint16_t port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof a)) {
+        (void)close(fd);
+        return NULL;
+    }
+    return fdopen(fd, "r+");
+}
+
+static const char *ask(FILE *f, const char *line)
+{
+    static char answer[512];
+    answer[0] = '\0';
+    if (f && fputs(line, f) >= 0 && !fflush(f) && fgets(answer, sizeof answer, f))
+        return answer;
+    return "";
+}
+
+static const cJSON *transaction(const struct envelope_items *got, const char *name)
+{
+    for (size_t i = 0; i < envelopes_count(got, "transaction"); i++) {
+        const cJSON *t = envelopes_get(got, "transaction", i);
+        if (!strcmp(json_text(t, "transaction"), name))
+            return t;
+    }
+    return NULL;
+}
+
+static void check_received(const struct envelope_items *got, const char *id)
+{
+    const cJSON *e = NULL, *crash = NULL;
+    for (size_t i = 0; i < envelopes_count(got, "event"); i++) {
+        const cJSON *one = envelopes_get(got, "event", i);
+        if (!strcmp(json_text(one, "exception/values/0/type"), "QueryFailed"))
+            e = one;
+        if (!strcmp(json_text(one, "exception/values/0/type"), "SIGSEGV"))
+            crash = one;
+    }
+    CHECK_INT(envelopes_count(got, "event"), 2);
+    CHECK_STR(json_text(e, "event_id"), id);
+    CHECK_STR(json_text(e, "tags/domain"), "database");
+    CHECK_STR(json_text(e, "transaction"), "/db");
+    CHECK(!strncmp(json_text(e, "tags/peer"), "127.0.0.1:", 10));
+    /* Two connections, two scopes. */
+    CHECK(!strncmp(json_text(crash, "tags/peer"), "127.0.0.1:", 10));
+    CHECK(strcmp(json_text(e, "tags/peer"), json_text(crash, "tags/peer")) != 0);
+    CHECK_STR(json_text(crash, "transaction"), "/crash");
+    const cJSON *db = transaction(got, "/db");
+    CHECK_STR(json_text(db, "spans/0/op"), "db.query");
+    CHECK_STR(json_text(db, "spans/0/status"), "unavailable");
+    CHECK_STR(json_text(db, "contexts/trace/trace_id"),
+        json_text(e, "contexts/trace/trace_id"));
+    CHECK(transaction(got, "echo") != NULL);
+    CHECK(!transaction(got, "/health"));
+}
+
+static void tells_what_happens_in_its_connections(void)
+{
+    static struct envelope_items got;
+    char port_file[300], id[33] = "";
+    const char *out = test_tmpdir();
+    int status;
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s/spool", test_tmpdir());
+    (void)snprintf(dsn_env, sizeof dsn_env, "KNELL_DSN=file://%s", out);
+    (void)snprintf(port_file, sizeof port_file, "%s/port", test_tmpdir());
+    const char *const echod[] = {ECHOD, "-p", "0", "-f", port_file, NULL};
+    pid_t pid = start(echod, "KNELL_DSN=");
+    uint16_t port = read_port(port_file);
+    FILE *one = connect_to(port), *two = connect_to(port);
+    if (!CHECK(one && two)) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, &status, 0);
+        return;
+    }
+    CHECK_STR(ask(one, "hello\n"), "hello\n");
+    (void)sscanf(ask(one, "/db\n"), "the database is down, report %32[0-9a-f]", id);
+    CHECK(!strncmp(ask(one, "/health\n"), "armed 1 reports waiting, 1 captured", 35));
+    CHECK_STR(ask(two, "/crash\n"), "");
+    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    (void)fclose(one);
+    (void)fclose(two);
+
+    const char *const uploader[] = {UPLOADER, NULL};
+    pid = start(uploader, dsn_env);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+    envelopes_read(&got, out);
+    check_received(&got, id);
+    envelopes_free(&got);
+}
+
+TEST_MAIN(TEST(tells_what_happens_in_its_connections))
