@@ -41,6 +41,9 @@ int main(int argc, char **argv)
     FILE *f = fopen(path[0], "w");
     if (!f)
         return 1;
+    /* The process in between leads the session and is about to end. */
+    for (int i = 0; i < 2000 && getppid() == getsid(0); i++)
+        (void)usleep(1000);
     fprintf(f, "dsn=%s argc=%d fds=%d signals=%d leader=%d preload=%d\n", dsn ? dsn : "",
         argc, n_fds, n_signals, getsid(0) != getppid() && getsid(0) != 0,
         getenv("LD_PRELOAD") != NULL);
