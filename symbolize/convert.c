@@ -2,6 +2,7 @@
 
 #include "symbolize/budget.h"
 #include "symbolize/dwarf_const.h"
+#include "symbolize/prefetch.h"
 
 #include <stdlib.h>
 
@@ -69,31 +70,46 @@ static int consider(
     return fatal(err);
 }
 
-int convert(struct converter *c, const struct wanted *wanted)
+static int convert_units(struct converter *c, const struct wanted *wanted)
 {
     struct section *info = &c->file->sections[DWARF_INFO];
     int err = 0;
-    bool any = false;
+    uint64_t dropped = 0;
     for (uint64_t at = 0; err == 0 && at < info->n;) {
         struct dwarf_unit u;
         err = budget_time(c->file->budget);
         if (err < 0)
             break;
         err = dwarf_unit_head(c->file, at, &u);
-        if (err == -EPROTONOSUPPORT) {
+        if (err == -EPROTONOSUPPORT)
             err = 0;
-        } else if (err < 0) {
-            err = fatal(err) || any ? fatal(err) : err;
-            break;
-        } else {
-            any = true;
+        else if (err < 0) /* what came before still counts */
+            return at == 0 || fatal(err) ? err : 0;
+        else
             err = consider(c, &u, wanted);
-        }
         /* What is asked for again is unpacked again; most units are not. */
-        if (info->unpacker)
-            section_drop(info, u.offset, u.end);
+        if (info->unpacker && u.end > dropped) {
+            section_drop(info, dropped, u.end);
+            dropped = u.end;
+        }
         at = u.end;
     }
+    return err;
+}
+
+int convert(struct converter *c, const struct wanted *wanted)
+{
+    static const enum dwarf_section soon[] = {DWARF_ABBREV, DWARF_ADDR, DWARF_RANGES,
+        DWARF_RNGLISTS, DWARF_STR_OFFSETS, DWARF_LINE_STR, DWARF_LINE, DWARF_STR};
+    struct section *sections = c->file->sections;
+    struct prefetch p = {0};
+    for (size_t i = 0; sections[DWARF_INFO].unpacker && i < sizeof soon / sizeof *soon;
+         i++)
+        prefetch_add(&p, &sections[soon[i]]);
+    sections[DWARF_INFO].streamed = true;
+    prefetch_start(&p);
+    int err = convert_units(c, wanted);
+    prefetch_stop(&p);
     int settled = table_settle(c->table);
     return err < 0 ? err : settled;
 }

@@ -100,6 +100,7 @@ int section_open(const struct elf_file *file, const struct elf_section *from,
     struct section s = {.file = file,
         .budget = budget,
         .offset = from->offset,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
         .n = packed ? p.n_unpacked : from->n_bytes};
     if (s.n > MAX_SECTION_BYTES)
         return -E2BIG;
@@ -134,7 +135,8 @@ void section_done(struct section *s)
 
 static void set_present(struct section *s, uint64_t page)
 {
-    s->present[page / 64] |= UINT64_C(1) << (page % 64);
+    (void)__atomic_or_fetch(
+        &s->present[page / 64], UINT64_C(1) << (page % 64), __ATOMIC_RELEASE);
 }
 
 /* Count the pages [first, end) that are not there yet. */
@@ -179,35 +181,68 @@ static int fill_stored(struct section *s, uint64_t first, uint64_t end)
     return 0;
 }
 
+/* Pass over what lies before @first and is not asked for. */
+static int skip_gap(struct section *s, uint64_t first)
+{
+    uint64_t filled = unpacker_filled(s->unpacker);
+    while (filled < first * PAGE) {
+        uint64_t to =
+            filled + STEP_BYTES < first * PAGE ? filled + STEP_BYTES : first * PAGE;
+        int err = budget_time(s->budget);
+        if (err == 0)
+            err = unpacker_run(s->unpacker, to, false);
+        if (err < 0)
+            return err;
+        filled = to;
+    }
+    return 0;
+}
+
+/* Unpack the next piece, to @until at most, and keep it. */
+static int unpack_step(struct section *s, uint64_t until)
+{
+    uint64_t filled = unpacker_filled(s->unpacker);
+    uint64_t to = filled + STEP_BYTES < until ? filled + STEP_BYTES : until;
+    /* After a rewind the first page is only written from its middle on. */
+    uint64_t from_page = (filled + PAGE - 1) / PAGE, to_page = (to + PAGE - 1) / PAGE;
+    int err = budget_time(s->budget);
+    if (err == 0)
+        err = count(s, from_page, to_page);
+    if (err == 0)
+        err = unpacker_run(s->unpacker, to, true);
+    if (err == 0)
+        mark_present(s, from_page, to_page);
+    return err;
+}
+
 /* Unpack on until page @end - 1 is there; from further back when some of
- * [first, end) was dropped. */
+ * [first, end) was dropped or passed over. */
 static int fill_packed(struct section *s, uint64_t first, uint64_t end)
 {
     uint64_t filled = unpacker_filled(s->unpacker);
-    for (uint64_t page = first; page < end && (page + 1) * PAGE <= filled; page++) {
-        if (section_page_present(s, page))
-            continue;
-        int err = unpacker_rewind(s->unpacker, page * PAGE);
+    while (first < end && section_page_present(s, first))
+        first++;
+    if (first * PAGE < filled) {
+        int err = unpacker_rewind(s->unpacker, first * PAGE);
         if (err < 0)
             return err;
-        break;
     }
+    int err = s->streamed ? skip_gap(s, first) : 0;
     uint64_t until = end * PAGE < s->n ? end * PAGE : s->n;
-    while ((filled = unpacker_filled(s->unpacker)) < until) {
-        uint64_t to = (filled / STEP_BYTES + 1) * STEP_BYTES;
-        to = to < s->n ? to : s->n;
-        /* After a rewind the first page is only written from its middle on. */
-        uint64_t from_page = (filled + PAGE - 1) / PAGE, to_page = (to + PAGE - 1) / PAGE;
-        int err = budget_time(s->budget);
-        if (err == 0)
-            err = count(s, from_page, to_page);
-        if (err == 0)
-            err = unpacker_run(s->unpacker, to);
-        if (err < 0)
-            return err;
-        mark_present(s, from_page, to_page);
-    }
-    return 0;
+    while (err == 0 && unpacker_filled(s->unpacker) < until)
+        err = unpack_step(s, until);
+    return err;
+}
+
+int section_prefetch(struct section *s)
+{
+    if (!s->unpacker || s->streamed)
+        return 0;
+    (void)pthread_mutex_lock(&s->lock);
+    int err = unpacker_filled(s->unpacker) < s->n ? unpack_step(s, s->n) : 0;
+    bool more = err == 0 && unpacker_filled(s->unpacker) < s->n;
+    (void)pthread_mutex_unlock(&s->lock);
+    return err < 0 ? err : more;
 }
 
 int section_need_slow(struct section *s, uint64_t at, uint64_t n)
@@ -222,7 +257,10 @@ int section_need_slow(struct section *s, uint64_t at, uint64_t n)
         all = section_page_present(s, page);
     if (all)
         return 0;
-    return s->unpacker ? fill_packed(s, first, end) : fill_stored(s, first, end);
+    (void)pthread_mutex_lock(&s->lock);
+    int err = s->unpacker ? fill_packed(s, first, end) : fill_stored(s, first, end);
+    (void)pthread_mutex_unlock(&s->lock);
+    return err;
 }
 
 int section_string(struct section *s, uint64_t at, const char **ret)

@@ -7,6 +7,7 @@
 #include "symbolize/bytes.h"
 #include "symbolize/cleanup.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,8 @@ struct section {
     uint64_t n;
     uint64_t *present; /* one bit a page; NULL: everything is there (image in memory) */
     struct unpacker *unpacker; /* NULL: stored as is */
+    bool streamed;             /* unpacked bytes that nobody asked for are not kept */
+    pthread_mutex_t lock;      /* of all below, when a prefetcher works on it too */
     const struct elf_file *file;
     uint64_t offset; /* in the file */
     struct budget *budget;
@@ -48,7 +51,8 @@ enum { SECTION_PAGE_BYTES = 4096 };
 
 static inline bool section_page_present(const struct section *s, uint64_t page)
 {
-    return (s->present[page / 64] >> (page % 64)) & 1;
+    /* Pairs with the release in mark_present(): the bytes come before the bit. */
+    return (__atomic_load_n(&s->present[page / 64], __ATOMIC_ACQUIRE) >> (page % 64)) & 1;
 }
 
 MUST_CHECK static inline int section_need(struct section *s, uint64_t at, uint64_t n)
@@ -67,6 +71,10 @@ int section_string(struct section *s, uint64_t at, const char **ret) MUST_CHECK;
 
 /* A reader of [at, at + n); failed with the error when that cannot be had. */
 struct bytes section_reader(struct section *s, uint64_t at, uint64_t n);
+
+/* Unpack some of what is not there yet, from the front, for whoever asks later: 1 when
+ * there is more to do, 0 at the end, or an error. Context: any thread. */
+int section_prefetch(struct section *s) MUST_CHECK;
 
 /* Give back the memory of whole pages inside [from, to); what is asked for again is read
  * or unpacked again. */

@@ -12,7 +12,9 @@
 enum {
     INPUT_BYTES = 1 << 17,
     WINDOW_BYTES = 32768, /* what deflate may refer back to */
-    MARK_EVERY_BYTES = 16 << 20,
+    MARK_EVERY_BYTES = 4 << 20,
+    SCRATCH_BYTES = 1 << 18, /* for bytes that are passed over */
+    ZLIB_HEAD_BYTES = 2,
 };
 
 /* A place in a deflate stream where unpacking can start again. */
@@ -34,6 +36,7 @@ struct unpacker {
     ZSTD_inBuffer zstd_in;
     struct mark *marks; /* in the order of out */
     size_t n_marks, max_marks;
+    uint8_t *scratch;
     uint8_t in[INPUT_BYTES];
 };
 
@@ -45,10 +48,21 @@ static int start(struct unpacker *u)
         u->zstd_in = (ZSTD_inBuffer){.src = u->in};
         return ZSTD_isError(ZSTD_initDStream(u->zstd)) ? -ENOMEM : 0;
     }
+    /* The deflate stream alone: its checksum would come at the end, which is seldom
+     * reached, and everything in it is checked as it is read. */
+    uint8_t head[ZLIB_HEAD_BYTES];
+    int err = u->n_packed < sizeof head
+                  ? -EBADMSG
+                  : elf_file_read(u->file, u->offset, head, sizeof head);
+    if (err < 0)
+        return err;
+    if ((head[0] & 15) != Z_DEFLATED || (head[1] & 32) || (head[0] * 256 + head[1]) % 31)
+        return -EBADMSG;
+    u->n_read = sizeof head;
     u->z.avail_in = 0;
     if (u->z_open)
-        return inflateReset2(&u->z, MAX_WBITS) == Z_OK ? 0 : -ENOMEM;
-    if (inflateInit(&u->z) != Z_OK)
+        return inflateReset(&u->z) == Z_OK ? 0 : -ENOMEM;
+    if (inflateInit2(&u->z, -MAX_WBITS) != Z_OK)
         return -ENOMEM;
     u->z_open = true;
     return 0;
@@ -88,6 +102,7 @@ void unpacker_free(struct unpacker *u)
     for (size_t i = 0; i < u->n_marks; i++)
         free(u->marks[i].window);
     free(u->marks);
+    free(u->scratch);
     free(u);
 }
 
@@ -109,13 +124,16 @@ static int fetch(struct unpacker *u, size_t *ret_n)
     return 0;
 }
 
+static bool mark_is_due(const struct unpacker *u)
+{
+    uint64_t last = u->n_marks ? u->marks[u->n_marks - 1].out : 0;
+    return u->filled >= last + MARK_EVERY_BYTES;
+}
+
 /* Remember the present place, between two deflate blocks. Without memory it is left out:
  * a later rewind starts further back. */
 static void set_mark(struct unpacker *u)
 {
-    uint64_t last = u->n_marks ? u->marks[u->n_marks - 1].out : 0;
-    if (u->filled < last + MARK_EVERY_BYTES)
-        return;
     if (u->n_marks == u->max_marks) {
         size_t max = u->max_marks ? 2 * u->max_marks : 16;
         struct mark *more = realloc(u->marks, max * sizeof *more);
@@ -136,7 +154,15 @@ static void set_mark(struct unpacker *u)
     u->marks[u->n_marks++] = m;
 }
 
-static int run_zlib(struct unpacker *u, uint64_t until)
+/* Where the next bytes go, and how many may. */
+static uint8_t *place(struct unpacker *u, uint64_t until, bool keep, size_t *ret_room)
+{
+    uint64_t room = until - u->filled, max = keep ? 1u << 30 : SCRATCH_BYTES;
+    *ret_room = (size_t)(room < max ? room : max);
+    return keep ? u->out + u->filled : u->scratch;
+}
+
+static int run_zlib(struct unpacker *u, uint64_t until, bool keep)
 {
     while (u->filled < until) {
         if (u->z.avail_in == 0) {
@@ -149,27 +175,27 @@ static int run_zlib(struct unpacker *u, uint64_t until)
             u->z.next_in = u->in;
             u->z.avail_in = (uInt)n;
         }
-        uint64_t room = until - u->filled;
-        u->z.next_out = u->out + u->filled;
-        u->z.avail_out = room < (1u << 30) ? (uInt)room : 1u << 30;
-        uInt before = u->z.avail_out;
-        int r = inflate(&u->z, Z_BLOCK);
-        u->filled += before - u->z.avail_out;
+        size_t room;
+        u->z.next_out = place(u, until, keep, &room);
+        u->z.avail_out = (uInt)room;
+        bool due = mark_is_due(u);
+        int r = inflate(&u->z, due ? Z_BLOCK : Z_NO_FLUSH);
+        u->filled += room - u->z.avail_out;
         if (r == Z_STREAM_END)
             return u->filled >= until ? 0 : -EBADMSG;
         if (r != Z_OK && r != Z_BUF_ERROR)
             return r == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
-        if ((u->z.data_type & 128) && !(u->z.data_type & 64))
+        if (due && (u->z.data_type & 128) && !(u->z.data_type & 64))
             set_mark(u);
     }
     return 0;
 }
 
-static int run_zstd(struct unpacker *u, uint64_t until)
+static int run_zstd(struct unpacker *u, uint64_t until, bool keep)
 {
     while (u->filled < until) {
-        ZSTD_outBuffer out = {
-            .dst = u->out + u->filled, .size = (size_t)(until - u->filled)};
+        ZSTD_outBuffer out = {0};
+        out.dst = place(u, until, keep, &out.size);
         if (u->zstd_in.pos == u->zstd_in.size) {
             size_t n;
             int err = fetch(u, &n);
@@ -188,18 +214,21 @@ static int run_zstd(struct unpacker *u, uint64_t until)
     return 0;
 }
 
-int unpacker_run(struct unpacker *u, uint64_t until)
+int unpacker_run(struct unpacker *u, uint64_t until, bool keep)
 {
     if (until > u->n_out)
         return -EBADMSG;
-    return u->kind == UNPACK_ZSTD ? run_zstd(u, until) : run_zlib(u, until);
+    if (!keep && !u->scratch)
+        u->scratch = malloc(SCRATCH_BYTES);
+    if (!keep && !u->scratch)
+        return -ENOMEM;
+    return u->kind == UNPACK_ZSTD ? run_zstd(u, until, keep) : run_zlib(u, until, keep);
 }
 
-/* Put the inflater where @m was taken. The stream's checksum is not checked from there
- * on; the bytes were checked by having been unpacked before. */
+/* Put the inflater where @m was taken. */
 static int resume(struct unpacker *u, const struct mark *m)
 {
-    if (inflateReset2(&u->z, -MAX_WBITS) != Z_OK)
+    if (inflateReset(&u->z) != Z_OK)
         return -ENOMEM;
     u->z.avail_in = 0;
     u->n_read = m->in;

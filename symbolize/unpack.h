@@ -4,6 +4,7 @@
 #pragma once
 #include "symbolize/cleanup.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,10 +30,12 @@ void unpacker_free(struct unpacker *u);
 uint64_t unpacker_filled(const struct unpacker *u);
 
 /**
- * Write on, to @until bytes from the front at least.
+ * Write on, to @until bytes from the front.
+ *
+ * @keep  false: pass over them; the memory they belong in is not touched
  * Errors: -EBADMSG when the stream is broken or ends before; what pread said.
  */
-int unpacker_run(struct unpacker *u, uint64_t until) MUST_CHECK;
+int unpacker_run(struct unpacker *u, uint64_t until, bool keep) MUST_CHECK;
 
 /* Begin again at or before @at, to write bytes once more that were given back. */
 int unpacker_rewind(struct unpacker *u, uint64_t at) MUST_CHECK;
