@@ -88,7 +88,7 @@ static int convert_units(struct converter *c, const struct wanted *wanted)
         else
             err = consider(c, &u, wanted);
         /* What is asked for again is unpacked again; most units are not. */
-        if (info->unpacker && u.end > dropped) {
+        if (info->unpacker && !c->file->keep_info && u.end > dropped) {
             section_drop(info, dropped, u.end);
             dropped = u.end;
         }

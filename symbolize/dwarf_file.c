@@ -99,8 +99,21 @@ static int list_places(struct dwarf_file *f)
     return 0;
 }
 
+/* From the first reference into another unit on (LTO), a packed .debug_info is kept as a
+ * whole where the budget has room: unpacking it over and over would cost more. */
+static void keep_info(struct dwarf_file *f)
+{
+    struct section *info = &f->sections[DWARF_INFO];
+    if (f->keep_info || !info->unpacker ||
+        (f->budget->max_bytes && info->n > f->budget->max_bytes / 2))
+        return;
+    f->keep_info = true;
+    info->streamed = false;
+}
+
 int dwarf_unit_containing(struct dwarf_file *f, uint64_t offset, struct dwarf_unit *ret)
 {
+    keep_info(f);
     if (!f->places_complete) {
         int err = list_places(f);
         if (err < 0)

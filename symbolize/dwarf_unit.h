@@ -36,6 +36,7 @@ struct dwarf_file {
     struct unit_place *places;
     size_t n_places, max_places;
     bool places_complete;
+    bool keep_info; /* units refer to each other: what was unpacked is not dropped */
 };
 
 /**
