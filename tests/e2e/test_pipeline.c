@@ -18,7 +18,7 @@
 
 enum { N_ECHOD_THREADS = 5, WAIT_TRIES = 800, STEP_US = 25000 };
 
-static char spool_env[600], dsn_env[600];
+static char spool_env[700], dsn_env[800];
 static char start_env[] = "KNELL_START_UPLOADER=1";
 static const char *environment[] = {spool_env, dsn_env, "KNELL_UPLOADER=" UPLOADER,
     "SENTRY_ENVIRONMENT=staging", "SENTRY_DIST=amd64-1", start_env, NULL};
