@@ -22,7 +22,7 @@ struct scan {
     uint32_t file; /* name of the last STT_FILE: local symbols behind it are its */
     struct found *found;
     size_t n, max;
-    struct found *labels; /* per wanted address: the last symbol without a size */
+    struct found *labels; /* per wanted address: the last symbol before it */
 };
 
 static int add_found(struct scan *s, struct found f)
@@ -61,13 +61,15 @@ static int take(struct scan *s, const Elf64_Sym *y)
         .rank = (uint8_t)(rank(y) + (type == STT_NOTYPE ? 0 : 4))};
     if (f.high < f.low || !elf_file_maps(s->f, f.low, true))
         return 0;
-    if (y->st_size || s->wanted->all)
-        return wanted_any(s->wanted, f.low, f.high) ? add_found(s, f) : 0;
-    /* An assembler's label holds to the next symbol: the last one before the address. */
+    if (s->wanted->all)
+        return add_found(s, f);
+    /* An assembler's label holds to the next symbol, so that one is kept as well, even
+     * when it ends before the address. */
     size_t i = wanted_from(s->wanted, f.low);
-    if (i < s->wanted->n && s->labels[i].low <= f.low)
+    if (i < s->wanted->n &&
+        (s->labels[i].low < f.low || (s->labels[i].low == f.low && y->st_size)))
         s->labels[i] = f;
-    return 0;
+    return y->st_size && wanted_any(s->wanted, f.low, f.high) ? add_found(s, f) : 0;
 }
 
 static int scan_64(struct scan *s, const struct elf_section *table)
@@ -106,7 +108,7 @@ static int scan_32(struct scan *s, const struct elf_section *table)
     return 0;
 }
 
-/* Keep the labels that are nearer to their address than the one before. */
+/* Keep the symbols that are nearer to their address than the one before. */
 static int add_labels(struct scan *s)
 {
     uint64_t last = 0;
