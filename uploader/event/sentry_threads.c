@@ -106,7 +106,9 @@ static void frame(struct build *b, cJSON *frames, const struct crash *c,
     if (m)
         build_text(b, to, "package", m->path, EVENT_MAX_PATH);
     build_address(b, to, "instruction_addr", f->pc);
-    if (f->function_address)
+    /* The cold part of a function may lie below its entry: servers take offsets from it.
+     */
+    if (f->function_address && f->function_address <= f->pc)
         build_address(b, to, "symbol_addr", f->function_address);
     if (m)
         build_address(b, to, "image_addr", m->base);

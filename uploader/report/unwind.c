@@ -124,6 +124,8 @@ static bool step_bad_call(struct walk *w)
 static void push(struct walk *w, enum knell_frame_kind kind, enum crash_trust trust)
 {
     uint64_t pc = w->r[w->at->pc];
+    if (code_map_is_sigreturn(w->map, pc))
+        kind = KNELL_FRAME_EXACT; /* no call leads there: the byte before is another's */
     w->frames[w->n++] = (struct crash_frame){
         .pc = pc,
         .kind = kind,
@@ -180,14 +182,15 @@ static bool step(struct walk *w)
 static void use_prewalked(struct walk *w)
 {
     const struct crash *c = w->c;
-    uint32_t same = 0, certain = 0;
+    uint32_t same = 0, certain = 0; /* how many of the first frames */
     while (certain < w->n && w->frames[certain].trust <= CRASH_TRUST_CFI)
         certain++;
-    if (w->complete && certain == w->n)
-        return;
-    while (same < certain && same < c->n_prewalked &&
-           w->frames[same].pc == c->prewalked[same])
+    while (
+        same < w->n && same < c->n_prewalked && w->frames[same].pc == c->prewalked[same])
         same++;
+    if (w->complete && (certain == w->n || same == w->n))
+        return;
+    same = same < certain ? same : certain;
     if (!same || c->n_prewalked <= same || (w->complete && c->n_prewalked < w->n))
         return;
     w->n = same;
