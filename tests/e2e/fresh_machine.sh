@@ -8,9 +8,11 @@ shift
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 [ -d "$root/etc" ] || debootstrap --variant=minbase bookworm "$root"
 chroot "$root" sh -c 'command -v git make >/dev/null || apt-get install -y -qq --no-install-recommends git make >/dev/null'
+# A root of its own, as on a machine: what tests mount stays inside.
+mountpoint -q "$root" || { mount --bind "$root" "$root" && mount --make-private "$root"; }
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 mountpoint -q "$root/dev" || { mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"; }
-trap 'umount "$root/proc"; umount -R "$root/dev"' EXIT
+trap 'umount "$root/proc"; umount -R "$root/dev"; umount "$root"' EXIT
 rm -rf "$root/src"
 git clone -q "$repo" "$root/src/knell"
 for target in "${@:-demo test}"; do

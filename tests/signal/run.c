@@ -64,6 +64,9 @@ static void become_victim(
     (void)snprintf(words, sizeof words, "%s", args);
     for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
         argv[n++] = w;
+    /* What a shell or a supervisor ignores for its jobs is not the victim's. */
+    for (int i = 1; i < NSIG; i++)
+        (void)signal(i, SIG_DFL);
     const struct rlimit core = {flags & RUN_CORE ? RLIM_INFINITY : 0, RLIM_INFINITY};
     if (chdir(r->dir) || setrlimit(RLIMIT_CORE, &core))
         _exit(123);
@@ -78,12 +81,26 @@ static void become_victim(
     _exit(124);
 }
 
+static bool enter_namespaces(void)
+{
+    return !unshare(CLONE_NEWPID | CLONE_NEWNS) &&
+           !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+bool run_may_mount(void)
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (!pid)
+        _exit(!enter_namespaces());
+    return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 /* The status of PID 1 of a new namespace, passed on by dying the same way. */
 static void become_init_of(
     const char *program, const char *args, unsigned flags, const struct run *r)
 {
-    if (unshare(CLONE_NEWPID | CLONE_NEWNS) ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+    if (!enter_namespaces())
         _exit(125);
     pid_t pid = fork();
     if (!pid) {

@@ -46,3 +46,6 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
 /* Whether the file that was left in live/ is a committed report that can be read. */
 bool run_live_is_committed(const struct run *r);
 void run_done(struct run *r);
+/* Whether this process may make namespaces and mount in them: not without privileges, in
+ * most containers, nor in a chroot that is no mount point. */
+bool run_may_mount(void);

@@ -300,6 +300,7 @@ int main(int argc, char **argv)
         return 2;
     as_nobody = !strcmp(argv[2], "nobody");
     n_threads = atoi(argv[3]);
+    const bool may_mount = run_may_mount();
     if (as_nobody && geteuid() != 0) {
         printf("skip: an ordinary user already ran this as itself\n");
         return 77;
@@ -310,6 +311,10 @@ int main(int argc, char **argv)
             continue;
         if (current->flags & ROOT && (as_nobody || geteuid() != 0)) {
             printf("skip %s: needs privileges to set up\n", current->name);
+            continue;
+        }
+        if (current->flags & (INIT | TMPFS) && !may_mount) {
+            printf("skip %s: may not mount\n", current->name);
             continue;
         }
 #ifdef KNELL_INSTRUMENTED
