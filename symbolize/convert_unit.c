@@ -57,13 +57,18 @@ static void merge_areas(struct range_list *l)
     l->n = n;
 }
 
+/* @l is sorted and does not overlap. */
 static bool in_list(const struct range_list *l, uint64_t pc)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        if (pc >= l->ranges[i].low && pc < l->ranges[i].high)
-            return true;
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (l->ranges[middle].high <= pc)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return false;
+    return low < l->n && l->ranges[low].low <= pc;
 }
 
 /* Add the wanted addresses of the unit that no function was found for. */

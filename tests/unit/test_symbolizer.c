@@ -1,6 +1,7 @@
 /* symbolize.h on this very program, and on files that are not what they seem. */
 #include "symbolize/cache.h"
 #include "symbolize/elf_file.h"
+#include "symbolize/wish.h"
 #include "test.h"
 
 #include <dirent.h>
@@ -376,6 +377,54 @@ static void deadline_is_a_status(void)
     knell_symbolizer_free(s);
 }
 
+static bool copy_self(const char *to)
+{
+    FILE *in = fopen(self, "rb"), *out = fopen(to, "wb");
+    static char piece[1 << 16];
+    size_t n = 0;
+    while (in && out && (n = fread(piece, 1, sizeof piece, in)) > 0 &&
+           fwrite(piece, 1, n, out) == n)
+        ;
+    if (in)
+        (void)fclose(in);
+    return out && fclose(out) == 0 && n == 0;
+}
+
+/* What is missing becomes a wish; a file that is granted answers from the store. */
+static void wishes_come_true(void)
+{
+    struct knell_symbol_module m = self_module();
+    struct knell_symbol_query q = {.pc = target_pc()};
+    struct knell_symbol_result r;
+    struct knell_symbolizer *s;
+    struct wishes w = {0};
+    char store[64], fetched[80];
+    (void)snprintf(store, sizeof store, "%s/store", tmp);
+    (void)snprintf(fetched, sizeof fetched, "%s/.fetched", store);
+    CHECK_INT(mkdir(store, 0700), 0);
+    struct knell_symbolize_options o = {.size = sizeof o, .store_dir = store};
+    m.path = "/nonexistent/program";
+    CHECK_INT(ask(&o, m, q.pc, q.kind, &r, &s), 0);
+    wishes_add(&w, &m, 1, &q, 1, &r);
+    wishes_add(&w, &m, 1, &q, 1, &r);
+    knell_symbolizer_free(s);
+    if (!CHECK_INT(w.n, 1) || !CHECK(copy_self(fetched)))
+        return;
+    struct wish other = w.list[0];
+    other.build_id[0] ^= 1;
+    CHECK_INT(wish_grant(store, &other, fetched, UINT64_MAX), -ESTALE);
+    CHECK_INT(wish_grant(store, &w.list[0], fetched, 100), -E2BIG);
+    CHECK_INT(wish_grant(store, &w.list[0], "/etc/passwd", UINT64_MAX), -EBADMSG);
+    CHECK_INT(wish_grant(store, &w.list[0], fetched, UINT64_MAX), 0);
+    CHECK_INT(ask(&o, m, q.pc, q.kind, &r, &s), 0);
+    if (CHECK_INT(r.status, KNELL_SYMBOL_OK))
+        CHECK_STR(r.frames[0].function, "target");
+    struct wishes none = {0};
+    wishes_add(&none, &m, 1, &q, 1, &r);
+    CHECK_INT(none.n, 0);
+    knell_symbolizer_free(s);
+}
+
 static void bad_options(void)
 {
     struct knell_symbolizer *s;
@@ -392,7 +441,8 @@ int main(int argc, char **argv)
         TEST(too_large_still_names), TEST(batch_keeps_order), TEST(vdso_from_its_image),
         TEST(cache_answers_without_the_file), TEST(cache_bit_flips),
         TEST(cache_of_others_is_not_used), TEST(cache_trims_the_oldest),
-        TEST(cache_writers_and_kills), TEST(deadline_is_a_status), TEST(bad_options)};
+        TEST(cache_writers_and_kills), TEST(deadline_is_a_status), TEST(wishes_come_true),
+        TEST(bad_options)};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0 || !mkdtemp(tmp) || elf_file_open(self, &own) < 0 || target(1) != 4) {
         perror("set-up");
