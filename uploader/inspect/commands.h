@@ -17,3 +17,4 @@ int command_watch(struct session *s);
 int command_verify(struct session *s);
 int command_debug(struct session *s);
 int command_completion(struct session *s);
+int command_report(struct session *s);

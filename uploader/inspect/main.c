@@ -49,6 +49,7 @@ static int run(struct session *s)
         [COMMAND_VERIFY] = command_verify,
         [COMMAND_DEBUG] = command_debug,
         [COMMAND_COMPLETION] = command_completion,
+        [COMMAND_REPORT] = command_report,
         [COMMAND_HELP] = help,
     };
     return commands[s->options.command](s);

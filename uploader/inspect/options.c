@@ -136,7 +136,7 @@ const struct option_spec option_specs[] = {
         C(SHOW) | C(THREADS), NULL},
     {ID_EVERY_THREAD, 0, "threads", NULL, "every thread in full, equal ones too", C(SHOW),
         NULL},
-    {ID_NO_SOURCE, 0, "no-source", NULL, "no lines of source", LOOKERS, NULL},
+    {ID_NO_SOURCE, 0, "no-source", NULL, "no lines of source", LOOKERS | C(REPORT), NULL},
     {ID_DEBUG_DIR, 0, "debug-dir", "DIR", "look for debug files there too",
         LOOKERS | C(DEBUG) | C(EXPORT), NULL},
     {ID_STORE, 0, "store", "DIR", "a symbol store, such as an imported bundle's",

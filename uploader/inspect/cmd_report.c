@@ -1,0 +1,204 @@
+/* report: one self-contained HTML page about a spool. */
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/groups.h"
+#include "uploader/inspect/html.h"
+#include "uploader/inspect/output.h"
+#include "uploader/inspect/page.h"
+#include "uploader/inspect/progress.h"
+#include "uploader/inspect/row.h"
+#include "uploader/inspect/when.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void set_time(struct page *p)
+{
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    for (size_t i = 0; i < p->x->n; i++) {
+        int64_t t = (int64_t)p->x->reports[i]->name.time_ms;
+        first = t < first ? t : first;
+        last = t > last ? t : last;
+    }
+    int64_t span = last - first + 1;
+    p->bucket_ms = span / PAGE_BUCKETS + 1;
+    if (p->bucket_ms < 1000)
+        p->bucket_ms = 1000;
+    p->from_ms = last - p->bucket_ms * PAGE_BUCKETS + 1;
+}
+
+static void count(const struct page *p, uint64_t signature, uint32_t *row)
+{
+    for (size_t i = 0; i < p->x->n; i++) {
+        const struct spool_name *name = &p->x->reports[i]->name;
+        int64_t bucket = ((int64_t)name->time_ms - p->from_ms) / p->bucket_ms;
+        if (name->signature == signature && bucket >= 0 && bucket < PAGE_BUCKETS)
+            row[bucket]++;
+    }
+}
+
+static void put_title(const struct page *p, const struct group *g, FILE *f)
+{
+    struct index_entry e;
+    char signal[ROW_TEXT_BYTES];
+    CLEANUP(safe_done) struct safe place = {0};
+    loader_facts(p->s, p->t, g->newest, &e);
+    row_place(&e, &place);
+    (void)fputs(row_signal(g->newest, &e, signal), f);
+    if (place.n) {
+        (void)fputs(" in ", f);
+        html_text(f, safe_text(&place));
+    }
+}
+
+static void put_timeline(struct page *p)
+{
+    size_t n = p->g->n < PAGE_SERIES ? p->g->n : PAGE_SERIES + 1;
+    char names[PAGE_SERIES + 1][32];
+    const char *list[PAGE_SERIES + 1];
+    uint32_t *counts = calloc(n * PAGE_BUCKETS + 1, sizeof *counts);
+    if (!counts)
+        return;
+    for (size_t i = 0; i < p->g->n; i++) {
+        size_t row = i < PAGE_SERIES ? i : PAGE_SERIES;
+        count(p, p->g->list[i].signature, counts + row * PAGE_BUCKETS);
+        if (i < PAGE_SERIES)
+            (void)snprintf(
+                names[i], sizeof names[i], "%012" PRIx64, p->g->list[i].signature);
+    }
+    (void)strcpy(names[PAGE_SERIES], "all others");
+    for (size_t i = 0; i < n; i++)
+        list[i] = names[i];
+    (void)fputs("<h2>When</h2>\n", p->f);
+    struct html_chart chart = {.counts = counts,
+        .n_series = n,
+        .n_buckets = PAGE_BUCKETS,
+        .from_ms = p->from_ms,
+        .bucket_ms = p->bucket_ms,
+        .utc = p->s->options.utc,
+        .names = list,
+        .label = "Reports over time by signature",
+        .height = 140};
+    html_chart(p->f, &chart);
+    (void)fputs("<ul class=\"key\">\n", p->f);
+    for (size_t i = 0; i < n; i++) {
+        (void)fprintf(p->f, "<li><i class=\"s%zu\"></i>", i < 6 ? i : 6);
+        if (i < PAGE_SERIES)
+            put_title(p, &p->g->list[i], p->f);
+        else
+            (void)fputs("all others", p->f);
+        (void)fputs("</li>\n", p->f);
+    }
+    (void)fputs("</ul>\n", p->f);
+    free(counts);
+}
+
+static void put_table(struct page *p)
+{
+    char time[WHEN_BYTES];
+    (void)fputs("<h2>What</h2>\n<div class=\"box\"><table>\n<tr><th>Count</th>"
+                "<th>What</th><th>Last seen</th><th class=\"wide\">First seen</th>"
+                "<th class=\"wide\">Releases</th></tr>\n",
+        p->f);
+    for (size_t i = 0; i < p->g->n; i++) {
+        const struct group *g = &p->g->list[i];
+        (void)fprintf(p->f, "<tr><td class=\"n\">%zu</td><td>", g->n);
+        if (i < PAGE_SECTIONS)
+            (void)fprintf(p->f, "<a href=\"#s%012" PRIx64 "\">", g->signature);
+        put_title(p, g, p->f);
+        (void)fputs(i < PAGE_SECTIONS ? "</a>" : "", p->f);
+        (void)fprintf(p->f, "</td><td class=\"t\">%s</td><td class=\"t wide\">",
+            when_format(time, (int64_t)g->last_ms, p->s->options.utc, false));
+        (void)fprintf(p->f, "%s</td><td class=\"wide\">",
+            when_format(time, (int64_t)g->first_ms, p->s->options.utc, false));
+        html_text(p->f, g->releases);
+        (void)fputs("</td></tr>\n", p->f);
+    }
+    (void)fputs("</table></div>\n", p->f);
+}
+
+static void put_head(struct page *p)
+{
+    char a[WHEN_BYTES], b[WHEN_BYTES], c[WHEN_BYTES];
+    const char *title = p->s->options.title ? p->s->options.title : "Crash reports";
+    const struct selection *x = p->x;
+    html_begin(p->f, title);
+    (void)fputs("<header><h1>", p->f);
+    html_text(p->f, title);
+    (void)fprintf(p->f,
+        "</h1>\n<p class=\"dim\">%zu report%s of %zu signature%s, %s to %s. Made %s.</p>"
+        "</header>\n<main>\n",
+        x->n, x->n == 1 ? "" : "s", p->g->n, p->g->n == 1 ? "" : "s",
+        when_format(
+            a, (int64_t)x->reports[x->n - 1]->name.time_ms, p->s->options.utc, false),
+        when_format(b, (int64_t)x->reports[0]->name.time_ms, p->s->options.utc, false),
+        when_format(c, p->s->now_ms, p->s->options.utc, true));
+}
+
+static int write_page(
+    struct session *s, struct store *t, const struct selection *x, const struct groups *g)
+{
+    char *text = NULL;
+    size_t n = 0;
+    struct page p = {.s = s, .t = t, .x = x, .g = g, .f = open_memstream(&text, &n)};
+    struct progress bar;
+    if (!p.f)
+        return -ENOMEM;
+    set_time(&p);
+    put_head(&p);
+    put_timeline(&p);
+    put_table(&p);
+    progress_begin(&bar, "Reading", g->n, s->options.quiet);
+    for (size_t i = 0; i < g->n && i < PAGE_SECTIONS; i++) {
+        uint32_t counts[PAGE_BUCKETS] = {0};
+        count(&p, g->list[i].signature, counts);
+        page_section(&p, &g->list[i], i, counts);
+        progress_at(&bar, i);
+    }
+    progress_end(&bar);
+    if (g->n > PAGE_SECTIONS)
+        (void)fprintf(p.f,
+            "<p class=\"dim\">%zu more signatures have no part here.</p>\n",
+            g->n - PAGE_SECTIONS);
+    (void)fputs("</main>\n", p.f);
+    html_end(p.f);
+    int err = fclose(p.f) ? -ENOMEM : 0;
+    struct output o;
+    if (!err)
+        err = output_open(s, &o);
+    if (!err) {
+        err = output_write(&o, text, n);
+        err = output_close(s, &o, err);
+    }
+    free(text);
+    return err;
+}
+
+int command_report(struct session *s)
+{
+    struct store t;
+    struct selection x = {0};
+    struct groups g = {0};
+    int err = store_open(s, &t);
+    if (!err)
+        err = select_reports(s, &t, -1, true, &x);
+    if (!err)
+        err = groups_make(s, &t, &x, &g);
+    if (!err)
+        err = write_page(s, &t, &x, &g);
+    if (!err && s->options.json) {
+        struct json j = session_json(s);
+        json_text(&j, "file", s->options.output);
+        json_uint(&j, "reports", x.n);
+        json_uint(&j, "signatures", g.n);
+        json_end_object(&j);
+    } else if (!err && s->options.output && strcmp(s->options.output, "-") != 0) {
+        session_note(
+            s, "%zu reports of %zu signatures in %s.", x.n, g.n, s->options.output);
+    }
+    groups_done(&g);
+    selection_done(&x);
+    store_close(&t);
+    return session_exit_code(err);
+}
