@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <zlib.h>
 
 enum {
@@ -47,14 +48,20 @@ static enum index_kind kind_parse(const char *text)
     return INDEX_KIND_UNKNOWN;
 }
 
-/* Event ids are random: their first bytes are hash enough against anything but an owner
- * of the spool who wants his own listing slow. */
+/* Event ids should be random, but whoever can write to the spool chooses them: the
+ * process's own random bytes keep him from making listings slow. */
 static uint64_t hash_of(const uint8_t id[static SPOOL_EVENT_ID_BYTES])
 {
+    static uint64_t seed;
+    const void *random = (const void *)getauxval(AT_RANDOM);
+    if (!seed && random)
+        memcpy(&seed, random, sizeof seed);
     uint64_t a, b;
     memcpy(&a, id, 8);
     memcpy(&b, id + 8, 8);
-    return (a ^ b * 0x9e3779b97f4a7c15u) | 1;
+    uint64_t h = (a ^ seed) * UINT64_C(0xff51afd7ed558ccd);
+    h = (h ^ h >> 32 ^ b) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ h >> 32;
 }
 
 static bool line_id(const char *line, size_t n, uint8_t ret[static SPOOL_EVENT_ID_BYTES])
