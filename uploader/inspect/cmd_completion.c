@@ -79,7 +79,7 @@ static void bash(FILE *f)
     for (size_t i = 0; i < sizeof argument_words / sizeof *argument_words; i++)
         (void)fprintf(f, "    %s) COMPREPLY=($(compgen -W '%s' -- \"$current\")) ;;\n",
             command_specs[argument_words[i].command].name, argument_words[i].words);
-    (void)fputs("    import) COMPREPLY=($(compgen -f -- \"$current\")) ;;\n    help) "
+    (void)fputs("    help) "
                 "COMPREPLY=($(compgen -W '",
         f);
     put_commands(f, " ");
@@ -162,8 +162,6 @@ static void zsh(FILE *f)
                 zsh_option(f, &option_specs[i]);
         if (c == COMMAND_LIST)
             (void)fputs("            '1: :_knell_commands' '*: :_knell_matches' ;;\n", f);
-        else if (c == COMMAND_IMPORT)
-            (void)fputs("            '1: :_knell_commands' '*: :_files' ;;\n", f);
         else if (c == COMMAND_HELP)
             (void)fputs(
                 "            '1: :_knell_commands' '2: :_knell_commands' ;;\n", f);
@@ -223,9 +221,8 @@ static void fish(FILE *f)
         (void)fputs("\n", f);
     }
     (void)fputs("complete -c knell -n 'not __fish_use_subcommand; and not "
-                "__fish_seen_subcommand_from import consent config completion help' -a "
-                "'(knell --quiet -F event_id 2>/dev/null | string sub -l 8)'\n"
-                "complete -c knell -n '__fish_seen_subcommand_from import' -F\n",
+                "__fish_seen_subcommand_from consent config completion help' -a "
+                "'(knell --quiet -F event_id 2>/dev/null | string sub -l 8)'\n",
         f);
     for (size_t i = 0; i < sizeof argument_words / sizeof *argument_words; i++)
         (void)fprintf(f,

@@ -61,8 +61,7 @@ const struct command_spec command_specs[COMMAND_N] = {
     [COMMAND_CRUMBS] = {"crumbs", "[MATCH...]", "breadcrumbs that led to the crash"},
     [COMMAND_TOP] = {"top", "[MATCH...]", "signatures by count, first and last seen"},
     [COMMAND_DUMP] = {"dump", "[MATCH...]", "write the minidump to a file or pipe"},
-    [COMMAND_DEBUG] = {"debug", "[MATCH...] [-- ARG...]",
-        "open a debugger on the report"},
+    [COMMAND_DEBUG] = {"debug", "[MATCH...]", "open a debugger on the report"},
     [COMMAND_STATUS] = {"status", "", "state of the spool, for people and health checks"},
     [COMMAND_LOG] = {"log", "[MATCH...]",
         "what happened to reports: moves and deliveries"},
@@ -72,14 +71,10 @@ const struct command_spec command_specs[COMMAND_N] = {
     [COMMAND_RELEASE] = {"release", "MATCH...", "let held reports go"},
     [COMMAND_RM] = {"rm", "MATCH...", "remove reports"},
     [COMMAND_CLEAN] = {"clean", "[MATCH...]", "remove old reports by age, count or size"},
-    [COMMAND_EXPORT] = {"export", "[MATCH...]", "write a bundle for another machine"},
-    [COMMAND_IMPORT] = {"import", "FILE...", "take bundles into the spool, held"},
     [COMMAND_VERIFY] = {"verify", "[MATCH...]",
         "check every report and the spool itself"},
     [COMMAND_CONSENT] = {"consent", "[yes|no|ask|revoke]", "show or set whether to send"},
     [COMMAND_CONFIG] = {"config", "[show|check]", "the configuration in effect"},
-    [COMMAND_TEST] = {"test", "[DSN]",
-        "crash a child and send it through the whole chain"},
     [COMMAND_WATCH] = {"watch", "[MATCH...]", "print reports as they arrive"},
     [COMMAND_REPORT] = {"report", "[MATCH...]", "one HTML page about the spool"},
     [COMMAND_COMPLETION] = {"completion", "bash|zsh|fish", "print a completion script"},
@@ -91,7 +86,7 @@ const struct command_spec command_specs[COMMAND_N] = {
 #define LOOKERS (C(SHOW) | C(STACK) | C(THREADS) | C(CRUMBS))
 #define SELECTORS                                                                        \
     (C(LIST) | LOOKERS | C(TOP) | C(DUMP) | C(DEBUG) | C(LOG) | C(RETRY) | C(HOLD) |     \
-        C(RELEASE) | C(RM) | C(CLEAN) | C(EXPORT) | C(VERIFY) | C(WATCH) | C(REPORT))
+        C(RELEASE) | C(RM) | C(CLEAN) | C(VERIFY) | C(WATCH) | C(REPORT))
 #define STATES "new work wait hold sent bad"
 
 const struct option_spec option_specs[] = {
@@ -101,7 +96,7 @@ const struct option_spec option_specs[] = {
     {'S', 'S', "since", "TIME", "reports from TIME on: today, -2h, 2026-11-20 22:14",
         SELECTORS, "today yesterday -1h -1d -1w"},
     {'U', 'U', "until", "TIME", "reports up to TIME", SELECTORS, "now today yesterday"},
-    {ID_SIGNAL, 0, "signal", "NAME", "reports of this signal", SELECTORS | C(TEST),
+    {ID_SIGNAL, 0, "signal", "NAME", "reports of this signal", SELECTORS,
         "SEGV BUS FPE ILL ABRT TRAP SYS"},
     {ID_CODE, 0, "code", "NAME", "reports with this signal code, such as MAPERR",
         SELECTORS, "MAPERR ACCERR INTDIV ADRERR TKILL USER KERNEL"},
@@ -120,8 +115,8 @@ const struct option_spec option_specs[] = {
     {ID_JSON, 0, "json", "[FORM]", "JSON: pretty, or one object a line", EVERYWHERE,
         "pretty lines"},
     {'F', 'F', "field", "NAME", "print only this member of each report", C(LIST), NULL},
-    {'o', 'o', "output", "FILE", "write there; - is standard output",
-        C(DUMP) | C(EXPORT) | C(REPORT), NULL},
+    {'o', 'o', "output", "FILE", "write there; - is standard output", C(DUMP) | C(REPORT),
+        NULL},
     {ID_UTC, 0, "utc", NULL, "times in UTC", EVERYWHERE, NULL},
     {ID_NO_PAGER, 0, "no-pager", NULL, "do not start a pager", EVERYWHERE, NULL},
     {ID_NO_LEGEND, 0, "no-legend", NULL, "no heads and no summary", EVERYWHERE, NULL},
@@ -138,8 +133,8 @@ const struct option_spec option_specs[] = {
         NULL},
     {ID_NO_SOURCE, 0, "no-source", NULL, "no lines of source", LOOKERS | C(REPORT), NULL},
     {ID_DEBUG_DIR, 0, "debug-dir", "DIR", "look for debug files there too",
-        LOOKERS | C(DEBUG) | C(EXPORT), NULL},
-    {ID_STORE, 0, "store", "DIR", "a symbol store, such as an imported bundle's",
+        LOOKERS | C(DEBUG), NULL},
+    {ID_STORE, 0, "store", "DIR", "a symbol store: DIR/BUILD-ID/executable and debuginfo",
         LOOKERS | C(DEBUG), NULL},
     {ID_SYSROOT, 0, "sysroot", "DIR", "put before the paths of modules",
         LOOKERS | C(DEBUG), NULL},
@@ -159,7 +154,7 @@ const struct option_spec option_specs[] = {
     {'f', 'f', "follow", NULL, "go on printing what comes", C(LOG), NULL},
     {ID_TITLE, 0, "title", "TEXT", "title of the page", C(REPORT), NULL},
     {ID_INTERVAL, 0, "interval", "SPAN", "look again after so long", C(WATCH), NULL},
-    {ID_TIMEOUT, 0, "timeout", "SPAN", "give up after so long", C(WATCH) | C(TEST), NULL},
+    {ID_TIMEOUT, 0, "timeout", "SPAN", "give up after so long", C(WATCH), NULL},
     {'h', 'h', "help", NULL, "this text", EVERYWHERE, NULL},
     {ID_VERSION, 0, "version", NULL, "the version", EVERYWHERE, NULL},
 };
@@ -288,7 +283,7 @@ static int set_signal(const struct parser *p, const char *text)
     if (signo < 0)
         return complain(p, "no such signal: %s", text);
     p->o->signo = signo;
-    p->o->test_signal = text;
+    p->o->signal_text = text;
     return 0;
 }
 

@@ -41,12 +41,9 @@ enum command_id {
     COMMAND_RELEASE,
     COMMAND_RM,
     COMMAND_CLEAN,
-    COMMAND_EXPORT,
-    COMMAND_IMPORT,
     COMMAND_VERIFY,
     COMMAND_CONSENT,
     COMMAND_CONFIG,
-    COMMAND_TEST,
     COMMAND_WATCH,
     COMMAND_REPORT,
     COMMAND_COMPLETION,
@@ -121,7 +118,7 @@ struct options {
     int64_t max_bytes, max_reports; /* -1: not given */
     const char *title;
     int64_t interval_ms, timeout_ms; /* -1: not given */
-    const char *test_signal;
+    const char *signal_text;         /* as given */
 };
 
 /**

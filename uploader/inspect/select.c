@@ -271,7 +271,7 @@ static int build(const struct options *o, struct conditions *all)
         {KEY_RELEASE, o->release},
         {KEY_ENV, o->environment},
         {KEY_SIG, o->signature},
-        {KEY_SIGNAL, o->signo ? o->test_signal : NULL},
+        {KEY_SIGNAL, o->signo ? o->signal_text : NULL},
     };
     int err = 0;
     for (size_t i = 0; i < sizeof given / sizeof *given && !err; i++)

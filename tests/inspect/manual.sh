@@ -1,0 +1,51 @@
+#!/bin/sh
+# The manual names every command and option, completions are what the program makes, and
+# both are sound. usage: manual.sh KNELL SOURCE
+set -u
+knell=$1 source=$2 failed=0
+fail() {
+    echo "FAIL: $*" >&2
+    failed=1
+}
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/knell-test.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+for shell in bash:knell.bash zsh:_knell fish:knell.fish; do
+    "$knell" completion "${shell%%:*}" >"$tmp/script" || fail "completion ${shell%%:*}"
+    cmp -s "$tmp/script" "$source/uploader/inspect/completions/${shell#*:}" ||
+        fail "${shell#*:} is stale: knell completion ${shell%%:*} >uploader/inspect/completions/${shell#*:}"
+done
+if command -v bash >/dev/null; then
+    bash -n "$source/uploader/inspect/completions/knell.bash" || fail "bash refuses it"
+fi
+if command -v zsh >/dev/null; then
+    zsh -n "$source/uploader/inspect/completions/_knell" || fail "zsh refuses it"
+fi
+if command -v fish >/dev/null; then
+    fish --no-execute "$source/uploader/inspect/completions/knell.fish" || fail "fish refuses it"
+fi
+
+page=$source/man/knell.1
+"$knell" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' >"$tmp/commands"
+while read -r command; do
+    case $command in completion | help) continue ;; esac
+    grep -q "^\.It Cm $command\b" "$page" || fail "knell.1 lacks command $command"
+    "$knell" help "$command" | grep -o -- '--[a-z-]*' >>"$tmp/options"
+done <"$tmp/commands"
+[ -s "$tmp/commands" ] || fail "no commands"
+for option in $(sort -u "$tmp/options"); do
+    name=$(printf '%s' "${option#--}" | sed 's/-/\\\\-/g')
+    grep -q -- "Fl ..$name\b" "$page" || fail "knell.1 lacks $option"
+done
+grep -o '^\.It Cm [a-z]*' "$page" | sed 's/.* //' | while read -r command; do
+    "$knell" help "$command" >/dev/null 2>&1 || echo "$command"
+done >"$tmp/unknown"
+[ -s "$tmp/unknown" ] && fail "knell.1 has commands that are none: $(cat "$tmp/unknown")"
+
+if command -v mandoc >/dev/null; then
+    for page in "$source"/man/*.[1-8]; do
+        mandoc -Tlint -W warning "$page" >&2 || fail "mandoc: $page"
+    done
+fi
+exit $failed
