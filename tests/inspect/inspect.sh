@@ -143,6 +143,7 @@ code 1 "$knell" hold "$first"
 code 0 "$knell" release "$first"
 code 0 "$knell" rm "$first"
 [ "$(ls "$KNELL_SPOOL/new" | wc -l)" = 4 ] || fail "rm"
+has "the destination took it" "$knell" test "file://$tmp/out.d"
 code 0 "$knell" consent no
 has ': no$' "$knell" consent
 code 0 "$knell" clean --state new --max-reports 3

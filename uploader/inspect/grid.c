@@ -67,6 +67,15 @@ static void fit(struct grid *t)
     }
 }
 
+static void put_blanks(FILE *f, size_t n)
+{
+    static const char blanks[] = "                                ";
+    for (size_t k; n; n -= k) {
+        k = n < sizeof blanks - 1 ? n : sizeof blanks - 1;
+        (void)fwrite(blanks, 1, k, f);
+    }
+}
+
 static void put_cell(
     const struct grid *t, size_t column, const char *text, enum style style, bool last)
 {
@@ -76,7 +85,7 @@ static void put_cell(
     size_t n = cut ? safe_cut(text, width - 1) : strlen(text);
     size_t pad = cut || have >= width ? 0 : width - have;
     if (t->columns[column].right)
-        (void)fprintf(o->f, "%*s", (int)pad, "");
+        put_blanks(o->f, pad);
     if (style != STYLE_PLAIN)
         (void)fputs(out_style(o, style), o->f);
     (void)fwrite(text, 1, n, o->f);
@@ -85,7 +94,7 @@ static void put_cell(
     if (style != STYLE_PLAIN)
         (void)fputs(out_plain(o), o->f);
     if (!t->columns[column].right && !last)
-        (void)fprintf(o->f, "%*s", (int)pad, "");
+        put_blanks(o->f, pad);
 }
 
 static size_t last_shown(const struct grid *t)
@@ -106,7 +115,7 @@ static void put_row(const struct grid *t, size_t first)
         if (t->hidden[i])
             continue;
         if (any)
-            (void)fprintf(t->out->f, "%*s", GAP, "");
+            put_blanks(t->out->f, GAP);
         any = true;
         if (first == SIZE_MAX)
             put_cell(t, i, t->columns[i].head, STYLE_HEAD, i == last);

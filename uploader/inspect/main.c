@@ -1,4 +1,5 @@
 /** knell: look at crash reports and take care of them. See knell(1). */
+#include "uploader/inspect/cmd_test.h"
 #include "uploader/inspect/commands.h"
 
 #include <knell/knell.h>
@@ -45,6 +46,7 @@ static int run(struct session *s)
         [COMMAND_CLEAN] = command_clean,
         [COMMAND_CONSENT] = command_consent,
         [COMMAND_CONFIG] = command_config,
+        [COMMAND_TEST] = command_test,
         [COMMAND_WATCH] = command_watch,
         [COMMAND_VERIFY] = command_verify,
         [COMMAND_DEBUG] = command_debug,

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { BUFFER_BYTES = 256 << 10 };
+
 static size_t width_of(int fd)
 {
     const char *text = getenv("COLUMNS");
@@ -36,6 +38,8 @@ static bool terminal_has_colours(void)
 void out_init(struct out *o, enum out_colour colour, bool full)
 {
     *o = (struct out){.f = stdout, .tty = isatty(STDOUT_FILENO) == 1};
+    if (!o->tty)
+        IGNORE(setvbuf(stdout, NULL, _IOFBF, BUFFER_BYTES), "only slower");
     o->columns = full ? 0 : width_of(STDOUT_FILENO);
     o->colour = colour == OUT_COLOUR_ALWAYS ||
                 (colour == OUT_COLOUR_AUTO && o->tty && terminal_has_colours());

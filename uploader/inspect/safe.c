@@ -163,6 +163,10 @@ void safe_put_n(struct safe *b, const char *s, size_t n)
 {
     size_t from = 0, at = 0;
     while (at < n) {
+        if (s[at] >= 0x20 && s[at] < 0x7f) { /* nearly always */
+            at++;
+            continue;
+        }
         uint32_t c;
         size_t length = safe_decode(s + at, n - at, &c);
         if (length && safe_is_harmless(c)) {
@@ -230,6 +234,11 @@ size_t safe_columns(const char *s)
 {
     size_t n = strlen(s), columns = 0;
     for (size_t at = 0; at < n;) {
+        if (s[at] >= 0x20 && s[at] < 0x7f) {
+            columns++;
+            at++;
+            continue;
+        }
         uint32_t c;
         size_t length = safe_decode(s + at, n - at, &c);
         columns += length ? columns_of(c) : 1;
