@@ -13,6 +13,8 @@ typedef struct knell_md_context_amd64 kn_context;
 enum {
     KN_ARCH = KNELL_MINIDUMP_ARCH_AMD64,
     KN_N_REGISTERS = 17,
+    KN_REGISTER_SP = 7, /* as kn_regs_get() counts */
+    KN_REGISTER_PC = 16,
     KN_RED_ZONE_BYTES = 128, /* below sp, still in use: System V psABI 3.2.2 */
 };
 #elif defined(__aarch64__)
@@ -20,6 +22,8 @@ typedef struct knell_md_context_arm64 kn_context;
 enum {
     KN_ARCH = KNELL_MINIDUMP_ARCH_ARM64,
     KN_N_REGISTERS = 33,
+    KN_REGISTER_SP = 31,
+    KN_REGISTER_PC = 32,
     KN_RED_ZONE_BYTES = 0,
 };
 #else
@@ -54,6 +58,16 @@ uint64_t kn_regs_fp(const ucontext_t *uc);
  * Context: signal handler.
  */
 uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name);
+
+/**
+ * The state just after a call that went nowhere has been undone: where it returns to, and
+ * the stack pointer there.
+ *
+ * Context: signal handler.
+ * @top  the word at the stack pointer
+ */
+void kn_regs_undo_call(
+    const ucontext_t *uc, uint64_t top, uint64_t *ret_pc, uint64_t *ret_sp);
 
 /**
  * Whether this frame was made by a fault of the CPU, rather than by kill(2) and its kind.

@@ -6,8 +6,6 @@
 #include "crash/handler/poison.h"
 
 enum {
-    REGISTER_SP = 31,
-    REGISTER_PC = 32,
     EC_FETCH_LOWER = 0x20, /* exception classes of ESR_EL1, Arm ARM D17.2.37 */
     EC_DATA_LOWER = 0x24,
     ESR_WRITE = 1 << 6,
@@ -80,9 +78,17 @@ uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name)
         "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "fp",
         "lr", "sp", "pc"};
     *ret_name = names[i];
-    if (i == REGISTER_SP)
+    if (i == KN_REGISTER_SP)
         return uc->uc_mcontext.sp;
-    return i == REGISTER_PC ? uc->uc_mcontext.pc : uc->uc_mcontext.regs[i];
+    return i == KN_REGISTER_PC ? uc->uc_mcontext.pc : uc->uc_mcontext.regs[i];
+}
+
+void kn_regs_undo_call(
+    const ucontext_t *uc, uint64_t top, uint64_t *ret_pc, uint64_t *ret_sp)
+{
+    (void)top; /* the link register has it */
+    *ret_pc = uc->uc_mcontext.regs[30];
+    *ret_sp = kn_regs_sp(uc);
 }
 
 static uint64_t syndrome(const ucontext_t *uc)

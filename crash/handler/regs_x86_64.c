@@ -89,6 +89,13 @@ uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name)
     return (uint64_t)uc->uc_mcontext.gregs[order[i].at];
 }
 
+void kn_regs_undo_call(
+    const ucontext_t *uc, uint64_t top, uint64_t *ret_pc, uint64_t *ret_sp)
+{
+    *ret_pc = top;
+    *ret_sp = kn_regs_sp(uc) + sizeof top;
+}
+
 bool kn_regs_is_fault(const ucontext_t *uc)
 {
     return uc->uc_mcontext.gregs[REG_TRAPNO] != 0;

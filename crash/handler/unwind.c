@@ -1,6 +1,7 @@
 #include "crash/handler/unwind.h"
 
 #include "crash/handler/failpoint.h"
+#include "crash/handler/maps.h"
 #include "crash/handler/minidump.h"
 #include "crash/handler/modules.h"
 #include "crash/handler/regs.h"
@@ -23,6 +24,13 @@ static struct {
     uint8_t bytes[PAGE_BYTES];
 } pages[N_PAGES];
 static unsigned next_page;
+
+/* A call through a bad pointer has no frame of its own to unwind: the walk begins where
+ * it came from. (Left to itself libunwind follows the frame pointer, past the caller.) */
+static struct {
+    bool on;
+    uint64_t pc, sp;
+} undone;
 
 static const uint8_t *page_at(struct kn_capture *c, uint64_t address)
 {
@@ -100,7 +108,10 @@ static int access_register(
     (void)space;
     if (write || i < 0 || i >= KN_N_REGISTERS)
         return -UNW_EBADREG;
-    *value = kn_regs_get(c->uc, (unsigned)i, &name);
+    if (undone.on && (i == KN_REGISTER_PC || i == KN_REGISTER_SP))
+        *value = i == KN_REGISTER_PC ? undone.pc : undone.sp;
+    else
+        *value = kn_regs_get(c->uc, (unsigned)i, &name);
     return 0;
 }
 
@@ -129,6 +140,21 @@ void *kn_unwind_accessors(void)
     static unw_accessors_t accessors = {find_procedure, put_procedure, no_dynamic_list,
         access_memory, access_register, access_float, no_resume, no_name};
     return &accessors;
+}
+
+static void undo_wild_call(struct kn_capture *c)
+{
+    uint64_t pc = kn_regs_pc(c->uc), top = 0;
+    const struct kn_map *m = kn_maps_find(c, pc);
+    undone.on = false;
+    if (!c->n_maps || (m && m->end_flags & KN_MAP_EXEC) ||
+        !read_memory(c, kn_regs_sp(c->uc), &top, sizeof top))
+        return;
+    kn_regs_undo_call(c->uc, top, &undone.pc, &undone.sp);
+    if (!kn_modules_find(c, undone.pc))
+        return;
+    undone.on = true;
+    c->frames[c->n_frames++] = pc;
 }
 
 static void walk_libunwind(struct kn_capture *c)
@@ -174,8 +200,9 @@ void kn_unwind(struct kn_capture *c)
     for (unsigned i = 0; i < N_PAGES; i++)
         pages[i].address = 0;
     c->n_frames = 0;
+    undo_wild_call(c);
     walk_libunwind(c);
-    if (c->n_frames < 2)
+    if (c->n_frames < (undone.on ? 3u : 2u))
         walk_frame_pointers(c);
     const struct knell_frames_head head = {
         .tid = c->tid, .how = c->frames_how, .n_frames = c->n_frames};
