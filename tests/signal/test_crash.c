@@ -3,6 +3,23 @@
  *
  * usage: test_crash VICTIM root|nobody THREADS [NAME...]
  *
+ * Where the other scenarios that a crash reporter has to stand are, or why they are not:
+ *
+ *     a fault, hang or kill at each step, also of a disk that hangs   test_failpoints.c
+ *     C++ exceptions, core dumps, preloading, 3,000 threads           test_more.c
+ *     random deaths with threads in flight                            test_random.c
+ *     SIGKILL, power loss, torn journals, reboot                      the journal's tests
+ *     upgraded binaries, hostile reports, crash loops, secrets        the uploader's
+ * tests a spool remounted read-only   the kernel refuses while the report's file is open
+ *     quota, memory cgroup at its limit   not to be set up here: no quota tools, and the
+ *                                         memory controller is not delegated
+ *     ptrace-attached debugger      stops for every signal; checked by hand with gdb
+ *     TSan, valgrind                not deterministic about signals; ASan: asan preset
+ *     AVX-512, AMX state            no such CPU; alternate stacks are sized by
+ *                                   AT_MINSIGSTKSZ
+ *     Yama, AppArmor                not in this kernel; ptrace is never used, and a
+ * filter that kills on it is in the table
+ *
  * Checked for each: exactly one report that knell's own parser takes, of the right
  * signal, thread and address, with the function that died among the frames; nothing
  * printed and a wait status as of the same program without knell.
@@ -137,6 +154,7 @@ static const struct scenario scenarios[] = {
         MAY_STAY},
     {"soft_fsize", "-w soft_file_size null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54,
         NULL, 0},
+    {"hard_fsize", "-w hard_file_size null_write", 0, SIGSEGV, ANY, 0, 0, NULL, MAY_STAY},
     {"no_memory", "-w no_memory null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54, NULL,
         ALL_COUNTS},
     {"spool_deleted", "-w spool_deleted null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54,

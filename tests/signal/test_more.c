@@ -201,10 +201,31 @@ static void no_forbidden_calls(void)
     }
 }
 
+/* More threads than fit: those that do, and how many did not. */
+static void thousands_of_threads(void)
+{
+    struct run r;
+    run_victim(victim("victim"), "-t 3000 null_write", 0, &r);
+    check_signal(&r, SIGSEGV);
+    if (r.crash) {
+        uint32_t n_dropped = 0;
+        CHECK_INT(r.crash->n_threads, 1000); /* what the victim asked for */
+        CHECK_INT(r.crash->threads[0].tid, r.tid);
+        for (uint32_t i = 0; i < r.crash->n_notes; i++) {
+            if (r.crash->notes[i].step == KNELL_STEP_FREEZE)
+                n_dropped += r.crash->notes[i].count;
+        }
+        CHECK_INT(n_dropped, 2000);
+        CHECK(has(&r.crash->facts, "threads=3000\n"));
+    }
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(preloaded), TEST(uncaught_exception),
-        TEST(core_dumps), TEST(uploader_is_started), TEST(no_forbidden_calls)};
+        TEST(core_dumps), TEST(uploader_is_started), TEST(no_forbidden_calls),
+        TEST(thousands_of_threads)};
     if (argc < 3 || !realpath(argv[1], folder) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);

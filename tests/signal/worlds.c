@@ -134,7 +134,7 @@ static void no_ptrace(void)
     filter(code, 5);
 }
 
-/* The list of README.md; everything else kills. */
+/* The list in crash/handler/sys.h; everything else kills. */
 static void documented_calls_only(void)
 {
     static const int allowed[] = {SYS_clock_gettime, SYS_close, SYS_exit_group,
