@@ -145,7 +145,6 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     p->n_cpus = n_cpus > 0 ? (uint32_t)n_cpus : 1;
     p->start_realtime_ns = id->start_realtime_ns;
     p->deadline_ms = settings->deadline_ms;
-    kn_unwinder_init(&p->unwinder);
     kn_cxx_init(&p->cxx);
 }
 

@@ -145,15 +145,13 @@ static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *inf
     old.handler(signo, info, (void *)(uintptr_t)uc);
 }
 
-/* The default action is ignored for an init: only a fault of the CPU kills it, and only
- * where the instruction faults again. */
-static void end_init(const struct kn_process *p, int signo, const siginfo_t *info)
+/* The default action of a signal that is sent is ignored for an init, of one that the
+ * kernel raises it is not: so let the code raise it again. abort(3) goes on to an illegal
+ * instruction when its signal was ignored, as it would have without knell. */
+static void end_init(int signo, const siginfo_t *info, const ucontext_t *uc)
 {
-    (void)p;
-    bool faults_again = !was_sent(info) && signo != SIGTRAP && signo != SIGSYS;
-    if (faults_again || signo == SIGABRT) /* abort(3) ends with an illegal instruction */
-        return;
-    (void)KN_SYS1(SYS_exit_group, 128 + signo);
+    if (!was_sent(info))
+        kn_regs_redo((ucontext_t *)(uintptr_t)uc, signo, info->si_code);
 }
 
 void kn_end(
@@ -169,7 +167,7 @@ void kn_end(
         (void)kn_sigaction(kn_signals[k], &p->old[k], NULL);
     set_default(signo);
     if (p->pid == INIT_PID) {
-        end_init(p, signo, info);
+        end_init(signo, info, uc);
         return;
     }
     if (!send_again(signo, info) && (was_sent(info) || signo == SIGTRAP))

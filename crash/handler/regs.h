@@ -70,6 +70,14 @@ void kn_regs_undo_call(
     const ucontext_t *uc, uint64_t top, uint64_t *ret_pc, uint64_t *ret_sp);
 
 /**
+ * Make the interrupted code do again what raised @signo, where the kernel had moved on
+ * behind it: a breakpoint, a system call that seccomp trapped.
+ *
+ * Context: signal handler.
+ */
+void kn_regs_redo(ucontext_t *uc, int signo, int code);
+
+/**
  * Whether this frame was made by a fault of the CPU, rather than by kill(2) and its kind.
  * For the case that the siginfo is not to be had.
  *

@@ -1,6 +1,7 @@
 #include "crash/handler/regs.h"
 
 #include <asm/sigcontext.h>
+#include <signal.h>
 #include <string.h>
 
 #include "crash/handler/poison.h"
@@ -89,6 +90,13 @@ void kn_regs_undo_call(
     (void)top; /* the link register has it */
     *ret_pc = uc->uc_mcontext.regs[30];
     *ret_sp = kn_regs_sp(uc);
+}
+
+void kn_regs_redo(ucontext_t *uc, int signo, int code)
+{
+    (void)code; /* brk leaves pc where it is */
+    if (signo == SIGSYS)
+        uc->uc_mcontext.pc -= 4;
 }
 
 static uint64_t syndrome(const ucontext_t *uc)

@@ -1,5 +1,6 @@
 #include "crash/handler/regs.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "crash/handler/poison.h"
@@ -94,6 +95,15 @@ void kn_regs_undo_call(
 {
     *ret_pc = top;
     *ret_sp = kn_regs_sp(uc) + sizeof top;
+}
+
+void kn_regs_redo(ucontext_t *uc, int signo, int code)
+{
+    /* int3 is one byte, syscall two; the kernel has put rax back for SECCOMP_RET_TRAP. */
+    if (signo == SIGTRAP && code == SI_KERNEL)
+        uc->uc_mcontext.gregs[REG_RIP] -= 1;
+    else if (signo == SIGSYS)
+        uc->uc_mcontext.gregs[REG_RIP] -= 2;
 }
 
 bool kn_regs_is_fault(const ucontext_t *uc)

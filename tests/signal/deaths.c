@@ -432,6 +432,8 @@ static void uploads(void)
 {
     struct knell_options o = KNELL_OPTIONS_INIT;
     char path[300], text[1024] = {0};
+    (void)snprintf(text, sizeof text, "%d", (int)getsid(0));
+    setenv("VICTIM_SESSION", text, 1);
     signal(SIGCHLD, on_sigchld);
     if (knell_start(&o))
         fail("knell_start");
@@ -450,6 +452,14 @@ static void uploads(void)
     if (n_sigchld || waitpid(-1, NULL, __WALL) >= 0)
         fail("the daemon got a child");
     exit(0);
+}
+
+/* Ignored where this process is init. */
+static void raise_and_exit(void)
+{
+    raise(SIGSEGV);
+    raise(SIGBUS);
+    exit(5);
 }
 
 static void killed(void)
@@ -475,5 +485,5 @@ const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_
     {"fork_child_armed", fork_child_armed}, {"raw_fork_child", raw_fork_child},
     {"vfork_child_then_parent", vfork_child_then_parent},
     {"daemonize_then_crash", daemonize_then_crash}, {"exit", exit_cleanly},
-    {"killed", killed}, {"uploads", uploads}};
+    {"killed", killed}, {"raise_and_exit", raise_and_exit}, {"uploads", uploads}};
 const size_t n_deaths = sizeof deaths / sizeof *deaths;

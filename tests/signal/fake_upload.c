@@ -33,6 +33,7 @@ int main(int argc, char **argv)
     int n_fds = count_descriptors(), n_signals = count_signals();
     char path[2][400];
     const char *spool = getenv("KNELL_SPOOL"), *dsn = getenv("KNELL_DSN");
+    const char *session = getenv("VICTIM_SESSION");
     (void)argv;
     if (!spool)
         return 1;
@@ -41,12 +42,9 @@ int main(int argc, char **argv)
     FILE *f = fopen(path[0], "w");
     if (!f)
         return 1;
-    /* The process in between leads the session and is about to end. */
-    for (int i = 0; i < 2000 && getppid() == getsid(0); i++)
-        (void)usleep(1000);
-    fprintf(f, "dsn=%s argc=%d fds=%d signals=%d leader=%d preload=%d\n", dsn ? dsn : "",
-        argc, n_fds, n_signals, getsid(0) != getppid() && getsid(0) != 0,
-        getenv("LD_PRELOAD") != NULL);
+    fprintf(f, "dsn=%s argc=%d fds=%d signals=%d own_session=%d preload=%d\n",
+        dsn ? dsn : "", argc, n_fds, n_signals,
+        getsid(0) != atoi(session ? session : "0"), getenv("LD_PRELOAD") != NULL);
     fclose(f);
     return rename(path[0], path[1]) != 0;
 }

@@ -112,7 +112,7 @@ static void become_init_of(
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     /* An init that lives on is a result as well: ended after a while by the victim. */
-    _exit(WIFSIGNALED(status) ? 64 + WTERMSIG(status) : WEXITSTATUS(status));
+    _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 static int wait_for(pid_t pid)

@@ -181,6 +181,11 @@ static const struct scenario scenarios[] = {
         0x10, 54, NULL, ROOT | MAY_STAY},
     {"init_fault", "null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54, NULL,
         ROOT | INIT | ALL_COUNTS},
+    {"init_breakpoint", "breakpoint", 1, SIGTRAP, CODE_KERNEL, ANYWHERE, 3, NULL,
+        ROOT | INIT},
+    {"init_trapped_syscall", "trapped_syscall", 1, SIGSYS, 1, ANYWHERE, 4, NULL,
+        ROOT | INIT},
+    {"init_ignores", "raise_and_exit", 0, 0, ANY, 0, 0, NULL, ROOT | INIT},
     {"init_abort", "abort", 1, SIGABRT, SI_TKILL, AT_PC, 5, NULL, ROOT | INIT},
 };
 
