@@ -39,10 +39,7 @@ static void open_unwinder(void)
     if (!create || !set_caching || !u.init_remote || !u.step || !u.get_reg ||
         !u.search_table)
         return;
-    /* One for the process's life, however often knell is started and stopped. */
-    static unw_addr_space_t space;
-    if (!space)
-        space = create((unw_accessors_t *)kn_unwind_accessors(), 0);
+    unw_addr_space_t space = create((unw_accessors_t *)kn_unwind_accessors(), 0);
     if (!space)
         return;
     /* The cache is one for the process, under a lock. */

