@@ -161,8 +161,9 @@ static void task_name(char *out, size_t room, uint32_t tid, const char *file)
     kn_text_put(&t, file);
 }
 
-/* Whether a thread will never answer: it blocks the signal or has ended. */
-static bool is_deaf(struct kn_capture *c, uint32_t tid)
+/* Whether a thread will never answer: it blocks the signal or has ended. After a while
+ * also one that only the kernel can wake: state D, or T and t, stopped. */
+static bool is_deaf(struct kn_capture *c, uint32_t tid, bool after_a_while)
 {
     char name[64], *text = (char *)c->scratch;
     task_name(name, sizeof name, tid, "/status");
@@ -170,6 +171,11 @@ static bool is_deaf(struct kn_capture *c, uint32_t tid)
     if (n == -ENOENT || n == -ESRCH)
         return true;
     for (int i = 0; i + 24 < n; i++) {
+        if (after_a_while && !memcmp(text + i, "\nState:\t", 8)) {
+            char state = text[i + 8];
+            if (state != 'R' && state != 'S')
+                return true;
+        }
         if (memcmp(text + i, "\nSigBlk:\t", 9) != 0)
             continue;
         const char *p = text + i + 9;
@@ -178,12 +184,14 @@ static bool is_deaf(struct kn_capture *c, uint32_t tid)
     return false;
 }
 
-static void give_up_on_the_deaf(struct kn_capture *c, uint32_t *n_deaf)
+static void give_up_on_the_deaf(
+    struct kn_capture *c, bool after_a_while, uint32_t *n_deaf)
 {
     for (uint32_t i = 1; i < c->n_threads; i++) {
         struct kn_thread *t = &c->threads[i];
         uint32_t asked = KN_THREAD_ASKED;
-        if (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) != asked || !is_deaf(c, t->tid))
+        if (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) != asked ||
+            !is_deaf(c, t->tid, after_a_while))
             continue;
         if (__atomic_compare_exchange_n(&t->state, &asked, KN_THREAD_DEAF, false,
                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -193,19 +201,22 @@ static void give_up_on_the_deaf(struct kn_capture *c, uint32_t *n_deaf)
 
 static void wait_for_them(struct kn_capture *c)
 {
-    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+    /* On a machine that is busy enough the willing take long, too: half the deadline. */
+    uint64_t start = kn_now_ns(CLOCK_MONOTONIC), now = start;
+    uint64_t end = start + c->process->deadline_ms * 500000ull;
     uint32_t n_deaf = 0, last = ~0u;
     for (;;) {
         uint32_t wanted = c->n_asked - n_deaf;
         __atomic_store_n(&c->wanted, wanted, __ATOMIC_RELEASE);
         uint32_t here = __atomic_load_n(&c->n_here, __ATOMIC_ACQUIRE);
-        if (here >= wanted || kn_now_ns(CLOCK_MONOTONIC) > end)
+        if (here >= wanted || now > end)
             return;
         if (here == last)
-            give_up_on_the_deaf(c, &n_deaf);
+            give_up_on_the_deaf(c, now - start > PATIENCE_NS, &n_deaf);
         last = here;
         if (here < c->n_asked - n_deaf)
             kn_wait(&c->n_here, here, SLICE_NS);
+        now = kn_now_ns(CLOCK_MONOTONIC);
     }
 }
 
