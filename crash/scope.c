@@ -222,13 +222,6 @@ void knell_set_transaction(const char *name)
         put_text(&to, KNELL_ENTRY_TRANSACTION, "", name, 200);
 }
 
-void knell_attach_file(const char *name, const char *path)
-{
-    struct target to = innermost();
-    if (!nowhere(&to) && name && *name)
-        put_text(&to, KNELL_ENTRY_FILE, name, path, KNELL_VALUE_MAX);
-}
-
 void knell_attach_bytes(const char *name, const void *bytes, size_t n)
 {
     struct target to = innermost();

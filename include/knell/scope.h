@@ -73,11 +73,6 @@ KNELL_API void knell_set_level(enum knell_level level);
  * (trace.h) has precedence. */
 KNELL_API void knell_set_transaction(const char *name);
 
-/* Attach a file to reports. It is read when the report is sent, up to a size limit of the
- * uploader's; a file that is gone by then is left out. NULL path: take it back.
- * @name  shown, a file name without folder; @path absolute */
-KNELL_API void knell_attach_file(const char *name, const char *path);
-
 /* Attach bytes, kept in the journal; at most KNELL_ATTACHMENT_BYTES_MAX, else cut.
  * NULL bytes: take them back. */
 KNELL_API void knell_attach_bytes(const char *name, const void *bytes, size_t n);
