@@ -51,6 +51,15 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
+/* What lies on the stack is the test's to read, red zones of a sanitizer and all. */
+static __attribute__((no_sanitize("address"))) void copy_raw(
+    uint8_t *to, uint64_t from, size_t n)
+{
+    const volatile uint8_t *p = (const volatile uint8_t *)(uintptr_t)from;
+    for (size_t i = 0; i < n; i++)
+        to[i] = p[i];
+}
+
 /* Saves the stack from @sp up, and registers with the given pc. */
 static void capture(const ucontext_t *uc, uint64_t pc)
 {
@@ -71,7 +80,7 @@ static void capture(const ucontext_t *uc, uint64_t pc)
     size_t n = limit - from < MAX_STACK ? limit - from : MAX_STACK;
     uint8_t *stack = malloc(n + sizeof pushed);
     memcpy(stack, &pushed, n_pushed);
-    memcpy(stack + n_pushed, (const void *)(uintptr_t)from, n);
+    copy_raw(stack + n_pushed, from, n);
     dump_thread(dump, 1, "main", r, stack, n + n_pushed);
     free(stack);
     dump_signal(dump, 1, 11, 1, pc == UINT64_MAX ? 0 : pc);
