@@ -155,6 +155,19 @@ has '</html>' cat "$tmp/page.html"
 grep -q '<script\|http://\|https://\|src=' "$tmp/page.html" && fail "the page is not self-contained"
 has '"exception"' "$knell" show -1 --as-sent
 
+# A bundle brings the names along to a machine without the program.
+mkdir "$tmp/elsewhere"
+cp "$victim" "$tmp/elsewhere/victim"
+KNELL_SPOOL="$tmp/other" "$tmp/elsewhere/victim" null >/dev/null 2>&1
+code 0 "$knell" --spool "$tmp/other" export -1 -o "$tmp/bundle.tar"
+rm -rf "$tmp/elsewhere" "$tmp/other/new" "$tmp/other/index"
+mkdir -m 700 "$tmp/other/new"
+code 0 "$knell" --spool "$tmp/other" import "$tmp/bundle.tar"
+has 'bytes_left' "$knell" --spool "$tmp/other" stack -1
+[ "$("$knell" --spool "$tmp/other" -F state)" = hold ] || fail "import does not hold"
+head -c 100000 "$tmp/bundle.tar" >"$tmp/torn.tar"
+code 5 "$knell" --spool "$tmp/other" import "$tmp/torn.tar"
+
 # What is broken is found, and repaired on request.
 echo garbage >"$KNELL_SPOOL/new/not-a-report"
 code 5 "$knell" verify

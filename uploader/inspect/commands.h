@@ -14,6 +14,8 @@ int command_clean(struct session *s);
 int command_consent(struct session *s);
 int command_config(struct session *s);
 int command_watch(struct session *s);
+int command_export(struct session *s);
+int command_import(struct session *s);
 int command_verify(struct session *s);
 int command_debug(struct session *s);
 int command_completion(struct session *s);

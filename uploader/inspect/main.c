@@ -48,6 +48,8 @@ static int run(struct session *s)
         [COMMAND_CONFIG] = command_config,
         [COMMAND_TEST] = command_test,
         [COMMAND_WATCH] = command_watch,
+        [COMMAND_EXPORT] = command_export,
+        [COMMAND_IMPORT] = command_import,
         [COMMAND_VERIFY] = command_verify,
         [COMMAND_DEBUG] = command_debug,
         [COMMAND_COMPLETION] = command_completion,

@@ -71,6 +71,8 @@ const struct command_spec command_specs[COMMAND_N] = {
     [COMMAND_RELEASE] = {"release", "MATCH...", "let held reports go"},
     [COMMAND_RM] = {"rm", "MATCH...", "remove reports"},
     [COMMAND_CLEAN] = {"clean", "[MATCH...]", "remove old reports by age, count or size"},
+    [COMMAND_EXPORT] = {"export", "[MATCH...]", "write a bundle for another machine"},
+    [COMMAND_IMPORT] = {"import", "FILE...", "take bundles into the spool, held"},
     [COMMAND_VERIFY] = {"verify", "[MATCH...]",
         "check every report and the spool itself"},
     [COMMAND_CONSENT] = {"consent", "[yes|no|ask|revoke]", "show or set whether to send"},
@@ -88,7 +90,7 @@ const struct command_spec command_specs[COMMAND_N] = {
 #define LOOKERS (C(SHOW) | C(STACK) | C(THREADS) | C(CRUMBS))
 #define SELECTORS                                                                        \
     (C(LIST) | LOOKERS | C(TOP) | C(DUMP) | C(DEBUG) | C(LOG) | C(RETRY) | C(HOLD) |     \
-        C(RELEASE) | C(RM) | C(CLEAN) | C(VERIFY) | C(WATCH) | C(REPORT))
+        C(RELEASE) | C(RM) | C(CLEAN) | C(EXPORT) | C(VERIFY) | C(WATCH) | C(REPORT))
 #define STATES "new work wait hold sent bad"
 
 const struct option_spec option_specs[] = {
@@ -117,8 +119,8 @@ const struct option_spec option_specs[] = {
     {ID_JSON, 0, "json", "[FORM]", "JSON: pretty, or one object a line", EVERYWHERE,
         "pretty lines"},
     {'F', 'F', "field", "NAME", "print only this member of each report", C(LIST), NULL},
-    {'o', 'o', "output", "FILE", "write there; - is standard output", C(DUMP) | C(REPORT),
-        NULL},
+    {'o', 'o', "output", "FILE", "write there; - is standard output",
+        C(DUMP) | C(EXPORT) | C(REPORT), NULL},
     {ID_UTC, 0, "utc", NULL, "times in UTC", EVERYWHERE, NULL},
     {ID_NO_PAGER, 0, "no-pager", NULL, "do not start a pager", EVERYWHERE, NULL},
     {ID_NO_LEGEND, 0, "no-legend", NULL, "no heads and no summary", EVERYWHERE, NULL},

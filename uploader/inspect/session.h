@@ -13,6 +13,7 @@ struct session {
     struct options options;
     struct out out;
     int64_t now_ms;
+    char store[512]; /* of imported bundles, when --store says no other; "": none */
     struct knell_symbolizer *symbolizer; /* see session_symbolizer() */
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct paths {
     char **list;
@@ -172,6 +173,12 @@ int store_open(struct session *s, struct store *ret)
     store_paths_free(paths, n);
     if (ret->n_reports)
         qsort(ret->reports, ret->n_reports, sizeof *ret->reports, newest_first);
+    if (!s->options.store && ret->n_spools == 1) {
+        int k =
+            snprintf(s->store, sizeof s->store, "%s/symbols", ret->spools[0].spool->path);
+        if (k > 0 && (size_t)k < sizeof s->store && access(s->store, X_OK) == 0)
+            s->options.store = s->store;
+    }
     /* Of several spools those that can be read are shown. */
     return ret->n_spools ? 0 : refused;
 }

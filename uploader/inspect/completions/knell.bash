@@ -6,7 +6,7 @@ _knell() {
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        list|show|stack|threads|crumbs|top|dump|debug|status|log|upload|retry|hold|release|rm|clean|verify|consent|config|test|watch|report|completion|help) command=$word; break ;;
+        list|show|stack|threads|crumbs|top|dump|debug|status|log|upload|retry|hold|release|rm|clean|export|import|verify|consent|config|test|watch|report|completion|help) command=$word; break ;;
         esac
     done
     case $last in
@@ -54,6 +54,8 @@ _knell() {
     release) options='--lines --reverse --since --until --signal --code --exe --app --release --env --state --sig --tag --spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --dry-run --help --version ' ;;
     rm) options='--lines --reverse --since --until --signal --code --exe --app --release --env --state --sig --tag --spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --dry-run --yes --help --version ' ;;
     clean) options='--lines --reverse --since --until --signal --code --exe --app --release --env --state --sig --tag --spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --dry-run --yes --older --max-bytes --max-reports --help --version ' ;;
+    export) options='--lines --reverse --since --until --signal --code --exe --app --release --env --state --sig --tag --spool --all --config --json --output --utc --no-pager --no-legend --color --full --quiet --help --version ' ;;
+    import) options='--spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --help --version ' ;;
     verify) options='--lines --reverse --since --until --signal --code --exe --app --release --env --state --sig --tag --spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --repair --help --version ' ;;
     consent) options='--spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --yes --purge --help --version ' ;;
     config) options='--spool --all --config --json --utc --no-pager --no-legend --color --full --quiet --strict --help --version ' ;;
@@ -70,8 +72,8 @@ _knell() {
     consent) COMPREPLY=($(compgen -W 'yes no ask revoke' -- "$current")) ;;
     config) COMPREPLY=($(compgen -W 'show check' -- "$current")) ;;
     completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- "$current")) ;;
-    help) COMPREPLY=($(compgen -W 'list show stack threads crumbs top dump debug status log upload retry hold release rm clean verify consent config test watch report completion help' -- "$current")) ;;
-    *) COMPREPLY=($(compgen -W "$([ "$command" = list ] && echo 'list show stack threads crumbs top dump debug status log upload retry hold release rm clean verify consent config test watch report completion help') $(_knell_ids)" -- "$current")) ;;
+    help) COMPREPLY=($(compgen -W 'list show stack threads crumbs top dump debug status log upload retry hold release rm clean export import verify consent config test watch report completion help' -- "$current")) ;;
+    *) COMPREPLY=($(compgen -W "$([ "$command" = list ] && echo 'list show stack threads crumbs top dump debug status log upload retry hold release rm clean export import verify consent config test watch report completion help') $(_knell_ids)" -- "$current")) ;;
     esac
 }
 complete -F _knell knell

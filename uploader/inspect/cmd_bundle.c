@@ -1,0 +1,212 @@
+/* export and import: a report with the files that name its frames, for another machine.
+ */
+#include "uploader/inspect/commands.h"
+#include "uploader/inspect/select.h"
+#include "uploader/inspect/tar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REPORT_PREFIX "report/"
+#define SYMBOLS_PREFIX "symbols/"
+#define MAX_BUNDLE_BYTES (UINT64_C(2) << 30)
+
+static void hex_id(
+    const struct crash_module *m, char out[static 2 * KNELL_MAX_BUILD_ID_BYTES + 1])
+{
+    out[0] = 0;
+    for (uint32_t i = 0; i < m->n_build_id && i < KNELL_MAX_BUILD_ID_BYTES; i++)
+        (void)snprintf(out + 2 * (size_t)i, 3, "%02x", m->build_id[i]);
+}
+
+/* A file of this machine, when it is a regular one. */
+static int put_file(struct output *o, const char *name, const char *path)
+{
+    CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n;
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        spool_read_all(fd, MAX_BUNDLE_BYTES / 4, &bytes, &n))
+        return 0; /* without it the frames are addresses there as here */
+    return tar_put(o, name, bytes, n);
+}
+
+/* Executables and debug files of the modules that frames lie in, by build-id. */
+static int put_symbols(struct output *o, const struct crash *c)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < c->n_modules && !err; i++) {
+        const struct crash_module *m = &c->modules[i];
+        char id[2 * KNELL_MAX_BUILD_ID_BYTES + 1], name[TAR_NAME_BYTES + 1], path[256];
+        if (!m->asked || m->n_build_id < 4 || m->n_build_id > 32 || !m->path ||
+            m->status == KNELL_SYMBOL_MISMATCH || m->status == KNELL_SYMBOL_MISSING)
+            continue;
+        hex_id(m, id);
+        (void)snprintf(name, sizeof name, SYMBOLS_PREFIX "%.64s/executable", id);
+        err = put_file(o, name, m->path);
+        (void)snprintf(name, sizeof name, SYMBOLS_PREFIX "%.64s/debuginfo", id);
+        (void)snprintf(
+            path, sizeof path, "/usr/lib/debug/.build-id/%.2s/%.64s.debug", id, id + 2);
+        if (!err)
+            err = put_file(o, name, path);
+    }
+    return err;
+}
+
+static int put_report(
+    struct session *s, struct store *t, const struct report *r, struct output *o)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1], name[TAR_NAME_BYTES + 1];
+    struct loaded l;
+    struct report_error why = {0};
+    int err = loader_open(s, t, r, &l, &why);
+    if (err)
+        session_complain(s, "a report cannot be read: %s", strerrordesc_np(-err));
+    (void)snprintf(name, sizeof name, REPORT_PREFIX "%s", report_file(r, file));
+    if (!err)
+        err = tar_put(o, name, l.bytes, l.n_bytes);
+    if (!err)
+        err = put_symbols(o, l.crash);
+    loader_done(&l);
+    return err;
+}
+
+int command_export(struct session *s)
+{
+    struct store t;
+    struct selection x = {0};
+    struct output o;
+    int err = store_open(s, &t);
+    if (!err)
+        err = select_few(s, &t, &x);
+    if (!err)
+        err = output_open(s, &o);
+    if (!err) {
+        for (size_t i = 0; i < x.n && !err; i++)
+            err = put_report(s, &t, x.reports[i], &o);
+        if (!err)
+            err = tar_end(&o);
+        err = output_close(s, &o, err);
+    }
+    if (!err && s->options.output)
+        session_note(
+            s, "%zu report%s in %s.", x.n, x.n == 1 ? "" : "s", s->options.output);
+    selection_done(&x);
+    store_close(&t);
+    return session_exit_code(err);
+}
+
+/* A new file in a folder, whole or not at all. */
+static int make_file(int dir_fd, const char *file, const uint8_t *bytes, size_t n)
+{
+    struct stat st;
+    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    return spool_replace_file(dir_fd, file, bytes, n);
+}
+
+static int take_report(const struct spool *spool, const struct tar_entry *e)
+{
+    const char *file = e->name + strlen(REPORT_PREFIX);
+    struct spool_name name;
+    struct crash *c = NULL;
+    char canonical[KNELL_SPOOL_NAME_BYTES + 1];
+    int err = spool_name_parse(file, &name);
+    if (!err)
+        err = report_read(e->bytes, e->n, &c, NULL);
+    crash_free(c);
+    if (err)
+        return err;
+    spool_name_format(&name, canonical);
+    return make_file(spool->state_fd[SPOOL_HOLD], canonical, e->bytes, e->n);
+}
+
+static int open_folder(int dir_fd, const char *name)
+{
+    if (mkdirat(dir_fd, name, KNELL_SPOOL_DIR_MODE) < 0 && errno != EEXIST)
+        return -errno;
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* symbols/HEX/executable or debuginfo; nothing else gets a name. */
+static int take_symbols(const struct spool *spool, const struct tar_entry *e)
+{
+    const char *id = e->name + strlen(SYMBOLS_PREFIX);
+    size_t n = strspn(id, "0123456789abcdef");
+    if (n < 8 || n > 64 || id[n] != '/')
+        return -EBADMSG;
+    const char *kind = strcmp(id + n, "/executable") == 0  ? "executable"
+                       : strcmp(id + n, "/debuginfo") == 0 ? "debuginfo"
+                                                           : NULL;
+    if (!kind)
+        return -EBADMSG;
+    char hex[65];
+    (void)snprintf(hex, sizeof hex, "%.*s", (int)n, id);
+    CLEANUP(close_p) int store = open_folder(spool->fd, "symbols");
+    if (store < 0)
+        return store;
+    CLEANUP(close_p) int dir = open_folder(store, hex);
+    if (dir < 0)
+        return dir;
+    int err = make_file(dir, kind, e->bytes, e->n);
+    return err == -EEXIST ? 0 : err;
+}
+
+static int take_bundle(
+    struct session *s, const struct spool *spool, const char *path, size_t *ret_n)
+{
+    CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    CLEANUP(free_p) uint8_t *bytes = NULL;
+    size_t n, at = 0;
+    struct tar_entry e;
+    int err = fd < 0 ? -errno : spool_read_all(fd, MAX_BUNDLE_BYTES, &bytes, &n);
+    for (int more = 1; !err && more;) {
+        more = tar_next(bytes, n, &at, &e);
+        if (more <= 0) {
+            err = more;
+        } else if (strncmp(e.name, REPORT_PREFIX, strlen(REPORT_PREFIX)) == 0) {
+            err = take_report(spool, &e);
+            *ret_n += !err;
+            if (err == -EEXIST) {
+                session_note(s, "A report of the bundle is here already.");
+                err = 0;
+            }
+        } else if (strncmp(e.name, SYMBOLS_PREFIX, strlen(SYMBOLS_PREFIX)) == 0) {
+            err = take_symbols(spool, &e);
+        } else {
+            err = -EBADMSG;
+        }
+    }
+    if (err)
+        session_complain(s, "cannot import a bundle: %s",
+            err == -EBADMSG ? "it is no bundle, or not whole" : strerrordesc_np(-err));
+    return err;
+}
+
+int command_import(struct session *s)
+{
+    struct store t;
+    size_t n = 0;
+    if (!s->options.n_arguments) {
+        session_complain(s, "import: name the bundles");
+        return EXIT_USAGE;
+    }
+    int err = store_open_one(s, &t);
+    for (int i = 0; i < s->options.n_arguments && !err; i++)
+        err = take_bundle(s, t.spools[0].spool, s->options.arguments[i], &n);
+    if (!err && s->options.json) {
+        struct json j = session_json(s);
+        json_uint(&j, "imported", n);
+        json_end_object(&j);
+    } else if (!err) {
+        session_note(s, "%zu report%s imported, held.", n, n == 1 ? "" : "s");
+    }
+    store_close(&t);
+    return session_exit_code(err);
+}
