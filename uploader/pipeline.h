@@ -26,6 +26,8 @@ struct pipeline_worker {
     /* Returns 0; -ECHILD when the worker died on this report or took too long (@ret->why
      * says how); else a negative errno of this machine. */
     int (*finish)(void *ctx, struct worker_result *ret);
+    /* Break off what was begun. */
+    void (*cancel)(void *ctx);
 };
 
 struct pipeline_options {

@@ -101,8 +101,11 @@ void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bo
     as.not_before_s = not_before_s;
     if (counts && as.attempts < 99)
         as.attempts++;
-    if (p->in_worker == j)
+    if (p->in_worker == j) {
+        p->o->worker->cancel(p->o->worker->ctx);
+        strikes_end(p->strikes, j->name.event_id);
         p->in_worker = NULL;
+    }
     pipeline_move(p, j, SPOOL_WAIT, &as);
     p->result.deferred++;
     p->ledger->n_failed++;

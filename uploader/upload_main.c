@@ -4,6 +4,7 @@
 #include "uploader/log.h"
 #include "uploader/pipeline.h"
 #include "uploader/report/obituary.h"
+#include "uploader/secrets.h"
 #include "uploader/worker_child.h"
 
 #include <dirent.h>
@@ -263,6 +264,16 @@ static int run(struct upload *u)
             LOG_CONFIGURATION, NULL, "%s", u->config.notes[i].text);
     bool ok = add_destinations(u, c->dsn, "");
     ok = add_destinations(u, c->otlp_endpoint, "otlp+") && ok;
+    secrets_add_environment();
+    secrets_add(c->dsn);
+    secrets_add(c->otlp_endpoint);
+    secrets_add(c->otlp_headers);
+    secrets_add(c->proxy);
+    for (size_t i = 0; i < u->n_destinations; i++) {
+        secrets_add(u->destinations[i].public_key);
+        secrets_add(u->destinations[i].secret);
+        secrets_add(u->destinations[i].dsn);
+    }
     int status = c->spool && *c->spool ? upload_spool(u, c->spool) : upload_all(u);
     return !ok && status == EXIT_DONE ? EXIT_FAULT : status;
 }
@@ -304,6 +315,7 @@ int main(int argc, char **argv)
     if (*note)
         log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "configuration: %s", note);
     status = run(&u);
+    secrets_forget();
     worker_settings_free(u.settings);
     for (size_t i = 0; i < u.n_destinations; i++)
         destination_done(&u.destinations[i]);

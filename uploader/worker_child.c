@@ -21,8 +21,15 @@ static int finish(void *ctx, struct worker_result *ret)
     return worker_child_finish(child, ret);
 }
 
+static void cancel(void *ctx)
+{
+    struct worker_in_child *w = ctx;
+    worker_child_cancel(w->child);
+    w->child = NULL;
+}
+
 struct pipeline_worker worker_in_child(struct worker_in_child *ctx)
 {
     return (struct pipeline_worker){
-        .ctx = ctx, .begin = begin, .fd = fd, .finish = finish};
+        .ctx = ctx, .begin = begin, .fd = fd, .finish = finish, .cancel = cancel};
 }

@@ -20,8 +20,13 @@ static int finish(void *ctx, struct worker_result *ret)
     return worker_process(w->report, w->n, w->options, ret);
 }
 
+static void cancel(void *ctx)
+{
+    (void)ctx;
+}
+
 struct pipeline_worker worker_inline(struct worker_inline *ctx)
 {
     return (struct pipeline_worker){
-        .ctx = ctx, .begin = begin, .fd = fd, .finish = finish};
+        .ctx = ctx, .begin = begin, .fd = fd, .finish = finish, .cancel = cancel};
 }

@@ -80,6 +80,11 @@ static int finish(void *ctx, struct worker_result *ret)
     return 0;
 }
 
+static void cancel(void *ctx)
+{
+    (void)ctx;
+}
+
 struct fake *fake_new(const char *const *overrides)
 {
     struct fake *f = calloc(1, sizeof *f);
@@ -88,8 +93,8 @@ struct fake *fake_new(const char *const *overrides)
         exit(99);
     CHECK_INT(f->config.n_notes, 0);
     f->path = test_tmpdir();
-    f->worker =
-        (struct pipeline_worker){.ctx = f, .begin = begin, .fd = fd, .finish = finish};
+    f->worker = (struct pipeline_worker){
+        .ctx = f, .begin = begin, .fd = fd, .finish = finish, .cancel = cancel};
     f->options = (struct pipeline_options){.config = &f->config.values,
         .worker = &f->worker,
         .destinations = f->destinations};
