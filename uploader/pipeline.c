@@ -249,6 +249,11 @@ static void evict(struct pipeline *p)
         .keep_first = c->keep_first,
         .keep_last = c->keep_last};
     struct tend_evicted e = {0};
+    /* What an hour ago was young must not be old because the clock was set. */
+    uint64_t steady_ms = ledger_steady_s(p->ledger, pipeline_now_ms() / 1000) * 1000;
+    l.max_age_ms = steady_ms >= l.max_age_ms ? l.max_age_ms : 0;
+    l.retain_sent_ms = steady_ms >= l.retain_sent_ms ? l.retain_sent_ms : 0;
+    l.retain_bad_ms = steady_ms >= l.retain_bad_ms ? l.retain_bad_ms : 0;
     tend_shortage(
         p->spool, c->keep_free_bytes, c->keep_free_inodes, &l.need_bytes, &l.need_files);
     int r = tend_evict(p->spool, &l, pipeline_now_ms(), count_eviction, p, false, &e);

@@ -116,6 +116,20 @@ static void throttles_three_an_hour_then_one(void)
     close(fd);
 }
 
+static void a_clock_is_steady_until_it_jumps(void)
+{
+    int fd;
+    struct ledger *l = fresh(&fd);
+    CHECK_INT(ledger_steady_s(l, NOW), 0);
+    for (uint64_t d = 1; d <= 40; d++)
+        CHECK_INT(ledger_steady_s(l, NOW + d * DAY), d * DAY);
+    CHECK_INT(ledger_steady_s(l, NOW + 4000ull * DAY), 0);
+    CHECK_INT(ledger_steady_s(l, NOW + 4001ull * DAY), DAY);
+    CHECK_INT(ledger_steady_s(l, NOW), 0);
+    ledger_free(l);
+    close(fd);
+}
+
 static void all_tables_are_bounded(void)
 {
     int fd;
@@ -167,4 +181,5 @@ static void tells_of_drops_once(void)
 
 TEST_MAIN(TEST(what_is_written_is_read), TEST(a_damaged_file_is_an_empty_ledger),
     TEST(a_clock_that_jumped_does_not_silence_us), TEST(throttles_three_an_hour_then_one),
-    TEST(all_tables_are_bounded), TEST(tells_of_drops_once))
+    TEST(a_clock_is_steady_until_it_jumps), TEST(all_tables_are_bounded),
+    TEST(tells_of_drops_once))

@@ -182,6 +182,20 @@ uint64_t ledger_throttle(
     return 0;
 }
 
+uint64_t ledger_steady_s(struct ledger *l, uint64_t now_s)
+{
+    enum { JUMP_S = 7 * 86400, NOTE_S = 3600 };
+    bool jumped = now_s < l->seen_s || now_s > l->seen_s + JUMP_S;
+    if (jumped)
+        l->steady_s = now_s;
+    /* Not at every pass: an idle one has nothing else to write. */
+    if (jumped || now_s > l->seen_s + NOTE_S) {
+        l->seen_s = now_s;
+        l->dirty = true;
+    }
+    return now_s - l->steady_s;
+}
+
 void ledger_add_drop(
     struct ledger *l, const char *reason, const char *category, uint64_t n)
 {

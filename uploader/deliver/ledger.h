@@ -51,7 +51,8 @@ struct ledger {
     struct ledger_drop drops[LEDGER_MAX_DROPS];
     struct ledger_signature *signatures; /* sorted by signature */
     size_t n_limits, n_hosts, n_drops, n_signatures;
-    uint64_t day_s, day_bytes;                /* bytes sent since day_s */
+    uint64_t day_s, day_bytes; /* bytes sent since day_s */
+    uint64_t seen_s, steady_s; /* clock at the last pass; since when it did not jump */
     uint64_t n_sent, n_failed, n_quarantined; /* ever */
     bool dirty;
 };
@@ -98,6 +99,14 @@ const struct ledger_signature *ledger_find_signature(
  */
 uint64_t ledger_throttle(
     struct ledger *l, uint64_t signature, const struct config_rate *rate, uint64_t now_s);
+
+/**
+ * Note the time of a pass. A clock that went back, or forward by more than a week, may be
+ * wrong: nothing is thrown away for its age until it went steadily for that long.
+ *
+ * Returns for how many seconds it has been steady.
+ */
+uint64_t ledger_steady_s(struct ledger *l, uint64_t now_s);
 
 /* Count what is thrown away. @reason and @category are words of the protocol. */
 void ledger_add_drop(

@@ -34,6 +34,7 @@ static void print_records(const struct ledger *l, FILE *f)
             s->last_ms);
     }
     fprintf(f, "day %" PRIu64 " %" PRIu64 "\n", l->day_s, l->day_bytes);
+    fprintf(f, "clock %" PRIu64 " %" PRIu64 "\n", l->seen_s, l->steady_s);
     fprintf(f, "total %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", l->n_sent, l->n_failed,
         l->n_quarantined);
 }
@@ -103,6 +104,7 @@ static bool parse_line(struct ledger *l, const char *line)
         return true;
     }
     return sscanf(line, "day %" SCNu64 " %" SCNu64, &l->day_s, &l->day_bytes) == 2 ||
+           sscanf(line, "clock %" SCNu64 " %" SCNu64, &l->seen_s, &l->steady_s) == 2 ||
            sscanf(line, "total %" SCNu64 " %" SCNu64 " %" SCNu64, &l->n_sent,
                &l->n_failed, &l->n_quarantined) == 3;
 }
