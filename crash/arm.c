@@ -7,6 +7,7 @@
 #include "crash/launch.h"
 #include "crash/modules.h"
 #include "crash/process.h"
+#include "crash/quota.h"
 #include "crash/settings.h"
 #include "crash/spool.h"
 #include "crash/tell.h"
@@ -120,6 +121,7 @@ static int open_files(void)
     int dump_fd, r = kn_spool_init(&arm.settings, &arm.spool);
     if (r)
         return r;
+    (void)kn_quota_keep(arm.spool.fresh, &kn_quota_default);
     r = kn_journal_create(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
     if (r)
         return r;
