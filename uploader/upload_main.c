@@ -3,6 +3,7 @@
 #include "uploader/deliver/dsn.h"
 #include "uploader/log.h"
 #include "uploader/pipeline.h"
+#include "uploader/prometheus.h"
 #include "uploader/report/obituary.h"
 #include "uploader/secrets.h"
 #include "uploader/worker_child.h"
@@ -39,6 +40,7 @@ struct upload {
     struct worker_settings *settings;
     struct destination destinations[PIPELINE_MAX_DESTINATIONS];
     size_t n_destinations;
+    struct prometheus figures; /* stream NULL: not wanted */
     struct arguments args;
 };
 
@@ -210,6 +212,8 @@ static int upload_spool(struct upload *u, const char *path)
         r = spool_lock(s);
     if (!r)
         r = pipeline_run(s, &o, &result);
+    if (!r && u->figures.stream)
+        prometheus_add(&u->figures, s, &result);
     spool_close(s);
     if (u->args.progress)
         fputc('\n', stderr);
@@ -274,7 +278,12 @@ static int run(struct upload *u)
         secrets_add(u->destinations[i].secret);
         secrets_add(u->destinations[i].dsn);
     }
+    bool figures = c->prom_file && *c->prom_file && !prometheus_begin(&u->figures);
     int status = c->spool && *c->spool ? upload_spool(u, c->spool) : upload_all(u);
+    int r = figures ? prometheus_end(&u->figures, c->prom_file) : 0;
+    if (r < 0)
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: %s", c->prom_file,
+            strerrordesc_np(-r));
     return !ok && status == EXIT_DONE ? EXIT_FAULT : status;
 }
 

@@ -1,0 +1,20 @@
+/* Figures of the spools as a Prometheus text file, for node_exporter's textfile folder.
+ */
+#pragma once
+#include "uploader/pipeline.h"
+
+#include <stdio.h>
+
+struct prometheus {
+    char *text; /* grows spool by spool */
+    size_t n;
+    FILE *stream;
+};
+
+/* Returns 0 or -ENOMEM. */
+int prometheus_begin(struct prometheus *p) MUST_CHECK;
+/* The figures of one spool after its pass. */
+void prometheus_add(
+    struct prometheus *p, const struct spool *s, const struct pipeline_result *result);
+/* Replace the file whole. Returns 0 or a negative errno; always frees. */
+int prometheus_end(struct prometheus *p, const char *path) MUST_CHECK;
