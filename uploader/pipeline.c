@@ -357,9 +357,6 @@ int pipeline_run(struct spool *spool, const struct pipeline_options *options,
     if (!r)
         r = pass(p);
     if (p->ledger) {
-        p->result.sent_ever = p->ledger->n_sent;
-        p->result.deferred_ever = p->ledger->n_failed;
-        p->result.quarantined_ever = p->ledger->n_quarantined;
         int saved = ledger_save(p->ledger, spool->fd);
         if (saved < 0)
             log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: state is not saved: %s",

@@ -49,8 +49,7 @@ struct pipeline_result {
     uint64_t sent, rejected, dropped, deferred, adopted, evicted;
     uint64_t remaining;  /* reports that wait for a later pass */
     uint64_t next_due_s; /* when the first of them is due; 0: not known */
-    uint64_t sent_ever, deferred_ever, quarantined_ever; /* of this spool */
-    bool disabled; /* no destination or no consent: all was kept */
+    bool disabled;       /* no destination or no consent: all was kept */
 };
 
 /**

@@ -129,8 +129,6 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
 {
     struct job *j = d->job;
     if (to->kind == DESTINATION_OTLP) {
-        if (!j->result.otlp)
-            return -ENODATA;
         *ret = malloc(j->result.n_otlp);
         if (!*ret)
             return -ENOMEM;
@@ -153,6 +151,30 @@ static bool wants_gzip(const struct pipeline *p, const struct destination *to)
     bool near = to->local || (p->config->unix_socket && *p->config->unix_socket);
     return p->config->compression == CONFIG_COMPRESS_GZIP ||
            (p->config->compression == CONFIG_COMPRESS_AUTO && !near);
+}
+
+/* "key=value,key=value" as lines "key: value". @ret malloc'd; NULL: none or no memory. */
+static char *header_lines(const char *text)
+{
+    if (!text || !*text)
+        return NULL;
+    size_t n = strlen(text), at = 0;
+    char *out = malloc(2 * n + 2);
+    for (bool in_value = false; out && *text; text++) {
+        if (*text == ',') {
+            out[at++] = '\n';
+            in_value = false;
+        } else if (*text == '=' && !in_value) {
+            out[at++] = ':';
+            out[at++] = ' ';
+            in_value = true;
+        } else if (*text != ' ' || in_value) {
+            out[at++] = *text;
+        }
+    }
+    if (out)
+        out[at] = 0;
+    return out;
 }
 
 static void local_fault(struct pipeline *p, struct delivery *d, int r)
@@ -196,11 +218,12 @@ static void to_server(struct pipeline *p, struct delivery *d,
             return;
         }
     }
+    CLEANUP(free_p) char *extra = otlp ? header_lines(p->config->otlp_headers) : NULL;
     struct http_request q = {.to = to,
         .body = body,
         .n_body = n,
         .content_type = otlp ? "application/json" : "application/x-sentry-envelope",
-        .extra_headers = otlp ? p->config->otlp_headers : NULL,
+        .extra_headers = extra,
         .gzipped = packed,
         .tag = d};
     d->body = body;
@@ -215,11 +238,22 @@ static void to_server(struct pipeline *p, struct delivery *d,
     pace(p, to, n);
 }
 
+/* Whether the worker made anything for this kind of destination: a segment may hold
+ * nothing that a collector of logs wants, or nothing at all. */
+static bool has_something(const struct job *j, const struct destination *to)
+{
+    return to->kind == DESTINATION_OTLP ? j->result.n_otlp > 0 : j->result.n_items > 0;
+}
+
 static void send_one(struct pipeline *p, struct delivery *d)
 {
     const struct destination *to = &p->o->destinations[d->destination];
     uint8_t *body = NULL;
     size_t n = 0;
+    if (!has_something(d->job, to)) {
+        d->state = DELIVERY_SENT;
+        return;
+    }
     int r = make_body(p, d, to, &body, &n);
     if (r < 0)
         local_fault(p, d, r);

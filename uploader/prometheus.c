@@ -1,5 +1,7 @@
 #include "uploader/prometheus.h"
 
+#include "uploader/deliver/ledger.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -54,26 +56,31 @@ static int count(void *ctx, const char *file, const struct spool_name *name)
     return 0;
 }
 
-void prometheus_add(
-    struct prometheus *p, const struct spool *s, const struct pipeline_result *result)
+static void put_counter(FILE *f, const char *metric, const struct spool *s, uint64_t n)
 {
-    FILE *f = p->stream;
+    put_name(f, metric, s);
+    fprintf(f, "} %" PRIu64 "\n", n);
+}
+
+void prometheus_add(struct prometheus *p, const struct spool *s)
+{
+    struct ledger *l = NULL;
+    uint64_t now_s = (uint64_t)time(NULL);
+    if (ledger_load(s->fd, now_s, UINT32_MAX, &l) < 0)
+        return;
     for (int i = SPOOL_NEW; i < SPOOL_N_STATES; i++) {
         uint64_t n = 0;
         IGNORE(
             spool_each(s, (enum spool_state)i, count, &n), "then it counts what it saw");
-        put_name(f, "knell_reports", s);
-        fprintf(
-            f, ",state=\"%s\"} %" PRIu64 "\n", spool_state_name((enum spool_state)i), n);
+        put_name(p->stream, "knell_reports", s);
+        fprintf(p->stream, ",state=\"%s\"} %" PRIu64 "\n",
+            spool_state_name((enum spool_state)i), n);
     }
-    put_name(f, "knell_sent_total", s);
-    fprintf(f, "} %" PRIu64 "\n", result->sent_ever);
-    put_name(f, "knell_deferred_total", s);
-    fprintf(f, "} %" PRIu64 "\n", result->deferred_ever);
-    put_name(f, "knell_quarantined_total", s);
-    fprintf(f, "} %" PRIu64 "\n", result->quarantined_ever);
-    put_name(f, "knell_last_pass_timestamp_seconds", s);
-    fprintf(f, "} %lld\n", (long long)time(NULL));
+    put_counter(p->stream, "knell_sent_total", s, l->n_sent);
+    put_counter(p->stream, "knell_deferred_total", s, l->n_failed);
+    put_counter(p->stream, "knell_quarantined_total", s, l->n_quarantined);
+    put_counter(p->stream, "knell_last_pass_timestamp_seconds", s, now_s);
+    ledger_free(l);
 }
 
 int prometheus_end(struct prometheus *p, const char *path)

@@ -6,9 +6,9 @@
 #include "uploader/prometheus.h"
 #include "uploader/report/obituary.h"
 #include "uploader/secrets.h"
+#include "uploader/spools.h"
 #include "uploader/worker_child.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <knell/knell.h>
@@ -191,10 +191,25 @@ static int status_of(int r)
     }
 }
 
-static int upload_spool(struct upload *u, const char *path)
+/* Whatever a child of ours reads, it does not hold the keys. */
+static void guard_secrets(struct upload *u)
+{
+    struct config *c = &u->config.values;
+    secrets_add_environment();
+    secrets_add(c->dsn);
+    secrets_add(c->otlp_endpoint);
+    secrets_add(c->otlp_headers);
+    secrets_add(c->proxy);
+    for (size_t i = 0; i < u->n_destinations; i++) {
+        secrets_add(u->destinations[i].public_key);
+        secrets_add(u->destinations[i].secret);
+        secrets_add(u->destinations[i].dsn);
+    }
+}
+
+static int pass_over(struct upload *u, const char *path, struct pipeline_result *ret)
 {
     struct spool *s = NULL;
-    struct pipeline_result result = {0};
     struct worker_in_child child = {.limits = worker_settings_limits(u->settings)};
     struct pipeline_worker worker = worker_in_child(&child);
     struct pipeline_options o = {.config = &u->config.values,
@@ -210,11 +225,19 @@ static int upload_spool(struct upload *u, const char *path)
     int r = spool_open(path, true, &s);
     if (!r)
         r = spool_lock(s);
+    guard_secrets(u);
     if (!r)
-        r = pipeline_run(s, &o, &result);
-    if (!r && u->figures.stream)
-        prometheus_add(&u->figures, s, &result);
+        r = pipeline_run(s, &o, ret);
+    secrets_forget();
     spool_close(s);
+    return r;
+}
+
+static int upload_spool(void *ctx, const char *path)
+{
+    struct upload *u = ctx;
+    struct pipeline_result result = {0};
+    int r = pass_over(u, path, &result);
     if (u->args.progress)
         fputc('\n', stderr);
     if (r == -EBUSY)
@@ -233,31 +256,34 @@ static int upload_spool(struct upload *u, const char *path)
     return result.remaining ? EXIT_LATER : EXIT_DONE;
 }
 
-static int not_hidden(const struct dirent *e)
+static int add_figures(void *ctx, const char *path)
 {
-    return e->d_name[0] != '.';
+    struct upload *u = ctx;
+    struct spool *s = NULL;
+    if (spool_open(path, false, &s) == 0)
+        prometheus_add(&u->figures, s);
+    spool_close(s);
+    return 0;
 }
 
-/* The worst of all spools' statuses. */
-static int upload_all(struct upload *u)
+static int upload_one(void *ctx, const char *path)
 {
-    struct dirent **names = NULL;
-    int worst = EXIT_DONE,
-        n = scandir(KNELL_SPOOL_SYSTEM_ROOT, &names, not_hidden, alphasort);
-    for (int i = 0; i < n; i++) {
-        char path[sizeof KNELL_SPOOL_SYSTEM_ROOT + NAME_MAX + 2];
-        snprintf(path, sizeof path, KNELL_SPOOL_SYSTEM_ROOT "/%s", names[i]->d_name);
-        int status = stop ? EXIT_LATER : upload_spool(u, path);
-        worst = status > worst ? status : worst;
-        free(names[i]);
-    }
-    free(names);
-    if (n < 0 && errno != ENOENT) {
-        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, KNELL_SPOOL_SYSTEM_ROOT ": %s",
-            strerrordesc_np(errno));
-        return EXIT_UNREADABLE;
-    }
-    return worst;
+    return spools_as_owner(path, &stop, upload_spool, ctx);
+}
+
+static void write_figures(struct upload *u)
+{
+    const struct config *c = &u->config.values;
+    if (!c->prom_file || !*c->prom_file || prometheus_begin(&u->figures) < 0)
+        return;
+    if (c->spool && *c->spool)
+        (void)add_figures(u, c->spool);
+    else
+        (void)spools_each(&stop, add_figures, u);
+    int r = prometheus_end(&u->figures, c->prom_file);
+    if (r < 0)
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: %s", c->prom_file,
+            strerrordesc_np(-r));
 }
 
 static int run(struct upload *u)
@@ -268,22 +294,9 @@ static int run(struct upload *u)
             LOG_CONFIGURATION, NULL, "%s", u->config.notes[i].text);
     bool ok = add_destinations(u, c->dsn, "");
     ok = add_destinations(u, c->otlp_endpoint, "otlp+") && ok;
-    secrets_add_environment();
-    secrets_add(c->dsn);
-    secrets_add(c->otlp_endpoint);
-    secrets_add(c->otlp_headers);
-    secrets_add(c->proxy);
-    for (size_t i = 0; i < u->n_destinations; i++) {
-        secrets_add(u->destinations[i].public_key);
-        secrets_add(u->destinations[i].secret);
-        secrets_add(u->destinations[i].dsn);
-    }
-    bool figures = c->prom_file && *c->prom_file && !prometheus_begin(&u->figures);
-    int status = c->spool && *c->spool ? upload_spool(u, c->spool) : upload_all(u);
-    int r = figures ? prometheus_end(&u->figures, c->prom_file) : 0;
-    if (r < 0)
-        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: %s", c->prom_file,
-            strerrordesc_np(-r));
+    int status = c->spool && *c->spool ? upload_one(u, c->spool)
+                                       : spools_each(&stop, upload_one, u);
+    write_figures(u);
     return !ok && status == EXIT_DONE ? EXIT_FAULT : status;
 }
 
@@ -324,7 +337,6 @@ int main(int argc, char **argv)
     if (*note)
         log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "configuration: %s", note);
     status = run(&u);
-    secrets_forget();
     worker_settings_free(u.settings);
     for (size_t i = 0; i < u.n_destinations; i++)
         destination_done(&u.destinations[i]);

@@ -235,6 +235,32 @@ static void figures_are_written_for_prometheus(void)
     fake_free(f);
 }
 
+/* Root works on another user's spool as that user (CVE-2022-4415's kind of trouble). */
+static void root_becomes_the_owner(void)
+{
+    if (geteuid() != 0) {
+        test_skip("needs root");
+        return;
+    }
+    enum { SOMEBODY = 54321 };
+    const char *dir = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    struct stat st = {0};
+    char path[512];
+    fake_report(f, "new", 1, "MDMP", NULL);
+    snprintf(path, sizeof path, "chown -R %d:%d %s", SOMEBODY, SOMEBODY, f->path);
+    CHECK_INT(system(path), 0);
+    CHECK_INT(upload(dir, f->path, "http://k@127.0.0.1:1/1", "--all"), 0);
+    CHECK_INT(fake_count(f, "bad"), 2); /* four bytes are no report */
+    static const char *const files[] = {"state", "log", "lock", "strikes", "hold"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->path, files[i]);
+        CHECK_INT(stat(path, &st), 0);
+        CHECK_INT(st.st_uid, SOMEBODY);
+    }
+    fake_free(f);
+}
+
 static void the_program_says_how_it_went(void)
 {
     struct ingest server = ingest_start(&(struct ingest_options){.script = "503"});
@@ -269,4 +295,4 @@ TEST_MAIN(TEST(planted_links_are_not_written_through),
     TEST(hostile_text_is_defused),
     TEST(consent_taken_back_before_the_connection_sends_nothing),
     TEST(secrets_are_not_told), TEST(figures_are_written_for_prometheus),
-    TEST(the_program_says_how_it_went))
+    TEST(root_becomes_the_owner), TEST(the_program_says_how_it_went))

@@ -1,75 +1,24 @@
 #include "uploader/deliver/frame.h"
 
-#include "symbolize/bytes.h"
+#include "uploader/event/envelope.h"
 
+#include <errno.h>
 #include <knell/knell.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
-enum { MAX_ITEM_HEAD = 8192 };
-
-struct item {
-    const uint8_t *start;
-    size_t n; /* head, newline and payload */
-    bool attachment;
-};
-
-/* The number after "length": in an item's head. */
-static int length_of(const char *head, size_t *ret)
+static bool is_attachment(const struct envelope_view *v)
 {
-    const char *p = strstr(head, "\"length\":");
-    if (!p)
-        return -EBADMSG;
-    p += strlen("\"length\":");
-    p += strspn(p, " ");
-    size_t v = 0;
-    if (*p < '0' || *p > '9')
-        return -EBADMSG;
-    for (; *p >= '0' && *p <= '9'; p++) {
-        if (__builtin_mul_overflow(v, 10u, &v) ||
-            __builtin_add_overflow(v, (size_t)(*p - '0'), &v))
-            return -EBADMSG;
-    }
-    *ret = v;
-    return 0;
-}
-
-/* Next item; 0 at the end, 1 for an item, or -EBADMSG. */
-static int next_item(struct bytes *b, struct item *ret)
-{
-    char head[MAX_ITEM_HEAD];
-    if (b->at == b->n)
-        return 0;
-    const uint8_t *start = b->base + b->at;
-    size_t left = b->n - b->at, n_payload = 0;
-    const uint8_t *end = memchr(start, '\n', left < sizeof head ? left : sizeof head - 1);
-    if (!end)
-        return -EBADMSG;
-    size_t n_head = (size_t)(end - start);
-    memcpy(head, start, n_head);
-    head[n_head] = 0;
-    int r = length_of(head, &n_payload);
-    if (r < 0)
-        return r;
-    (void)bytes_take(b, n_head + 1, "head");
-    (void)bytes_take(b, n_payload, "payload");
-    if (b->at < b->n && bytes_u8(b, "newline") != '\n')
-        return -EBADMSG;
-    if (b->err)
-        return b->err;
-    *ret = (struct item){.start = start,
-        .n = n_head + 1 + n_payload,
-        .attachment = strstr(head, "\"type\":\"attachment\"") != NULL};
-    return 1;
+    return !strcmp(v->type, "attachment");
 }
 
 size_t frame_attachment_bytes(const void *items, size_t n_items)
 {
-    struct bytes b = bytes_of(items, n_items);
-    struct item it;
-    size_t n = 0;
-    while (next_item(&b, &it) > 0)
-        n += it.attachment ? it.n : 0;
+    struct envelope_view v;
+    size_t n = 0, at = 0;
+    while (envelope_next(items, n_items, &at, &v) > 0)
+        n += is_attachment(&v) ? v.n_header + v.n_payload + 2 : 0;
     return n;
 }
 
@@ -102,14 +51,17 @@ int frame_envelope(const struct frame_head *head, const void *items, size_t n_it
     if (!p)
         return -ENOMEM;
     memcpy(p, line, at);
-    struct bytes b = bytes_of(items, n_items);
-    struct item it;
+    struct envelope_view v;
+    size_t next = 0;
     int r;
-    for (size_t i = 0; (r = next_item(&b, &it)) > 0; i++) {
-        if (keep == FRAME_NO_ATTACHMENTS && it.attachment && i)
+    for (size_t i = 0; (r = envelope_next(items, n_items, &next, &v)) > 0; i++) {
+        if (keep == FRAME_NO_ATTACHMENTS && is_attachment(&v) && i)
             continue;
-        memcpy(p + at, it.start, it.n);
-        at += it.n;
+        memcpy(p + at, v.header, v.n_header);
+        at += v.n_header;
+        p[at++] = '\n';
+        memcpy(p + at, v.payload, v.n_payload);
+        at += v.n_payload;
         p[at++] = '\n';
     }
     if (r < 0)
