@@ -21,6 +21,7 @@ static int run_pass(const struct fake *f, const char *dsn, const char *call, int
     pid_t pid = fork();
     if (!pid) {
         setenv("LD_PRELOAD", FAULTS_LIBRARY, 1);
+        setenv("TMPDIR", f->path, 1); /* what it cannot remove, we do */
         setenv("FAULT_CALL", call, 1);
         setenv("FAULT_AFTER", f->path, 1);
         snprintf(text, sizeof text, "%d", err);

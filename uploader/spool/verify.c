@@ -133,7 +133,7 @@ static int find_twins(struct check *c)
 {
     int r = 0;
     for (int i = SPOOL_NEW; !r && i <= SPOOL_SENT; i++)
-        r = spool_list_add(c->spool, i, &c->all);
+        r = spool_list_add(c->spool, (enum spool_state)i, &c->all);
     if (r < 0 || !c->all.n)
         return r;
     qsort(c->all.names, c->all.n, sizeof *c->all.names, by_event);
