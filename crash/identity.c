@@ -1,6 +1,8 @@
 #include "crash/identity.h"
 
+#include "crash/random.h"
 #include "crash/settings.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
@@ -113,6 +115,7 @@ void kn_identity_init(struct kn_identity *id)
     read_boot_id(id->boot_id);
     id->start_ticks = kn_start_ticks(id->pid);
     make_event_id(id);
+    kn_random_mark_uuid(id->event_id);
     if (gethostname(id->server_name, sizeof id->server_name - 1))
         id->server_name[0] = 0;
     ssize_t n = readlink("/proc/self/exe", id->executable, sizeof id->executable - 1);

@@ -41,6 +41,12 @@ void kn_random(void *out, size_t n)
     }
 }
 
+void kn_random_mark_uuid(uint8_t id[static KN_UUID_BYTES])
+{
+    id[6] = (uint8_t)((id[6] & 0x0f) | 0x40);
+    id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+}
+
 double kn_dice(void)
 {
     return (double)(next() >> 11) * 0x1p-53;

@@ -12,6 +12,16 @@
  */
 void kn_random(void *out, size_t n);
 
+enum { KN_UUID_BYTES = 16 };
+
+/**
+ * Say in random bytes that they are a random UUID.
+ *
+ * Context: any.
+ * Source: RFC 9562 section 5.4, version 4.
+ */
+void kn_random_mark_uuid(uint8_t id[static KN_UUID_BYTES]);
+
 /**
  * Evenly from 0 to below 1.
  *

@@ -54,6 +54,7 @@ static int open_segment(void)
     *seg.head = seg.blank;
     seg.head->created_ns = now_ns();
     kn_random(seg.head->event_id, sizeof seg.head->event_id);
+    kn_random_mark_uuid(seg.head->event_id);
     return 0;
 }
 

@@ -50,6 +50,7 @@ void kn_session_start(struct kn_areas *a)
         .started_ns = now_ns(), .status = KNELL_SESSION_OK, .sequence = 1};
     (void)pthread_mutex_lock(&a->lock);
     kn_random(s.id, sizeof s.id);
+    kn_random_mark_uuid(s.id);
     /* In the journal first: a death right here is a session with init too. What is told
      * twice then is the init; told never it would be missing from every rate. */
     store(a, &s);
