@@ -167,7 +167,7 @@ static void say_fork(void)
     for (int i = 0; i < 3; i++) {
         pid_t pid = fork();
         if (!pid) {
-            char number[8];
+            char number[16];
             (void)snprintf(number, sizeof number, "%d", i);
             knell_set_tag("child", number);
             knell_add_breadcrumb(KNELL_LEVEL_INFO, "fork", number);
