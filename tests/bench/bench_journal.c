@@ -1,5 +1,6 @@
 /* ns per operation of the calls a daemon makes in its hottest path, with 1 and 4 threads.
- * Wall time over all operations: with perfect scaling 4 threads on 2 processors halve it. */
+ * Wall time over all operations: with perfect scaling 4 threads on 2 processors halve it.
+ */
 #include <knell/knell.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static void breadcrumbs(int thread, int n)
 static void breadcrumbs_with_data(int thread, int n)
 {
     for (int i = 0; i < n; i++) {
-        const struct knell_data d[] = {knell_int("rows", i), knell_text("table", "users")};
+        const struct knell_data d[] = {
+            knell_int("rows", i), knell_text("table", "users")};
         knell_add_breadcrumb_data(KNELL_LEVEL_INFO, "db", "select", d, 2);
     }
     (void)thread;
@@ -74,8 +76,8 @@ static void spans(int thread, int n)
 {
     (void)thread;
     for (int i = 0; i < n; i++)
-        knell_span_finish(
-            knell_transaction_start("GET /users/{id}", "http.server", NULL), KNELL_SPAN_OK);
+        knell_span_finish(knell_transaction_start("GET /users/{id}", "http.server", NULL),
+            KNELL_SPAN_OK);
 }
 
 static void suppressed(int thread, int n)

@@ -19,7 +19,7 @@ for p in knell knell-upload knell-symbolize; do
 done
 
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
-sed -n '/^```c$/,/^```$/{/^```/d;p}' "$readme" >"$tmp/exampled.c"
+awk '/^```c$/ && !n++ {p = 1; next} /^```$/ {p = 0} p' "$readme" >"$tmp/exampled.c"
 [ "$(wc -l <"$tmp/exampled.c")" -ge 15 ]
 # The same program, told to die where it would serve.
 sed 's|sleep(1);.*|if (argc > 1) *(volatile int *)0 = 1;|; s|main(void)|main(int argc, char **argv)|

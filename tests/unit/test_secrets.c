@@ -16,9 +16,9 @@ static void a_child_has_none(void)
     secrets_add_environment();
     pid_t pid = fork();
     if (!pid) {
-        bool wiped = !*dsn && !memcmp(dsn, (char[sizeof dsn]){0}, sizeof dsn)
-            && !*getenv("KNELL_DSN") && !strcmp(plain, "plain")
-            && !strcmp(getenv("KNELL_SPOOL"), "/spool");
+        bool wiped = !*dsn && !memcmp(dsn, (char[sizeof dsn]){0}, sizeof dsn) &&
+                     !*getenv("KNELL_DSN") && !strcmp(plain, "plain") &&
+                     !strcmp(getenv("KNELL_SPOOL"), "/spool");
         _exit(wiped ? 0 : 1);
     }
     int status = -1;
