@@ -1,11 +1,10 @@
 #include "crash/exit_note.h"
 
+#include "crash/handler/note.h"
 #include "crash/session.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Those whose default action ends the process, but for SIGKILL and the crash signals. */
@@ -14,26 +13,6 @@ static const int noted[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, 
 enum { N_NOTED = sizeof noted / sizeof *noted };
 
 static bool ours[N_NOTED];
-
-static void on_signal(int signo, siginfo_t *info, void *context)
-{
-    (void)context;
-    int saved = errno;
-    struct kn_areas *a = kn_areas_current();
-    if (a && a->head->pid == (uint32_t)getpid()) {
-        a->status->noted_sender_pid =
-            info && info->si_code <= 0 ? (uint32_t)info->si_pid : 0;
-        __atomic_store_n(&a->status->noted_signal, signo, __ATOMIC_RELEASE);
-    }
-    /* The default action with the same siginfo, taken when this handler returns and
-     * unblocks the signal. */
-    struct sigaction dfl = {.sa_handler = SIG_DFL};
-    (void)sigaction(signo, &dfl, NULL);
-    if (!info ||
-        syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), signo, info))
-        (void)raise(signo);
-    errno = saved;
-}
 
 static void on_process_exit(int status, void *unused)
 {
@@ -55,8 +34,9 @@ void kn_exit_note_start(struct kn_areas *a)
         registered = !on_exit(on_process_exit, NULL);
     if (registered)
         a->head->flags |= KNELL_JOURNAL_NOTES_EXIT;
+    kn_note_to((struct kn_note_place){a->head, a->status});
     for (int i = 0; i < N_NOTED; i++) {
-        struct sigaction old, note = {.sa_sigaction = on_signal,
+        struct sigaction old, note = {.sa_sigaction = kn_on_ending_signal,
                                   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
         (void)sigemptyset(&note.sa_mask);
         ours[i] = !sigaction(noted[i], NULL, &old) && !(old.sa_flags & SA_SIGINFO) &&
@@ -70,8 +50,9 @@ void kn_exit_note_stop(void)
     for (int i = 0; i < N_NOTED; i++) {
         struct sigaction now, dfl = {.sa_handler = SIG_DFL};
         if (ours[i] && !sigaction(noted[i], NULL, &now) && now.sa_flags & SA_SIGINFO &&
-            now.sa_sigaction == on_signal)
+            now.sa_sigaction == kn_on_ending_signal)
             (void)sigaction(noted[i], &dfl, NULL);
         ours[i] = false;
     }
+    kn_note_to((struct kn_note_place){0});
 }
