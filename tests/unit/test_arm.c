@@ -48,8 +48,10 @@ static void leaves_nothing_behind(void)
     }
     CHECK_INT(count_fds(), n_fds);
     CHECK_INT(test_count_files(spool, "live"), 0);
+#ifndef __SANITIZE_THREAD__ /* its sigaction(2) keeps a table that raw calls go past */
     sigaction(SIGSEGV, NULL, &now);
     CHECK(now.sa_sigaction == before.sa_sigaction);
+#endif
     knell_stop();
 }
 
