@@ -1,7 +1,7 @@
 /* Dies in the way its argument names, for the tests of `knell`. */
+#include "rest.h"
 #include <knell/knell.h>
 #include <knell/scope.h>
-#include <knell/types.h>
 
 #include <pthread.h>
 #include <signal.h>
@@ -79,6 +79,6 @@ int main(int argc, char **argv)
     for (int i = 0; i < 2; i++)
         if (pthread_create(&thread, NULL, wait_for_work, i ? "w\033[2J" : "worker/0"))
             return 2;
-    (void)pthread_barrier_wait(&ready);
+    rest_after(&ready);
     return die(argv[1]);
 }
