@@ -13,7 +13,7 @@
  * tests a spool remounted read-only   the kernel refuses while the report's file is open
  *     quota, memory cgroup at its limit   not to be set up here: no quota tools, and the
  *                                         memory controller is not delegated
- *     ptrace-attached debugger      stops for every signal; checked by hand with gdb
+ *     ptrace-attached debugger      stops at the park signal until told to pass it on
  *     TSan, valgrind                not deterministic about signals; ASan: asan preset
  *     AVX-512, AMX state            no such CPU; alternate stacks are sized by
  *                                   AT_MINSIGSTKSZ
