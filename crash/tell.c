@@ -108,6 +108,7 @@ void kn_tell_fork_child(void)
     kn_self_fork_child();
     kn_segment_fork_child();
     kn_random_fork_child();
+    kn_watchdog_fork_child();
     tell.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 

@@ -173,5 +173,7 @@ void kn_watchdog_stop(void)
 void kn_watchdog_fork_child(void)
 {
     dog.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    dog.wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     dog.running = false;
+    dog.stopping = false;
 }
