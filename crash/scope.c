@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <knell/knell.h>
+#include <stdio.h>
+#include <unistd.h>
 
 /* Where a setting goes: the scope given, or the calling thread's innermost one. */
 struct target {
@@ -236,6 +238,44 @@ void knell_attach_bytes(const char *name, const void *bytes, size_t n)
         .n_value = !bytes                           ? 0
                    : n < KNELL_ATTACHMENT_BYTES_MAX ? n
                                                     : KNELL_ATTACHMENT_BYTES_MAX};
+    put(&to, &e);
+    noted_cut(&to, cut);
+}
+
+/* Absolute: the uploader is elsewhere. Returns the length, or -1 when it does not fit. */
+static int absolute(const char *path, char out[static KNELL_ATTACHED_PATH_MAX + 1])
+{
+    char cwd[KNELL_ATTACHED_PATH_MAX + 1] = "";
+    if (*path != '/' && (!getcwd(cwd, sizeof cwd) || *cwd != '/'))
+        return -1;
+    int n = snprintf(
+        out, KNELL_ATTACHED_PATH_MAX + 1, "%s%s%s", cwd, *path == '/' ? "" : "/", path);
+    return n <= KNELL_ATTACHED_PATH_MAX ? n : -1;
+}
+
+void knell_attach_file(const char *name, const char *path)
+{
+    struct target to = innermost();
+    char full[KNELL_ATTACHED_PATH_MAX + 1];
+    bool cut = false;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    if (!name)
+        name = slash ? slash + 1 : path;
+    if (nowhere(&to) || !name || !*name || (path && !*path))
+        return;
+    int saved = errno, n = path ? absolute(path, full) : 0;
+    errno = saved;
+    if (n < 0) {
+        if (to.areas)
+            kn_count(to.areas, KNELL_COUNT_SCOPE_LOST);
+        return;
+    }
+    struct kn_entry e = {.type = KNELL_ENTRY_FILE,
+        .value_type = path ? KNELL_VALUE_TEXT : KNELL_VALUE_NONE,
+        .key = name,
+        .n_key = kn_text_cut(name, KNELL_KEY_MAX, &cut),
+        .value = full,
+        .n_value = (size_t)n};
     put(&to, &e);
     noted_cut(&to, cut);
 }

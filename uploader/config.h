@@ -66,7 +66,7 @@ struct config {
     /* [event] */
     bool send_default_pii, send_cmdline, scrub;
     char *scrub_patterns, *in_app_include, *in_app_exclude, *tags;
-    uint64_t context_lines;
+    uint64_t context_lines, attached_file_bytes;
     /* [rules] one rule a line, in the order given; the worker reads them */
     char *ignore, *ignore_transactions, *fingerprint, *sample;
     /* [throttle] */

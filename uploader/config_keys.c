@@ -104,6 +104,8 @@ const struct config_key config_keys[] = {
     KEY("event", "tag", CONFIG_LINES, tags, NULL, "KEY=VALUE added to every event"),
     KEY("event", "context_lines", CONFIG_COUNT, context_lines, "0",
         "source lines around each frame's line"),
+    KEY("event", "attached_file_bytes", CONFIG_BYTES, attached_file_bytes, "1M",
+        "of each file the program attached, the newest part; 0: attach no files"),
     KEY("rules", "ignore", CONFIG_LINES, ignore, NULL,
         "FIELD=PATTERN of reports that are not sent"),
     KEY("rules", "ignore_transaction", CONFIG_LINES, ignore_transactions, NULL,

@@ -7,6 +7,7 @@ void event_options_set(const struct config *c, const struct spool_name *name,
 {
     struct worker_options o = {.symbols = symbols,
         .minidump = (enum worker_minidump)c->minidump,
+        .attached_file_bytes = c->attached_file_bytes,
         .no_sentry = true};
     spool_event_id_format(name->event_id, o.event.event_id);
     o.event.time_ms = name->time_ms;

@@ -207,7 +207,8 @@ enum knell_entry_type {
     KNELL_ENTRY_FINGERPRINT = 5, /* value: parts with a NUL between */
     KNELL_ENTRY_LEVEL = 6,       /* value: enum knell_level as KNELL_VALUE_INT */
     KNELL_ENTRY_TRANSACTION = 7, /* value: name */
-    KNELL_ENTRY_FILE = 8,        /* reserved: an attached file; no version writes it */
+    KNELL_ENTRY_FILE = 8,        /* attached file; key: name shown, value: its absolute
+                                    path, NUL-free */
     KNELL_ENTRY_BYTES = 9,       /* attachment; key: name shown, value: the bytes */
 };
 struct knell_journal_entry {

@@ -32,6 +32,7 @@ enum {
     KNELL_VALUE_MAX = 1024,
     KNELL_FINGERPRINT_PARTS_MAX = 16,
     KNELL_ATTACHMENT_BYTES_MAX = 2048, /* of knell_attach_bytes() */
+    KNELL_ATTACHED_PATH_MAX = 1024,    /* of knell_attach_file(); a longer one is lost */
 };
 
 /**
@@ -76,6 +77,20 @@ KNELL_API void knell_set_transaction(const char *name);
 /* Attach bytes, kept in the journal; at most KNELL_ATTACHMENT_BYTES_MAX, else cut.
  * NULL bytes: take them back. */
 KNELL_API void knell_attach_bytes(const char *name, const void *bytes, size_t n);
+
+/**
+ * Attach a file: the uploader reads it when it sends the report, as the user the spool
+ * belongs to, so it holds what was written up to then. Of a long file the newest part is
+ * sent ([event] attached_file_bytes in knell.conf). A symbolic link, a device, a pipe or
+ * a file of /proc or /sys is not read; what was cut or could not be read is said in the
+ * event.
+ *
+ * @name  shown with the report, borrowed; NULL: the path's last part. Setting the same
+ *        name again replaces the file
+ * @path  borrowed; a relative one is taken from the present working folder. NULL: take
+ *        the file of this name back
+ */
+KNELL_API void knell_attach_file(const char *name, const char *path);
 
 /* Open a scope of the calling thread inside the present one; what is set from now on is
  * forgotten at the pop. Returns 0, or a negative errno, after which pop is a no-op for

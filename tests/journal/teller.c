@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static const char *how_to_die;
 static struct knell_options options = KNELL_OPTIONS_INIT;
 
 static void die(const char *how)
@@ -21,7 +22,7 @@ static void die(const char *how)
         *nowhere = 1;
     } else if (!strcmp(how, "exit")) {
         exit(3);
-    } else if (strcmp(how, "stop") != 0) {
+    } else if (atoi(how)) {
         (void)raise(atoi(how));
     }
     knell_stop();
@@ -72,6 +73,42 @@ static void say_scope(void)
     knell_set_tag("seen_by", "other");
     knell_scope_bind(connection);
     knell_set_tag("route", "connection");
+}
+
+static void attach(const char *folder, const char *name, const char *file)
+{
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, file);
+    knell_attach_file(name, path);
+}
+
+static void say_files(void)
+{
+    const char *folder = getenv("FILES");
+    char name[16];
+    attach(folder, NULL, "app.log");
+    attach(folder, "state.bin", "data");
+    attach(folder, NULL, "missing.txt");
+    attach(folder, "taken back", "app.log");
+    knell_attach_file("taken back", NULL);
+    knell_attach_file(NULL, "/proc/self/environ");
+    knell_attach_file(NULL, "/dev/zero");
+    (void)knell_scope_push();
+    attach(folder, "of a scope that is gone", "app.log");
+    knell_scope_pop();
+    if (chdir(folder))
+        abort();
+    (void)knell_scope_push();
+    knell_attach_file(NULL, "request.json"); /* from the working folder */
+    if (!strcmp(how_to_die, "message")) {
+        knell_capture_message(KNELL_LEVEL_ERROR, "look at the log");
+    } else if (!strcmp(how_to_die, "many")) {
+        for (int i = 0; i < 20; i++) {
+            (void)snprintf(name, sizeof name, "part %d", i);
+            knell_attach_bytes(name, "x", 1);
+        }
+        knell_capture_message(KNELL_LEVEL_ERROR, "much to look at");
+    }
 }
 
 static void print_id(struct knell_event_id id)
@@ -208,6 +245,7 @@ int main(int argc, char **argv)
 {
     static const char *const ignore[] = {"GET /health*", NULL};
     const char *what = argc > 1 ? argv[1] : "", *how = argc > 2 ? argv[2] : "stop";
+    how_to_die = how;
     options.app = "teller";
     options.release = "teller@1.0";
     options.start_uploader = KNELL_OFF;
@@ -221,6 +259,8 @@ int main(int argc, char **argv)
         say_nothing_started();
     else if (!strcmp(what, "scope"))
         say_scope();
+    else if (!strcmp(what, "files"))
+        say_files();
     else if (!strcmp(what, "errors"))
         say_errors();
     else if (!strcmp(what, "spans"))

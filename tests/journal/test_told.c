@@ -1,5 +1,5 @@
 /* What a daemon says comes out of the uploader: every kind of it, read from envelopes. */
-#include "envelopes.h"
+#include "telling.h"
 #include "test.h"
 #include "tmpdir.h"
 
@@ -12,82 +12,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char spool[256], out[256], said[65536];
-static struct envelope_items got;
-
-static void new_place(void)
-{
-    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
-    (void)snprintf(out, sizeof out, "%s", test_tmpdir());
-}
-
-/* Run a program to its end with its output in said. Returns its wait status. */
-static int run(const char *const *argv, const char *const *env)
-{
-    int fds[2], status = -1;
-    size_t n = 0;
-    if (pipe(fds))
-        return -1;
-    pid_t pid = fork();
-    if (!pid) {
-        (void)dup2(fds[1], STDOUT_FILENO);
-        (void)close(fds[0]);
-        (void)close(fds[1]);
-        (void)execve(argv[0], (char *const *)argv, (char *const *)env);
-        _exit(127);
-    }
-    (void)close(fds[1]);
-    for (ssize_t k; (k = read(fds[0], said + n, sizeof said - 1 - n)) > 0;)
-        n += (size_t)k;
-    said[n] = '\0';
-    (void)close(fds[0]);
-    (void)waitpid(pid, &status, 0);
-    return status;
-}
-
-static int tell_with(const char *what, const char *how, const char *more)
-{
-    char spool_env[300];
-    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
-    const char *const argv[] = {TELLER, what, how, NULL};
-    const char *const env[] = {spool_env, "KNELL_DSN=", more, NULL};
-    return run(argv, env);
-}
-
-static int tell(const char *what, const char *how)
-{
-    new_place();
-    return tell_with(what, how, NULL);
-}
-
-/* One pass of the uploader; what arrived is in got. */
-static void upload(void)
-{
-    char kept[sizeof said], spool_env[300], dsn[300];
-    memcpy(kept, said, sizeof said);
-    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
-    (void)snprintf(dsn, sizeof dsn, "KNELL_DSN=file://%s", out);
-    const char *const argv[] = {UPLOADER, NULL};
-    const char *const env[] = {spool_env, dsn, "HOME=/nonexistent", NULL};
-    int status = run(argv, env);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    memcpy(said, kept, sizeof said);
-    envelopes_free(&got);
-    envelopes_read(&got, out);
-}
-
-static const cJSON *event(size_t i)
-{
-    return envelopes_get(&got, "event", i);
-}
-
-static const char *top_function(const cJSON *stacktrace)
-{
-    const cJSON *frames = json_at(stacktrace, "frames");
-    return json_text(
-        cJSON_GetArrayItem(frames, cJSON_GetArraySize(frames) - 1), "function");
-}
 
 static void check_scope(const cJSON *e)
 {
@@ -275,15 +199,6 @@ static size_t ids_said(char ids[][33], size_t room)
     return n;
 }
 
-static const cJSON *event_of_type(const char *type)
-{
-    for (size_t i = 0; i < envelopes_count(&got, "event"); i++) {
-        if (!strcmp(json_text(event(i), "exception/values/0/type"), type))
-            return event(i);
-    }
-    return NULL;
-}
-
 static void check_query_failed(const cJSON *e)
 {
     CHECK_STR(json_text(e, "exception/values/0/value"), "connection refused");
@@ -382,16 +297,6 @@ static void sessions(void)
         if (got.all[i].json == session_with("crashed"))
             CHECK(i > 0 && !strcmp(got.all[i - 1].type, "event"));
     }
-}
-
-static const cJSON *transaction(const char *name)
-{
-    for (size_t i = 0; i < envelopes_count(&got, "transaction"); i++) {
-        const cJSON *t = envelopes_get(&got, "transaction", i);
-        if (!strcmp(json_text(t, "transaction"), name))
-            return t;
-    }
-    return NULL;
 }
 
 static void check_users_transaction(const cJSON *t)

@@ -24,7 +24,8 @@ struct event_options {
     uint32_t max_threads; /* with stacks; 0: 256. The crashed one is always in */
     uint32_t max_frames;  /* per thread; 0: 250, as many as Sentry keeps */
     bool trimmed;         /* say that the event was made smaller */
-    uint64_t suppressed;  /* reports of this signature that were not sent before it */
+    const char *const *attachment_notes; /* what is not whole; NULL at the end */
+    uint64_t suppressed; /* reports of this signature that were not sent before it */
     uint64_t first_seen_ms, last_seen_ms; /* of the signature; 0: unknown */
 };
 

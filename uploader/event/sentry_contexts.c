@@ -210,6 +210,11 @@ static void knell(struct build *b, cJSON *contexts, const struct crash *c,
         build_text(
             b, lacking, path_base(m->path), knell_symbol_status_name(m->status), 64);
     }
+    cJSON *lines = o->attachment_notes && *o->attachment_notes
+                       ? build_array(b, to, "attachments")
+                       : NULL;
+    for (size_t i = 0; lines && o->attachment_notes[i]; i++)
+        build_text(b, lines, NULL, o->attachment_notes[i], 256);
     if (o->trimmed)
         build_bool(b, to, "trimmed", true);
     if (o->suppressed)

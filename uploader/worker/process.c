@@ -9,6 +9,7 @@
 #include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/journal.h"
+#include "uploader/worker/attached.h"
 #include "uploader/worker/drop.h"
 #include "uploader/worker/sanitize.h"
 #include "uploader/worker/segment.h"
@@ -79,14 +80,24 @@ static void summarize(const struct crash *c, const struct worker_options *o,
     s->line = top->line;
 }
 
+/* A report in hand: what it is made from and how. */
+struct work {
+    struct crash *c;
+    const uint8_t *report;
+    size_t n;
+    const struct worker_options *o;
+    struct attached attached;
+};
+
 /* The event by the rules, smaller in steps until servers take it. */
-static int make_event(const struct crash *c, const struct worker_options *options,
-    cJSON **ret, char **ret_text)
+static int make_event(const struct work *w, cJSON **ret, char **ret_text)
 {
     static const struct {
         uint32_t threads, frames;
     } steps[] = {{0, 0}, {256, 100}, {64, 64}, {16, 64}, {1, 250}, {1, 64}, {1, 16}};
-    struct event_options o = options->event;
+    const struct crash *c = w->c;
+    struct event_options o = w->o->event;
+    o.attachment_notes = (const char *const *)w->attached.notes;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (i) {
             o.max_threads = steps[i].threads;
@@ -97,7 +108,7 @@ static int make_event(const struct crash *c, const struct worker_options *option
         int err = sentry_event(c, &o, &event);
         if (err)
             return err;
-        err = rules_apply(options->rules, c, event);
+        err = rules_apply(w->o->rules, c, event);
         char *text = err ? NULL : cJSON_PrintUnformatted(event);
         if (text && strlen(text) <= WORKER_MAX_EVENT_BYTES) {
             *ret = event;
@@ -137,29 +148,6 @@ static int add_session(
     return err;
 }
 
-/* Bytes that the program attached; the name is made fit for a header. */
-static int add_attachments(struct envelope *e, const struct crash *c)
-{
-    int err = 0;
-    for (uint32_t i = 0; !err && c->said && i < c->said->n_facts; i++) {
-        const struct journal_fact *f = &c->said->facts[i];
-        char name[96];
-        struct envelope_item item = {.type = "attachment",
-            .content_type = "application/octet-stream",
-            .filename = name,
-            .attachment_type = "event.attachment"};
-        if (f->type != KNELL_ENTRY_BYTES || !f->value.n)
-            continue;
-        copy(name, sizeof name, f->key);
-        for (char *p = name; *p; p++) {
-            if (*p < 0x20 || *p > 0x7e || strchr("/\\\"", *p))
-                *p = '_';
-        }
-        err = envelope_add(e, &item, f->value.text, f->value.n);
-    }
-    return err;
-}
-
 static int add_minidump(struct envelope *e, const struct crash *c, const uint8_t *report,
     size_t n, const struct worker_options *o)
 {
@@ -179,18 +167,18 @@ static int add_minidump(struct envelope *e, const struct crash *c, const uint8_t
     return envelope_add(e, &item, clean ? clean : report, n);
 }
 
-static int make_items(const char *text, const struct crash *c, const uint8_t *report,
-    size_t n, const struct worker_options *o, struct worker_result *ret)
+static int make_items(const char *text, const struct work *w, struct worker_result *ret)
 {
+    const struct crash *c = w->c;
     struct envelope e = {0};
     struct envelope_item item = {.type = "event", .content_type = "application/json"};
     int err = envelope_add(&e, &item, text, strlen(text));
     if (!err)
         err = add_session(&e, c, &ret->summary);
     if (!err)
-        err = add_attachments(&e, c);
+        err = attached_add(&w->attached, &e);
     if (!err)
-        err = add_minidump(&e, c, report, n, o);
+        err = add_minidump(&e, c, w->report, w->n, w->o);
     if (err) {
         envelope_done(&e);
         return err;
@@ -255,12 +243,12 @@ static bool dropped(const struct crash *c, const struct worker_options *o,
     return rule;
 }
 
-static int checked_items(const struct crash *c, const uint8_t *report, size_t n,
-    const struct worker_options *o, struct worker_result *ret)
+static int checked_items(const struct work *w, struct worker_result *ret)
 {
+    const struct crash *c = w->c;
     cJSON *event = NULL;
     char *text = NULL, why[200];
-    int err = make_event(c, o, &event, &text);
+    int err = make_event(w, &event, &text);
     if (err == -E2BIG) {
         ret->outcome = WORKER_REFUSED;
         (void)snprintf(ret->why, sizeof ret->why, "event: too large for any server");
@@ -268,21 +256,22 @@ static int checked_items(const struct crash *c, const uint8_t *report, size_t n,
     }
     if (err)
         return err;
-    summarize(c, o, event, &ret->summary);
+    summarize(c, w->o, event, &ret->summary);
     if (validate_event(event, why, sizeof why) < 0) {
         ret->outcome = WORKER_REFUSED;
         (void)snprintf(ret->why, sizeof ret->why, "event: %s", why);
-    } else if (!dropped(c, o, event, ret)) {
-        err = make_items(text, c, report, n, o, ret);
+    } else if (!dropped(c, w->o, event, ret)) {
+        err = make_items(text, w, ret);
     }
     cJSON_Delete(event);
     cJSON_free(text);
     return err;
 }
 
-static int process(struct crash *c, const uint8_t *report, size_t n,
-    const struct worker_options *o, struct worker_result *ret)
+static int process(struct work *w, struct worker_result *ret)
 {
+    struct crash *c = w->c;
+    const struct worker_options *o = w->o;
     int err = report_unwind(c, &o->unwind);
     if (!err)
         err = name_frames(c, o);
@@ -290,7 +279,8 @@ static int process(struct crash *c, const uint8_t *report, size_t n,
         return err;
     leave_out_own_frames(c);
     rules_in_app(o->rules, c);
-    return checked_items(c, report, n, o, ret);
+    err = attached_gather(c, o->attached_file_bytes, &w->attached);
+    return err ? err : checked_items(w, ret);
 }
 
 int worker_make(const uint8_t *report, size_t n, const struct worker_options *options,
@@ -306,7 +296,9 @@ int worker_make(const uint8_t *report, size_t n, const struct worker_options *op
     int err = report_read(report, n, &c, &why);
     if (err)
         return refuse(ret, err, &why);
-    err = process(c, report, n, o, ret);
+    struct work w = {.c = c, .report = report, .n = n, .o = o};
+    err = process(&w, ret);
+    attached_done(&w.attached);
     crash_free(c);
     if (err)
         worker_result_done(ret);

@@ -29,9 +29,10 @@ struct worker_options {
     const char *const *before_send;                /* program and arguments; NULL: none */
     uint32_t hook_timeout_ms;                      /* 0: 5000 */
     enum worker_minidump minidump;
-    bool raw_minidump; /* leave stack contents in an attached minidump */
-    bool no_sentry;    /* no envelope is wanted */
-    bool otlp;         /* an OTLP logs request is wanted */
+    bool raw_minidump;            /* leave stack contents in an attached minidump */
+    uint64_t attached_file_bytes; /* of each file the program attached; 0: none */
+    bool no_sentry;               /* no envelope is wanted */
+    bool otlp;                    /* an OTLP logs request is wanted */
 };
 
 enum worker_outcome {

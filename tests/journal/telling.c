@@ -1,0 +1,107 @@
+#include "telling.h"
+
+#include "test.h"
+#include "tmpdir.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+char spool[256], out[256], said[65536];
+struct envelope_items got;
+
+void new_place(void)
+{
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    (void)snprintf(out, sizeof out, "%s", test_tmpdir());
+}
+
+int run(const char *const *argv, const char *const *env)
+{
+    int fds[2], status = -1;
+    size_t n = 0;
+    if (pipe(fds))
+        return -1;
+    pid_t pid = fork();
+    if (!pid) {
+        (void)dup2(fds[1], STDOUT_FILENO);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+        (void)execve(argv[0], (char *const *)argv, (char *const *)env);
+        _exit(127);
+    }
+    (void)close(fds[1]);
+    for (ssize_t k; (k = read(fds[0], said + n, sizeof said - 1 - n)) > 0;)
+        n += (size_t)k;
+    said[n] = '\0';
+    (void)close(fds[0]);
+    (void)waitpid(pid, &status, 0);
+    return status;
+}
+
+int tell_with(const char *what, const char *how, const char *more)
+{
+    char spool_env[300];
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
+    const char *const argv[] = {TELLER, what, how, NULL};
+    const char *const env[] = {spool_env, "KNELL_DSN=", more, NULL};
+    return run(argv, env);
+}
+
+int tell(const char *what, const char *how)
+{
+    new_place();
+    return tell_with(what, how, NULL);
+}
+
+void upload_with(const char *more)
+{
+    char kept[sizeof said], spool_env[300], dsn[300];
+    memcpy(kept, said, sizeof said);
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
+    (void)snprintf(dsn, sizeof dsn, "KNELL_DSN=file://%s", out);
+    const char *const argv[] = {UPLOADER, NULL};
+    const char *const env[] = {spool_env, dsn, "HOME=/nonexistent", more, NULL};
+    int status = run(argv, env);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    memcpy(said, kept, sizeof said);
+    envelopes_free(&got);
+    envelopes_read(&got, out);
+}
+
+void upload(void)
+{
+    upload_with(NULL);
+}
+
+const cJSON *event(size_t i)
+{
+    return envelopes_get(&got, "event", i);
+}
+
+const cJSON *event_of_type(const char *type)
+{
+    for (size_t i = 0; i < envelopes_count(&got, "event"); i++) {
+        if (!strcmp(json_text(event(i), "exception/values/0/type"), type))
+            return event(i);
+    }
+    return NULL;
+}
+
+const char *top_function(const cJSON *stacktrace)
+{
+    const cJSON *frames = json_at(stacktrace, "frames");
+    return json_text(
+        cJSON_GetArrayItem(frames, cJSON_GetArraySize(frames) - 1), "function");
+}
+
+const cJSON *transaction(const char *name)
+{
+    for (size_t i = 0; i < envelopes_count(&got, "transaction"); i++) {
+        const cJSON *t = envelopes_get(&got, "transaction", i);
+        if (!strcmp(json_text(t, "transaction"), name))
+            return t;
+    }
+    return NULL;
+}
