@@ -3,25 +3,24 @@
 #include "symbolize/elf_file.h"
 
 #include <errno.h>
+#include <isa-l/igzip_lib.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 enum {
     INPUT_BYTES = 1 << 17,
-    WINDOW_BYTES = 32768, /* what deflate may refer back to */
-    MARK_EVERY_BYTES = 4 << 20,
-    SCRATCH_BYTES = 1 << 18, /* for bytes that are passed over */
+    MARK_EVERY_BYTES = 8 << 20,
+    SCRATCH_BYTES = 1 << 17, /* for bytes that are passed over */
     ZLIB_HEAD_BYTES = 2,
+    ZLIB_METHOD_DEFLATE = 8,
 };
 
 /* A place in a deflate stream where unpacking can start again. */
 struct mark {
     uint64_t out, in; /* offsets in the unpacked and the packed bytes */
-    int bits;         /* of the byte before @in, not yet used */
-    uint8_t *window;  /* WINDOW_BYTES before @out */
+    struct inflate_state *state;
 };
 
 struct unpacker {
@@ -30,8 +29,7 @@ struct unpacker {
     uint64_t offset, n_packed, n_read; /* n_read: bytes fetched from the file */
     uint8_t *out;
     uint64_t n_out, filled;
-    z_stream z;
-    bool z_open;
+    struct inflate_state *deflate; /* holds the window that deflate refers back to */
     ZSTD_DStream *zstd;
     ZSTD_inBuffer zstd_in;
     struct mark *marks; /* in the order of out */
@@ -56,15 +54,12 @@ static int start(struct unpacker *u)
                   : elf_file_read(u->file, u->offset, head, sizeof head);
     if (err < 0)
         return err;
-    if ((head[0] & 15) != Z_DEFLATED || (head[1] & 32) || (head[0] * 256 + head[1]) % 31)
+    if ((head[0] & 15) != ZLIB_METHOD_DEFLATE || (head[1] & 32) ||
+        (head[0] * 256 + head[1]) % 31)
         return -EBADMSG;
     u->n_read = sizeof head;
-    u->z.avail_in = 0;
-    if (u->z_open)
-        return inflateReset(&u->z) == Z_OK ? 0 : -ENOMEM;
-    if (inflateInit2(&u->z, -MAX_WBITS) != Z_OK)
-        return -ENOMEM;
-    u->z_open = true;
+    isal_inflate_init(u->deflate);
+    u->deflate->crc_flag = ISAL_DEFLATE;
     return 0;
 }
 
@@ -83,7 +78,9 @@ int unpacker_new(const struct elf_file *file, enum unpack_kind kind, uint64_t of
     u->n_out = n_out;
     if (kind == UNPACK_ZSTD)
         u->zstd = ZSTD_createDStream();
-    int err = kind == UNPACK_ZSTD && !u->zstd ? -ENOMEM : start(u);
+    else
+        u->deflate = malloc(sizeof *u->deflate);
+    int err = u->zstd || u->deflate ? start(u) : -ENOMEM;
     if (err < 0) {
         unpacker_free(u);
         return err;
@@ -96,11 +93,10 @@ void unpacker_free(struct unpacker *u)
 {
     if (!u)
         return;
-    if (u->z_open)
-        (void)inflateEnd(&u->z);
+    free(u->deflate);
     (void)ZSTD_freeDStream(u->zstd);
     for (size_t i = 0; i < u->n_marks; i++)
-        free(u->marks[i].window);
+        free(u->marks[i].state);
     free(u->marks);
     free(u->scratch);
     free(u);
@@ -130,8 +126,8 @@ static bool mark_is_due(const struct unpacker *u)
     return u->filled >= last + MARK_EVERY_BYTES;
 }
 
-/* Remember the present place, between two deflate blocks. Without memory it is left out:
- * a later rewind starts further back. */
+/* Remember the present place. Without memory it is left out: a later rewind starts
+ * further back. */
 static void set_mark(struct unpacker *u)
 {
     if (u->n_marks == u->max_marks) {
@@ -142,15 +138,11 @@ static void set_mark(struct unpacker *u)
         u->marks = more;
         u->max_marks = max;
     }
-    struct mark m = {.out = u->filled, .in = u->n_read - u->z.avail_in};
-    m.bits = u->z.data_type & 7;
-    m.window = malloc(WINDOW_BYTES);
-    uInt n = WINDOW_BYTES;
-    if (!m.window || inflateGetDictionary(&u->z, m.window, &n) != Z_OK ||
-        n != WINDOW_BYTES) {
-        free(m.window);
+    struct mark m = {.out = u->filled, .in = u->n_read - u->deflate->avail_in};
+    m.state = malloc(sizeof *m.state);
+    if (!m.state)
         return;
-    }
+    *m.state = *u->deflate;
     u->marks[u->n_marks++] = m;
 }
 
@@ -162,30 +154,28 @@ static uint8_t *place(struct unpacker *u, uint64_t until, bool keep, size_t *ret
     return keep ? u->out + u->filled : u->scratch;
 }
 
-static int run_zlib(struct unpacker *u, uint64_t until, bool keep)
+static int run_deflate(struct unpacker *u, uint64_t until, bool keep)
 {
+    struct inflate_state *d = u->deflate;
     while (u->filled < until) {
-        if (u->z.avail_in == 0) {
+        if (d->avail_in == 0) {
             size_t n;
             int err = fetch(u, &n);
             if (err < 0)
                 return err;
-            if (n == 0)
-                return -EBADMSG;
-            u->z.next_in = u->in;
-            u->z.avail_in = (uInt)n;
+            d->next_in = u->in;
+            d->avail_in = (uint32_t)n;
         }
         size_t room;
-        u->z.next_out = place(u, until, keep, &room);
-        u->z.avail_out = (uInt)room;
-        bool due = mark_is_due(u);
-        int r = inflate(&u->z, due ? Z_BLOCK : Z_NO_FLUSH);
-        u->filled += room - u->z.avail_out;
-        if (r == Z_STREAM_END)
-            return u->filled >= until ? 0 : -EBADMSG;
-        if (r != Z_OK && r != Z_BUF_ERROR)
-            return r == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
-        if (due && (u->z.data_type & 128) && !(u->z.data_type & 64))
+        d->next_out = place(u, until, keep, &room);
+        d->avail_out = (uint32_t)room;
+        uint32_t before = d->avail_in;
+        /* Some output may still be inside when the input has ended. */
+        if (isal_inflate(d) != ISAL_DECOMP_OK ||
+            (d->avail_out == room && d->avail_in == before))
+            return -EBADMSG;
+        u->filled += room - d->avail_out;
+        if (mark_is_due(u))
             set_mark(u);
     }
     return 0;
@@ -222,26 +212,8 @@ int unpacker_run(struct unpacker *u, uint64_t until, bool keep)
         u->scratch = malloc(SCRATCH_BYTES);
     if (!keep && !u->scratch)
         return -ENOMEM;
-    return u->kind == UNPACK_ZSTD ? run_zstd(u, until, keep) : run_zlib(u, until, keep);
-}
-
-/* Put the inflater where @m was taken. */
-static int resume(struct unpacker *u, const struct mark *m)
-{
-    if (inflateReset(&u->z) != Z_OK)
-        return -ENOMEM;
-    u->z.avail_in = 0;
-    u->n_read = m->in;
-    u->filled = m->out;
-    if (m->bits) {
-        uint8_t byte;
-        int err = elf_file_read(u->file, u->offset + m->in - 1, &byte, 1);
-        if (err < 0)
-            return err;
-        if (inflatePrime(&u->z, m->bits, byte >> (8 - m->bits)) != Z_OK)
-            return -EBADMSG;
-    }
-    return inflateSetDictionary(&u->z, m->window, WINDOW_BYTES) == Z_OK ? 0 : -EBADMSG;
+    return u->kind == UNPACK_ZSTD ? run_zstd(u, until, keep)
+                                  : run_deflate(u, until, keep);
 }
 
 int unpacker_rewind(struct unpacker *u, uint64_t at)
@@ -249,5 +221,12 @@ int unpacker_rewind(struct unpacker *u, uint64_t at)
     size_t i = u->n_marks;
     while (i > 0 && u->marks[i - 1].out > at)
         i--;
-    return i > 0 ? resume(u, &u->marks[i - 1]) : start(u);
+    if (i == 0)
+        return start(u);
+    const struct mark *m = &u->marks[i - 1];
+    *u->deflate = *m->state;
+    u->deflate->avail_in = 0;
+    u->n_read = m->in;
+    u->filled = m->out;
+    return 0;
 }
