@@ -21,7 +21,9 @@ uint64_t event_time_ns(const struct crash *c, const struct event_options *o)
         return c->signal.time_ns;
     if (c->item_head && c->item_head->time_ns)
         return c->item_head->time_ns;
-    return o->time_ms ? o->time_ms * 1000000 : c->time_s * 1000000000ull;
+    if (o->time_ms || c->time_s)
+        return o->time_ms ? o->time_ms * 1000000 : c->time_s * 1000000000ull;
+    return 1; /* a clock at its start: an event has a time, servers put their own */
 }
 
 const char *sentry_item_text(const struct crash *c, const char *key)
