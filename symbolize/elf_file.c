@@ -254,7 +254,8 @@ int elf_file_of_image(const void *image, size_t n, struct elf_file *ret)
 
 void elf_file_done(struct elf_file *f)
 {
-    if (f->fd >= 0)
+    /* A zeroed one holds nothing: descriptor 0 is somebody else's. */
+    if (f->fd > 0 || (f->fd == 0 && f->path))
         (void)close(f->fd);
     free(f->sections);
     free(f->names);
