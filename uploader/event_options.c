@@ -2,11 +2,9 @@
 
 void event_options_set(const struct config *c, const struct spool_name *name,
     const struct ledger *ledger, const struct destination *destinations,
-    size_t n_destinations, const struct knell_symbolize_options *symbols,
-    struct worker_options *ret)
+    size_t n_destinations, struct worker_options *ret)
 {
-    struct worker_options o = {.symbols = symbols,
-        .minidump = (enum worker_minidump)c->minidump,
+    struct worker_options o = {.minidump = (enum worker_minidump)c->minidump,
         .attached_file_bytes = c->attached_file_bytes,
         .no_sentry = true};
     spool_event_id_format(name->event_id, o.event.event_id);
@@ -25,13 +23,4 @@ void event_options_set(const struct config *c, const struct spool_name *name,
         o.event.last_seen_ms = s->last_ms;
     }
     *ret = o;
-}
-
-void event_options_symbols(const struct config *c, struct knell_symbolize_options *ret)
-{
-    *ret = (struct knell_symbolize_options){.size = sizeof *ret,
-        .store_dir = c->store_dir,
-        .cache_dir = c->cache_dir,
-        .deadline_ms = (uint32_t)c->symbols_deadline_ms,
-        .context_lines = (uint32_t)c->context_lines};
 }

@@ -9,14 +9,7 @@
 #include "uploader/spool/name.h"
 #include "uploader/worker/process.h"
 
-/**
- * @ledger   what was suppressed of the signature; NULL: nothing is known
- * @symbols  borrowed for the life of @ret
- */
+/* @ledger  what was suppressed of the signature; NULL: nothing is known */
 void event_options_set(const struct config *c, const struct spool_name *name,
     const struct ledger *ledger, const struct destination *destinations,
-    size_t n_destinations, const struct knell_symbolize_options *symbols,
-    struct worker_options *ret);
-
-/* Texts are the configuration's. */
-void event_options_symbols(const struct config *c, struct knell_symbolize_options *ret);
+    size_t n_destinations, struct worker_options *ret);

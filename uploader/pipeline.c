@@ -1,5 +1,4 @@
 /* The loop of one pass: fill, wait, collect, until nothing is left to do now. */
-#include "uploader/event_options.h"
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
 #include "uploader/spool/split.h"
@@ -123,7 +122,8 @@ static void drain(struct pipeline *p)
         }
         int fd = p->in_worker ? p->o->worker->fd(p->o->worker->ctx) : -1;
         http_wait(p->http, until_next(p), fd);
-        if (fd >= 0 && http_readable(fd))
+        bool late = p->o->worker->most_ms && pipeline_tick_ms() >= p->worker_end_ms;
+        if (fd >= 0 && (late || http_readable(fd)))
             pipeline_worked(p);
         collect(p);
         pipeline_sync(p, false);
@@ -326,7 +326,6 @@ static int set_up(struct pipeline *p)
         .hint_max_s = c->hint_max_ms / 1000,
         .hint_default_s = c->hint_default_ms / 1000,
         .configuration_ms = c->breaker_config_ms};
-    event_options_symbols(c, &p->symbols);
     p->random = pipeline_now_ms() ^ ((uint64_t)getpid() << 32);
     p->synced_ms = pipeline_tick_ms();
     uint64_t now_s = pipeline_now_ms() / 1000;

@@ -8,7 +8,6 @@
 #include "uploader/deliver/dsn.h"
 #include "uploader/spool/adopt.h"
 #include "uploader/worker/process.h"
-#include "uploader/worker/settings.h"
 
 #include <signal.h>
 
@@ -28,12 +27,13 @@ struct pipeline_worker {
     int (*finish)(void *ctx, struct worker_result *ret);
     /* Break off what was begun. */
     void (*cancel)(void *ctx);
+    uint64_t
+        most_ms; /* after begin() finish() does not wait any more; 0: it never does */
 };
 
 struct pipeline_options {
     const struct config *config;
     const struct pipeline_worker *worker;
-    const struct worker_settings *settings; /* rules, hooks, scrubbing; NULL: none */
     const struct destination *destinations;
     size_t n_destinations;             /* 0: keep all, open no socket */
     bool all;                          /* reports that are not due as well; no throttle */

@@ -110,8 +110,7 @@ static int read_report(struct pipeline *p, struct job *j)
 static void set_options(struct pipeline *p, struct job *j)
 {
     event_options_set(p->config, &j->name, p->ledger, p->o->destinations,
-        p->o->n_destinations, &p->symbols, &j->options);
-    worker_settings_apply(p->o->settings, &j->options);
+        p->o->n_destinations, &j->options);
 }
 
 static struct job *free_job(struct pipeline *p)
@@ -140,6 +139,7 @@ void pipeline_work(struct pipeline *p, struct job *j)
     }
     strikes_begin(p->strikes, j->name.event_id);
     p->in_worker = j;
+    p->worker_end_ms = pipeline_tick_ms() + p->o->worker->most_ms;
 }
 
 static void claim(struct pipeline *p, const struct queue_entry *e)

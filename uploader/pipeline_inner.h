@@ -64,12 +64,12 @@ struct pipeline {
     struct gzip *gzip;
     struct consent consent;
     struct retry_limits limits;
-    struct knell_symbolize_options symbols;
     struct queue queue;
     struct job jobs[PIPELINE_MAX_JOBS];
     size_t n_jobs;
-    struct job *in_worker; /* NULL: the worker is idle */
-    uint64_t n_moved;      /* renames since the last sync */
+    struct job *in_worker;  /* NULL: the worker is idle */
+    uint64_t worker_end_ms; /* when its answer is not waited for any longer */
+    uint64_t n_moved;       /* renames since the last sync */
     uint64_t synced_ms;
     uint64_t tokens_ms;          /* pacing: when the next request may start */
     uint64_t progress;           /* reports taken from the queue */

@@ -5,9 +5,10 @@
 #include "uploader/pipeline.h"
 #include "uploader/prometheus.h"
 #include "uploader/report/obituary.h"
-#include "uploader/secrets.h"
 #include "uploader/spools.h"
-#include "uploader/worker_child.h"
+#include "uploader/worker/server.h"
+#include "uploader/worker/settings.h"
+#include "uploader/worker_program.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -16,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 enum exit_code {
@@ -37,7 +39,6 @@ struct arguments {
 
 struct upload {
     struct config_set config;
-    struct worker_settings *settings;
     struct destination destinations[PIPELINE_MAX_DESTINATIONS];
     size_t n_destinations;
     struct prometheus figures; /* stream NULL: not wanted */
@@ -191,31 +192,14 @@ static int status_of(int r)
     }
 }
 
-/* Whatever a child of ours reads, it does not hold the keys. */
-static void guard_secrets(struct upload *u)
-{
-    struct config *c = &u->config.values;
-    secrets_add_environment();
-    secrets_add(c->dsn);
-    secrets_add(c->otlp_endpoint);
-    secrets_add(c->otlp_headers);
-    secrets_add(c->proxy);
-    for (size_t i = 0; i < u->n_destinations; i++) {
-        secrets_add(u->destinations[i].public_key);
-        secrets_add(u->destinations[i].secret);
-        secrets_add(u->destinations[i].dsn);
-    }
-}
-
 static int pass_over(struct upload *u, const char *path, struct pipeline_result *ret)
 {
     struct spool *s = NULL;
-    struct worker_in_child child = {.limits = worker_settings_limits(u->settings)};
-    struct pipeline_worker worker = worker_in_child(&child);
+    struct worker_program program;
+    struct pipeline_worker worker = worker_program_init(&program, &u->config.values);
     struct pipeline_options o = {.config = &u->config.values,
         .obituary = obituary_write,
         .worker = &worker,
-        .settings = u->settings,
         .destinations = u->destinations,
         .n_destinations = u->n_destinations,
         .all = u->args.all,
@@ -225,10 +209,9 @@ static int pass_over(struct upload *u, const char *path, struct pipeline_result 
     int r = spool_open(path, true, &s);
     if (!r)
         r = spool_lock(s);
-    guard_secrets(u);
     if (!r)
         r = pipeline_run(s, &o, ret);
-    secrets_forget();
+    worker_program_done(&program);
     spool_close(s);
     return r;
 }
@@ -300,8 +283,33 @@ static int run(struct upload *u)
     return !ok && status == EXIT_DONE ? EXIT_FAULT : status;
 }
 
+/* The worker reads them again; only we can tell of one that is none. */
+static int check_rules(const struct config *c)
+{
+    struct worker_settings *settings = NULL;
+    char note[256] = "";
+    if (worker_settings_new(c, &settings, note, sizeof note) < 0) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "no memory");
+        return EXIT_FAULT;
+    }
+    if (*note)
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "configuration: %s", note);
+    worker_settings_free(settings);
+    return 0;
+}
+
+/* What reads hostile bytes runs under our user and must not read the keys out of us: not
+ * from /proc/PID/mem or environ, not as a debugger. No core of ours holds reports. */
+static void keep_to_ourselves(void)
+{
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    (void)prctl(PR_SET_DUMPABLE, 0);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], WORKER_SERVER_ARGUMENT))
+        return worker_server_main();
     struct upload u = {0};
     char spool[4200];
     int status = parse_arguments(argc, argv, &u.args);
@@ -315,8 +323,7 @@ int main(int argc, char **argv)
     (void)sigaction(SIGTERM, &on, NULL);
     (void)sigaction(SIGINT, &on, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
-    /* A core of ours would hold the reports of others. */
-    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    keep_to_ourselves();
     struct config_sources sources = {
         .file = u.args.config, .environ_ = environ, .overrides = u.args.overrides};
     log_open(LOG_LEVEL_WARNING, NULL);
@@ -328,16 +335,9 @@ int main(int argc, char **argv)
              : u.args.quiet ? LOG_LEVEL_ERROR
                             : LOG_LEVEL_WARNING,
         journal_socket(&u.config.values));
-    char note[256];
-    if (worker_settings_new(&u.config.values, &u.settings, note, sizeof note) < 0) {
-        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "no memory");
-        config_done(&u.config);
-        return EXIT_FAULT;
-    }
-    if (*note)
-        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "configuration: %s", note);
-    status = run(&u);
-    worker_settings_free(u.settings);
+    status = check_rules(&u.config.values);
+    if (!status)
+        status = run(&u);
     for (size_t i = 0; i < u.n_destinations; i++)
         destination_done(&u.destinations[i]);
     config_done(&u.config);

@@ -6,6 +6,7 @@
 #include "uploader/worker/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -18,7 +19,11 @@ static void answers_as_in_process(void)
     size_t n;
     const uint8_t *bytes = dump_finish(d, &n);
     struct worker_result here, there;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(null >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO);
     CHECK_INT(worker_process(bytes, n, NULL, &here), 0);
+    CHECK(fcntl(STDIN_FILENO, F_GETFD) >= 0); /* missing files close none of ours */
+    (void)close(null);
     CHECK_INT(worker_run(bytes, n, NULL, NULL, &there), 0);
     CHECK_INT(there.outcome, WORKER_READY);
     CHECK_INT(here.n_items, there.n_items);
@@ -110,8 +115,10 @@ static void says_how_a_child_died(void)
         CHECK(err == 0 || (err == -ECHILD && strstr(r.why, "too long")));
         worker_result_done(&r);
     }
-    CHECK_INT(worker_child_start(bytes, n, NULL, NULL, &w), 0);
+    int answer = memfd_create("test", MFD_CLOEXEC);
+    CHECK_INT(worker_child_start(bytes, n, NULL, NULL, answer, &w), 0);
     worker_child_cancel(w);
+    (void)close(answer);
     worker_child_cancel(NULL);
     dump_free(d);
 }

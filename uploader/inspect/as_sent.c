@@ -17,7 +17,6 @@ struct plan {
     struct config_set config;
     struct destination destinations[MAX_DESTINATIONS];
     size_t n;
-    struct knell_symbolize_options symbols;
     struct ledger *ledger;
     struct worker_settings *settings;
 };
@@ -44,7 +43,6 @@ static int make_plan(struct session *s, const struct spool *spool, struct plan *
         return err;
     add_destinations(p, p->config.values.dsn, "");
     add_destinations(p, p->config.values.otlp_endpoint, "otlp+");
-    event_options_symbols(&p->config.values, &p->symbols);
     char note[256];
     err = worker_settings_new(&p->config.values, &p->settings, note, sizeof note);
     if (err)
@@ -165,8 +163,7 @@ int as_sent_print(struct session *s, const struct store *t, const struct report 
     if (!err)
         err = make_plan(s, spool, &p);
     if (!err) {
-        event_options_set(
-            &p.config.values, &r->name, p.ledger, p.destinations, p.n, &p.symbols, &o);
+        event_options_set(&p.config.values, &r->name, p.ledger, p.destinations, p.n, &o);
         worker_settings_apply(p.settings, &o);
         o.no_sentry &= p.n > 0;
         err = worker_process(bytes, n, &o, &w);

@@ -20,8 +20,7 @@ enum { GRACE_MS = 2000 };
 
 struct worker_child {
     pid_t pid;
-    int answer; /* memfd that the child writes */
-    int ended;  /* read end of a pipe that the child alone keeps open */
+    int ended; /* read end of a pipe that the child alone keeps open */
     uint64_t deadline_ms;
 };
 
@@ -42,16 +41,20 @@ static void default_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Everything above stderr but these two is the parent's business: locks, sockets. */
-static void keep_only(int *answer, int *ended)
+/* Everything above stderr but these is the parent's business: locks, sockets. */
+static void keep_only(int *const fds[], size_t n)
 {
-    enum { ANSWER = 3, ENDED = 4 };
-    int a = fcntl(*answer, F_DUPFD_CLOEXEC, 10), e = fcntl(*ended, F_DUPFD_CLOEXEC, 10);
-    if (a < 0 || e < 0 || dup2(a, ANSWER) < 0 || dup2(e, ENDED) < 0)
-        _exit(1);
-    (void)close_range(ENDED + 1, ~0u, 0);
-    *answer = ANSWER;
-    *ended = ENDED;
+    enum { FIRST = 3, APART = 32 };
+    for (size_t i = 0; i < n; i++) {
+        if (*fds[i] > 0 && (*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, APART)) < 0)
+            _exit(1);
+    }
+    int next = FIRST;
+    for (size_t i = 0; i < n; i++) {
+        if (*fds[i] > 0 && (*fds[i] = dup3(*fds[i], next++, O_CLOEXEC)) < 0)
+            _exit(1);
+    }
+    (void)close_range((unsigned)next, ~0u, 0);
 }
 
 /* The user's program cannot be started from inside of the sandbox: a second child reads
@@ -80,21 +83,31 @@ static _Noreturn void child(int answer, int ended, pid_t parent, const uint8_t *
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    keep_only(&answer, &ended);
+    struct sandbox_limits own = *limits;
+    keep_only((int *const[]){&answer, &ended, &own.files}, 3);
     struct worker_result r = {0};
     int err;
     if (options && options->before_send) {
-        err = around_hook(report, n, options, limits, &r);
+        err = around_hook(report, n, options, &own, &r);
     } else {
-        err = sandbox_enter(limits);
+        err = sandbox_enter(&own);
         if (!err)
             err = worker_process(report, n, options, &r);
     }
     _exit(wire_write(answer, err, &r) ? 1 : 0);
 }
 
+uint64_t worker_child_most_ms(
+    const struct worker_options *options, const struct sandbox_limits *limits)
+{
+    uint64_t ms = (limits && limits->time_ms ? limits->time_ms : 120000) + GRACE_MS;
+    if (options && options->before_send)
+        ms += GRACE_MS + (options->hook_timeout_ms ? options->hook_timeout_ms : 5000);
+    return ms;
+}
+
 int worker_child_start(const uint8_t *report, size_t n,
-    const struct worker_options *options, const struct sandbox_limits *limits,
+    const struct worker_options *options, const struct sandbox_limits *limits, int answer,
     struct worker_child **ret)
 {
     static const struct sandbox_limits defaults;
@@ -104,53 +117,25 @@ int worker_child_start(const uint8_t *report, size_t n,
     struct worker_child *w = calloc(1, sizeof *w);
     if (!w)
         return -ENOMEM;
-    w->answer = memfd_create("knell-worker", MFD_CLOEXEC);
-    if (w->answer < 0 || pipe2(ended, O_CLOEXEC) < 0) {
+    if (pipe2(ended, O_CLOEXEC) < 0) {
         int err = -errno;
-        close_p(&w->answer);
         free(w);
         return err;
     }
     w->ended = ended[0];
-    w->deadline_ms = now_ms() + (limits->time_ms ? limits->time_ms : 120000) + GRACE_MS;
-    if (options && options->before_send)
-        w->deadline_ms +=
-            GRACE_MS + (options->hook_timeout_ms ? options->hook_timeout_ms : 5000);
+    w->deadline_ms = now_ms() + worker_child_most_ms(options, limits);
     pid_t parent = getpid();
     w->pid = fork();
     if (w->pid == 0)
-        child(w->answer, ended[1], parent, report, n, options, limits);
+        child(answer, ended[1], parent, report, n, options, limits);
     int err = w->pid < 0 ? -errno : 0;
     (void)close(ended[1]);
     if (err) {
-        close_p(&w->answer);
-        close_p(&w->ended);
-        free(w);
+        worker_child_free(w);
         return err;
     }
     *ret = w;
     return 0;
-}
-
-int worker_child_fd(const struct worker_child *w)
-{
-    return w->ended;
-}
-
-/* Waits until the pipe's other end is closed or the deadline has passed. */
-static bool wait_for_end(const struct worker_child *w)
-{
-    for (;;) {
-        uint64_t now = now_ms();
-        if (now >= w->deadline_ms)
-            return false;
-        struct pollfd p = {.fd = w->ended, .events = POLLIN};
-        int r = poll(&p, 1, (int)(w->deadline_ms - now));
-        if (r > 0)
-            return true;
-        if (r < 0 && errno != EINTR)
-            return false;
-    }
 }
 
 static int reap(pid_t pid)
@@ -158,16 +143,46 @@ static int reap(pid_t pid)
     int status = 0;
     while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
-            return -1; /* someone else has taken it: how it ended is not known */
+            return 0; /* someone else has taken it: the answer tells */
     }
     return status;
 }
 
-static void release(struct worker_child *w)
+int worker_child_wait(struct worker_child *w, int peer, struct worker_end *ret)
 {
-    close_p(&w->answer);
+    bool ended = false, late = false;
+    while (!ended && !late) {
+        struct pollfd p[2] = {{.fd = w->ended, .events = POLLIN},
+            {.fd = peer, .events = POLLRDHUP}}; /* a negative one is left out */
+        uint64_t now = now_ms();
+        late = now >= w->deadline_ms;
+        int r = late ? 0 : poll(p, 2, (int)(w->deadline_ms - now));
+        late |= r < 0 && errno != EINTR;
+        ended = r > 0 && p[0].revents;
+        if (r > 0 && !ended)
+            return -ECANCELED;
+    }
+    if (!ended)
+        (void)kill(w->pid, SIGKILL);
+    *ret = (struct worker_end){.status = reap(w->pid), .in_time = ended};
+    return 0;
+}
+
+void worker_child_free(struct worker_child *w)
+{
+    if (!w)
+        return;
     close_p(&w->ended);
     free(w);
+}
+
+void worker_child_cancel(struct worker_child *w)
+{
+    if (!w)
+        return;
+    (void)kill(w->pid, SIGKILL);
+    (void)reap(w->pid);
+    worker_child_free(w);
 }
 
 static int died(struct worker_result *ret, const char *how)
@@ -189,41 +204,33 @@ static int died_of(struct worker_result *ret, int signo)
     return died(ret, how);
 }
 
-int worker_child_finish(struct worker_child *w, struct worker_result *ret)
+int worker_answer(const struct worker_end *end, int answer, struct worker_result *ret)
 {
-    bool in_time = wait_for_end(w);
-    if (!in_time)
-        (void)kill(w->pid, SIGKILL);
-    int how = reap(w->pid), status = 0, err;
-    if (!in_time) {
-        err = died(ret, "it took too long and had to be killed");
-    } else if (how != -1 && WIFSIGNALED(how)) {
-        err = died_of(ret, WTERMSIG(how));
-    } else {
-        err = wire_read(w->answer, &status, ret);
-        if (err == -EBADMSG || err == -ENODATA)
-            err = died(ret,
-                err == -ENODATA ? "it left no answer" : "its answer is no sound one");
-        else if (!err)
-            err = status;
-    }
-    release(w);
-    return err;
-}
-
-void worker_child_cancel(struct worker_child *w)
-{
-    if (!w)
-        return;
-    (void)kill(w->pid, SIGKILL);
-    (void)reap(w->pid);
-    release(w);
+    int status = 0;
+    if (end->error)
+        return end->error;
+    if (!end->in_time)
+        return died(ret, "it took too long and had to be killed");
+    if (WIFSIGNALED(end->status))
+        return died_of(ret, WTERMSIG(end->status));
+    int err = wire_read(answer, &status, ret);
+    if (err == -EBADMSG || err == -ENODATA)
+        return died(
+            ret, err == -ENODATA ? "it left no answer" : "its answer is no sound one");
+    return err ? err : status;
 }
 
 int worker_run(const uint8_t *report, size_t n, const struct worker_options *options,
     const struct sandbox_limits *limits, struct worker_result *ret)
 {
-    struct worker_child *w;
-    int err = worker_child_start(report, n, options, limits, &w);
-    return err ? err : worker_child_finish(w, ret);
+    struct worker_child *w = NULL;
+    struct worker_end end = {0};
+    CLEANUP(close_p) int answer = memfd_create("knell-worker", MFD_CLOEXEC);
+    if (answer < 0)
+        return -errno;
+    int err = worker_child_start(report, n, options, limits, answer, &w);
+    if (!err)
+        err = worker_child_wait(w, -1, &end);
+    worker_child_free(w);
+    return err ? err : worker_answer(&end, answer, ret);
 }

@@ -1,5 +1,7 @@
 #include "uploader/worker/sandbox.h"
 
+#include "uploader/worker/sandbox_files.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -122,5 +124,7 @@ int sandbox_enter(const struct sandbox_limits *limits)
         return err;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
-    return install_filter();
+    if (limits->files > 0)
+        err = sandbox_files_enter(limits->files);
+    return err ? err : install_filter();
 }

@@ -12,11 +12,12 @@ struct sandbox_limits {
     uint64_t cpu_ms;       /* 0: 60 s */
     uint64_t time_ms;      /* on the clock, then SIGALRM ends the process; 0: 120 s */
     uint64_t file_bytes;   /* largest file that may be written; 0: 1 GiB */
+    int files;             /* of sandbox_files_new(); 0: any file may be opened */
 };
 
 /**
- * Shut the calling process in: rlimits, a timer, no_new_privs, a seccomp filter that
- * answers EPERM to what is not on its list. There is no way back.
+ * Shut the calling process in: rlimits, a timer, no_new_privs, rules for files, a seccomp
+ * filter that answers EPERM to what is not on its list. There is no way back.
  *
  * Context: a child made for this, with one thread.
  * Returns 0 or a negative errno; a kernel without seccomp filters is no failure.

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ARGUMENTS = 32 };
+enum { MAX_ARGUMENTS = 32, MAX_DEBUG_DIRS = WORKER_MAX_FOLDERS - 1 };
 
 struct worker_settings {
     struct rules *rules;
@@ -17,6 +17,10 @@ struct worker_settings {
     uint32_t hook_timeout_ms;
     bool send_cmdline, raw_minidump;
     struct sandbox_limits limits;
+    struct knell_symbolize_options symbols;
+    char *store_dir, *cache_dir;
+    char *debug_dir_lines; /* cut into debug_dirs */
+    const char *debug_dirs[MAX_DEBUG_DIRS + 1];
 };
 
 /* At blanks; no shell looks at it. */
@@ -34,6 +38,35 @@ static int split(const char *command, struct worker_settings *s)
             s->argv[n++] = word;
     }
     return 0;
+}
+
+/* A copy, NULL for none: what is made of the configuration outlives it. */
+static int copy(const char *text, char **ret)
+{
+    *ret = text && *text ? strdup(text) : NULL;
+    return text && *text && !*ret ? -ENOMEM : 0;
+}
+
+static int set_symbols(const struct config *c, struct worker_settings *s)
+{
+    int err = copy(c->store_dir, &s->store_dir);
+    if (!err)
+        err = copy(c->cache_dir, &s->cache_dir);
+    if (!err)
+        err = copy(c->debug_dirs, &s->debug_dir_lines);
+    s->symbols = (struct knell_symbolize_options){.size = sizeof s->symbols,
+        .store_dir = s->store_dir,
+        .cache_dir = s->cache_dir,
+        .deadline_ms = (uint32_t)c->symbols_deadline_ms,
+        .context_lines = (uint32_t)c->context_lines};
+    char *rest = s->debug_dir_lines, *line;
+    for (size_t n = 0; (line = strsep(&rest, "\n")) && n < MAX_DEBUG_DIRS;) {
+        if (*line)
+            s->debug_dirs[n++] = line;
+    }
+    if (s->debug_dirs[0])
+        s->symbols.debug_dirs = s->debug_dirs;
+    return err;
 }
 
 int worker_settings_new(
@@ -57,6 +90,8 @@ int worker_settings_new(
         err = scrub_new(config->scrub_patterns, &s->scrub, scrub_note, sizeof scrub_note);
     if (!err)
         err = split(config->before_send, s);
+    if (!err)
+        err = set_symbols(config, s);
     if (err) {
         worker_settings_free(s);
         return err;
@@ -80,6 +115,9 @@ void worker_settings_free(struct worker_settings *s)
     rules_free(s->rules);
     scrub_free(s->scrub);
     free(s->command);
+    free(s->store_dir);
+    free(s->cache_dir);
+    free(s->debug_dir_lines);
     free(s);
 }
 
@@ -93,11 +131,23 @@ void worker_settings_apply(const struct worker_settings *s, struct worker_option
     o->before_send = s->argv[0] ? s->argv : NULL;
     o->hook_timeout_ms = s->hook_timeout_ms;
     o->raw_minidump = s->raw_minidump;
-    if (o->symbols)
-        o->unwind.store_dir = o->symbols->store_dir;
+    o->symbols = &s->symbols;
+    o->unwind.store_dir = s->symbols.store_dir;
 }
 
 struct sandbox_limits worker_settings_limits(const struct worker_settings *s)
 {
     return s ? s->limits : (struct sandbox_limits){0};
+}
+
+void worker_settings_files(
+    const struct worker_settings *s, const char **ret_readable, const char **ret_writable)
+{
+    size_t n = 0;
+    for (const char *const *p = s->debug_dirs; *p; p++)
+        ret_readable[n++] = *p;
+    if (s->store_dir)
+        ret_readable[n++] = s->store_dir;
+    ret_readable[n] = NULL;
+    *ret_writable = s->cache_dir;
 }

@@ -9,6 +9,8 @@
 
 struct worker_settings;
 
+enum { WORKER_MAX_FOLDERS = 17 };
+
 /**
  * @config  borrowed for the call
  * @ret     free with worker_settings_free()
@@ -23,5 +25,8 @@ void worker_settings_free(struct worker_settings *s);
 /* Into options of one report; what they point to lives as long as @s. NULL: nothing. */
 void worker_settings_apply(const struct worker_settings *s, struct worker_options *o);
 
-/* Of the sandbox. NULL: the defaults. */
+/* Of the sandbox, without the files. NULL: the defaults. */
 struct sandbox_limits worker_settings_limits(const struct worker_settings *s);
+/* Folders that the configuration names. @ret_readable  room for WORKER_MAX_FOLDERS + 1 */
+void worker_settings_files(const struct worker_settings *s, const char **ret_readable,
+    const char **ret_writable);

@@ -1,0 +1,25 @@
+/**
+ * Which files the process that reads hostile bytes may open, where the kernel has
+ * Landlock: whatever may hold a program, its debug files or an attachment can be read,
+ * one folder can be written to. Our configuration, credentials and other processes cannot
+ * be opened, nor can a socket be connected or a signal sent beyond the sandbox.
+ */
+#pragma once
+#include "symbolize/cleanup.h"
+
+struct sandbox_files {
+    const char *writable;        /* a folder; made when missing; NULL: none */
+    const char *const *readable; /* folders besides the usual, NULL at the end; or NULL */
+};
+
+/**
+ * Prepare the rules once, for many children.
+ *
+ * Returns a descriptor for sandbox_files_enter(), -EOPNOTSUPP when this kernel has no
+ * Landlock, or another negative errno.
+ */
+int sandbox_files_new(const struct sandbox_files *files) MUST_CHECK;
+
+/* From now on only these files; no_new_privs is set already.
+ * Returns 0 or a negative errno. */
+int sandbox_files_enter(int rules) MUST_CHECK;
