@@ -1,5 +1,5 @@
 #include "test.h"
-#include "uploader/inspect/signal_words.h"
+#include "uploader/report/signal_words.h"
 
 #include <signal.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #include "uploader/event/fingerprint.h"
 
-#include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "uploader/event/rules.h"
 
 #include "uploader/event/build.h"
-#include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 
 #include <errno.h>
 #include <fnmatch.h>

@@ -4,8 +4,8 @@
 #include "uploader/event/scope.h"
 #include "uploader/event/scrub.h"
 #include "uploader/event/sentry_inner.h"
-#include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 #include "uploader/report/signals.h"
 
 #include <errno.h>

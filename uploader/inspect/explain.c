@@ -1,9 +1,9 @@
 #include "uploader/inspect/explain.h"
 
 #include "uploader/inspect/maps.h"
-#include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/parse.h"
+#include "uploader/report/signal_words.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 #include "uploader/inspect/options.h"
 
-#include "uploader/inspect/signal_words.h"
 #include "uploader/inspect/when.h"
+#include "uploader/report/signal_words.h"
 #include "uploader/spool/dir.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 #include "uploader/inspect/row.h"
 
-#include "uploader/inspect/signal_words.h"
 #include "uploader/inspect/when.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "uploader/inspect/select.h"
 
-#include "uploader/inspect/signal_words.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 
 #include <ctype.h>
 #include <errno.h>

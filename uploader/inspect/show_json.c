@@ -1,7 +1,7 @@
 #include "uploader/inspect/show.h"
-#include "uploader/inspect/signal_words.h"
 #include "uploader/inspect/when.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 #include "uploader/report/unwind.h"
 
 #include <inttypes.h>

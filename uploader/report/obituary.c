@@ -1,6 +1,6 @@
 #include "uploader/report/obituary.h"
 
-#include "uploader/inspect/signal_words.h"
+#include "uploader/report/signal_words.h"
 
 #include <signal.h>
 #include <stdarg.h>

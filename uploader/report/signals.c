@@ -1,8 +1,8 @@
 #include "uploader/report/signals.h"
 
-#include "uploader/inspect/signal_words.h"
 #include "uploader/report/crash.h"
 #include "uploader/report/parse.h"
+#include "uploader/report/signal_words.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "uploader/inspect/signal_words.h"
+#include "uploader/report/signal_words.h"
 
 #include <errno.h>
 #include <signal.h>
