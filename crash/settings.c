@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 void kn_copy_text(char *out, size_t n, const char *text)
@@ -19,11 +20,23 @@ void kn_copy_text(char *out, size_t n, const char *text)
     memset(out + len, 0, n - len);
 }
 
+/* Whether the kernel ran us under the name that argv[0] says: a link to a binary that is
+ * several programs, as redis-server is to redis-check-rdb. Anybody may choose argv[0],
+ * the file that execve(2) opened only who ran it. */
+static bool is_called(const char *name)
+{
+    char comm[16] = "";
+    return prctl(PR_GET_NAME, comm) == 0 && name[0] &&
+           strncmp(comm, name, sizeof comm - 1) == 0;
+}
+
 void kn_program_name(char *out, size_t n)
 {
     char path[KN_PATH_BYTES];
     ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (len > 0) {
+    if (!getauxval(AT_SECURE) && is_called(program_invocation_short_name)) {
+        kn_copy_text(out, n, program_invocation_short_name);
+    } else if (len > 0) {
         path[len] = 0;
         const char *slash = strrchr(path, '/');
         kn_copy_text(out, n, slash ? slash + 1 : path);
