@@ -1,9 +1,7 @@
 /* log: what happened to reports. */
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/past.h"
-#include "uploader/inspect/safe.h"
 #include "uploader/inspect/select.h"
-#include "uploader/inspect/when.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -65,51 +63,6 @@ static int by_time(const void *a, const void *b)
     return x->order < y->order ? -1 : 1;
 }
 
-static enum style style_of(const char *what)
-{
-    if (strcmp(what, "sent") == 0)
-        return STYLE_GREEN;
-    if (strcmp(what, "quarantined") == 0 || strcmp(what, "rejected") == 0)
-        return STYLE_RED;
-    return strcmp(what, "deferred") == 0 ? STYLE_YELLOW : STYLE_PLAIN;
-}
-
-static void put_json(struct json *j, const struct past_line *line)
-{
-    char time[WHEN_BYTES];
-    json_text(j, "time", when_iso(time, (int64_t)line->time_ms));
-    json_text(j, "event_id", line->event_id);
-    json_text(j, "what", line->what);
-    json_text(j, "to", line->to[0] ? line->to : NULL);
-    if (line->status)
-        json_int(j, "status", line->status);
-    else
-        json_null(j, "status");
-    json_text(j, "why", line->why[0] ? line->why : NULL);
-}
-
-static void put_text(const struct session *s, const struct past_line *line)
-{
-    char time[WHEN_BYTES];
-    const struct out *o = &s->out;
-    (void)fprintf(
-        o->f, "%s  ", when_format(time, (int64_t)line->time_ms, s->options.utc, false));
-    (void)fprintf(
-        o->f, "%s%.8s%s  ", out_style(o, STYLE_BOLD), line->event_id, out_plain(o));
-    out_text(o, style_of(line->what), line->what);
-    if (line->to[0]) {
-        (void)fputs(" to ", o->f);
-        out_text(o, STYLE_PLAIN, line->to);
-    }
-    if (line->status)
-        (void)fprintf(o->f, ", HTTP %d", line->status);
-    if (line->why[0]) {
-        (void)fputs(": ", o->f);
-        out_text(o, STYLE_PLAIN, line->why);
-    }
-    (void)fputc('\n', o->f);
-}
-
 static void put_all(struct reading *x, struct json *array)
 {
     struct session *s = x->s;
@@ -122,14 +75,14 @@ static void put_all(struct reading *x, struct json *array)
             &x->lines[s->options.reverse ? x->n - 1 - (i - first) : i].past;
         if (s->options.json == JSON_FORM_LINES) {
             struct json j = session_json_line(s);
-            put_json(&j, line);
+            past_json(&j, line, true);
             json_end_object(&j);
         } else if (s->options.json) {
             json_object(array, NULL);
-            put_json(array, line);
+            past_json(array, line, true);
             json_end_object(array);
         } else {
-            put_text(s, line);
+            past_print(&s->out, line, s->options.utc, true);
         }
     }
     x->n_shown = x->n;

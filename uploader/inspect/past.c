@@ -1,5 +1,7 @@
 #include "uploader/inspect/past.h"
 
+#include "uploader/inspect/when.h"
+
 #include "uploader/spool/history.h"
 
 #include <cjson/cJSON.h>
@@ -22,7 +24,10 @@ static bool parse(const char *text, size_t n, struct past_line *ret)
         return false;
     }
     *ret = (struct past_line){0};
+    uint8_t id[SPOOL_EVENT_ID_BYTES];
     take_text(all, "event_id", ret->event_id, sizeof ret->event_id);
+    if (strlen(ret->event_id) != 32 || spool_event_id_parse(ret->event_id, id))
+        ret->event_id[0] = 0;
     take_text(all, "what", ret->what, sizeof ret->what);
     take_text(all, "to", ret->to, sizeof ret->to);
     take_text(all, "why", ret->why, sizeof ret->why);
@@ -67,4 +72,49 @@ int past_each(const struct spool *s,
 {
     int err = each_in(s, "log.1", visit, ctx);
     return err ? err : each_in(s, "log", visit, ctx);
+}
+
+static enum style style_of(const char *what)
+{
+    if (strcmp(what, "sent") == 0)
+        return STYLE_GREEN;
+    if (strcmp(what, "quarantined") == 0 || strcmp(what, "rejected") == 0)
+        return STYLE_RED;
+    return strcmp(what, "deferred") == 0 ? STYLE_YELLOW : STYLE_PLAIN;
+}
+
+void past_print(const struct out *o, const struct past_line *line, bool utc, bool with_id)
+{
+    char time[WHEN_BYTES];
+    (void)fprintf(o->f, "%s  ", when_format(time, (int64_t)line->time_ms, utc, false));
+    if (with_id)
+        (void)fprintf(
+            o->f, "%s%-8.8s%s  ", out_style(o, STYLE_BOLD), line->event_id, out_plain(o));
+    out_text(o, style_of(line->what), line->what);
+    if (line->to[0]) {
+        (void)fputs(" to ", o->f);
+        out_text(o, STYLE_PLAIN, line->to);
+    }
+    if (line->status)
+        (void)fprintf(o->f, ", HTTP %d", line->status);
+    if (line->why[0]) {
+        (void)fputs(": ", o->f);
+        out_text(o, STYLE_PLAIN, line->why);
+    }
+    (void)fputc('\n', o->f);
+}
+
+void past_json(struct json *j, const struct past_line *line, bool with_id)
+{
+    char time[WHEN_BYTES];
+    json_text(j, "time", when_iso(time, (int64_t)line->time_ms));
+    if (with_id)
+        json_text(j, "event_id", line->event_id[0] ? line->event_id : NULL);
+    json_text(j, "what", line->what);
+    json_text(j, "to", line->to[0] ? line->to : NULL);
+    if (line->status)
+        json_int(j, "status", line->status);
+    else
+        json_null(j, "status");
+    json_text(j, "why", line->why[0] ? line->why : NULL);
 }

@@ -1,6 +1,5 @@
 #include "uploader/inspect/past.h"
 #include "uploader/inspect/show.h"
-#include "uploader/inspect/when.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -39,38 +38,19 @@ struct walk {
 static int put_line(void *ctx, const struct past_line *line)
 {
     struct walk *w = ctx;
-    char time[WHEN_BYTES];
     if (strcmp(line->event_id, w->id) != 0)
         return 0;
     if (w->j) {
         json_object(w->j, NULL);
-        json_text(w->j, "time", when_iso(time, (int64_t)line->time_ms));
-        json_text(w->j, "what", line->what);
-        json_text(w->j, "to", line->to[0] ? line->to : NULL);
-        if (line->status)
-            json_int(w->j, "status", line->status);
-        json_text(w->j, "why", line->why[0] ? line->why : NULL);
+        past_json(w->j, line, false);
         json_end_object(w->j);
         return 0;
     }
-    const struct out *o = w->x->out;
     if (!w->any)
         show_head(w->x, "Delivery");
     w->any = true;
-    (void)fprintf(o->f, "  %s  ",
-        when_format(time, (int64_t)line->time_ms, w->x->s->options.utc, false));
-    out_text(o, STYLE_PLAIN, line->what);
-    if (line->to[0]) {
-        (void)fputs(" to ", o->f);
-        out_text(o, STYLE_PLAIN, line->to);
-    }
-    if (line->status)
-        (void)fprintf(o->f, ", HTTP %d", line->status);
-    if (line->why[0]) {
-        (void)fputs(": ", o->f);
-        out_text(o, STYLE_PLAIN, line->why);
-    }
-    (void)fputc('\n', o->f);
+    (void)fputs("  ", w->x->out->f);
+    past_print(w->x->out, line, w->x->s->options.utc, false);
     return 0;
 }
 
