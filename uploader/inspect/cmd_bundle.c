@@ -15,14 +15,6 @@
 #define SYMBOLS_PREFIX "symbols/"
 #define MAX_BUNDLE_BYTES (UINT64_C(2) << 30)
 
-static void hex_id(
-    const struct crash_module *m, char out[static 2 * KNELL_MAX_BUILD_ID_BYTES + 1])
-{
-    out[0] = 0;
-    for (uint32_t i = 0; i < m->n_build_id && i < KNELL_MAX_BUILD_ID_BYTES; i++)
-        (void)snprintf(out + 2 * (size_t)i, 3, "%02x", m->build_id[i]);
-}
-
 /* A file of this machine, when it is a regular one. */
 static int put_file(struct output *o, const char *name, const char *path)
 {
@@ -42,12 +34,12 @@ static int put_symbols(struct output *o, const struct crash *c)
     int err = 0;
     for (uint32_t i = 0; i < c->n_modules && !err; i++) {
         const struct crash_module *m = &c->modules[i];
-        char id[2 * KNELL_MAX_BUILD_ID_BYTES + 1], name[TAR_NAME_BYTES + 1], path[256];
+        char id[LOADER_BUILD_ID_BYTES], name[TAR_NAME_BYTES + 1], path[256];
         if (!m->asked || m->n_build_id < 4 || m->n_build_id > 32 || !m->path ||
             m->status == KNELL_SYMBOL_MISMATCH || m->status == KNELL_SYMBOL_MISSING)
             continue;
-        hex_id(m, id);
-        (void)snprintf(name, sizeof name, SYMBOLS_PREFIX "%.64s/executable", id);
+        (void)snprintf(
+            name, sizeof name, SYMBOLS_PREFIX "%.64s/executable", loader_build_id(m, id));
         err = put_file(o, name, m->path);
         (void)snprintf(name, sizeof name, SYMBOLS_PREFIX "%.64s/debuginfo", id);
         (void)snprintf(

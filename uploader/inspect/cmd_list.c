@@ -2,6 +2,7 @@
 #include "uploader/inspect/grid.h"
 #include "uploader/inspect/row.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/unadopted.h"
 #include "uploader/inspect/when.h"
 
 #include <cjson/cJSON.h>
@@ -25,7 +26,7 @@ static const struct grid_column columns[] = {
 static void put_row(struct session *s, struct grid *table, const struct report *r,
     const struct index_entry *e)
 {
-    char id[33], text[ROW_TEXT_BYTES], time[WHEN_BYTES];
+    char id[33], text[ROW_TEXT_BYTES], time[WHEN_BYTES], release[ROW_RELEASE_BYTES];
     CLEANUP(safe_done) struct safe place = {0};
     spool_event_id_format(r->name.event_id, id);
     id[8] = 0;
@@ -36,7 +37,7 @@ static void put_row(struct session *s, struct grid *table, const struct report *
     grid_cell(table, row_state_style(r->state), row_state(r, s->now_ms, text));
     grid_cell(table, STYLE_PLAIN, row_signal(r, e, text));
     grid_cell(table, STYLE_PLAIN, e->app);
-    grid_cell(table, STYLE_PLAIN, row_release(e));
+    grid_cell(table, STYLE_PLAIN, row_release(e, release));
     if (e->pid)
         grid_cell_format(table, STYLE_PLAIN, "%" PRIu32, e->pid);
     else
@@ -47,7 +48,8 @@ static void put_row(struct session *s, struct grid *table, const struct report *
     grid_cell(table, STYLE_PLAIN, safe_text(&place));
 }
 
-static void put_summary(const struct session *s, const struct selection *x)
+static void put_summary(
+    const struct session *s, const struct store *t, const struct selection *x)
 {
     size_t n[SPOOL_N_STATES] = {0};
     for (size_t i = 0; i < x->n; i++)
@@ -63,6 +65,7 @@ static void put_summary(const struct session *s, const struct selection *x)
         if (n[words[i].state])
             (void)fprintf(f, ", %zu %s", n[words[i].state], words[i].word);
     (void)fputs(x->more ? "; there are more.\n" : ".\n", f);
+    unadopted_tell(f, store_unadopted(t));
 }
 
 /* The value of one member, bare, as scripts want it. */
@@ -137,7 +140,7 @@ static int put_all(struct session *s, struct store *t, const struct selection *x
     } else if (!lines && !field) {
         grid_done(&table);
         if (!s->options.no_legend && !s->options.quiet && x->n)
-            put_summary(s, x);
+            put_summary(s, t, x);
     }
     return err;
 }
@@ -153,10 +156,11 @@ int command_list(struct session *s)
     bool empty = err == -ENODATA && !s->options.n_arguments;
     if (!err || (empty && s->options.json))
         err = put_all(s, &t, &x);
-    if (empty && !err && !s->options.json && !s->options.quiet)
-        (void)fprintf(stderr, "No reports.\n");
-    else if (empty && err == -ENODATA && !s->options.quiet)
+    if (empty && err == -ENODATA) {
         session_note(s, "No reports.");
+        if (!s->options.quiet)
+            unadopted_tell(stderr, store_unadopted(&t));
+    }
     selection_done(&x);
     store_close(&t);
     return empty && err == -ENODATA ? EXIT_OK : session_exit_code(err);

@@ -14,6 +14,7 @@ static void put_show(const struct show *x)
     show_reason(x);
     show_facts(x);
     show_crashed_thread(x);
+    show_missing_symbols(x);
     if (c->crashed_thread >= 0 && c->threads[c->crashed_thread].has_registers) {
         show_head(x, "Registers");
         show_registers(x, &c->threads[c->crashed_thread]);

@@ -6,6 +6,7 @@
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/row.h"
 #include "uploader/inspect/store.h"
+#include "uploader/inspect/unadopted.h"
 #include "uploader/inspect/when.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ struct status {
     size_t n[SPOOL_N_STATES];
     uint64_t bytes[SPOOL_N_STATES];
     uint64_t oldest_ms, newest_ms, next_due_s;
+    unsigned n_unadopted;
     bool busy; /* an uploader holds the lock */
     enum config_consent consent;
     size_t n_destinations;
@@ -100,6 +102,7 @@ static void look(struct session *s, const struct store *t, size_t at,
 {
     *x = (struct status){.spool = t->spools[at].spool};
     count(s, t, at, x);
+    x->n_unadopted = unadopted_count(x->spool);
     int err = spool_lock(t->spools[at].spool);
     x->busy = err == -EBUSY;
     if (!err)
@@ -137,6 +140,7 @@ static void put_json(struct json *j, const struct status *x)
     json_text(j, "newest", x->newest_ms ? when_iso(time, (int64_t)x->newest_ms) : NULL);
     json_text(j, "next_try",
         x->next_due_s ? when_iso(time, (int64_t)x->next_due_s * 1000) : NULL);
+    json_uint(j, "unadopted", x->n_unadopted);
     json_bool(j, "uploading", x->busy);
     json_text(j, "consent", consent_word(x->consent));
     json_array(j, "destinations");
@@ -196,6 +200,11 @@ static void put_text(const struct session *s, const struct status *x)
     if (x->next_due_s)
         (void)fprintf(o->f, "    Next try  %s\n",
             when_format(a, (int64_t)x->next_due_s * 1000, s->options.utc, false));
+    if (x->n_unadopted)
+        (void)fprintf(o->f,
+            "     Untaken  %u of processes that died; `knell verify --repair` takes them "
+            "in\n",
+            x->n_unadopted);
     (void)fprintf(o->f, "    Uploader  %s\n", x->busy ? "at work" : "not running");
     (void)fprintf(o->f, "     Consent  %s\n", consent_word(x->consent));
     for (size_t i = 0; i < x->n_destinations; i++) {

@@ -4,6 +4,7 @@
 #include "uploader/inspect/progress.h"
 #include "uploader/inspect/safe.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/unadopted.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 
 struct verify {
     struct session *s;
-    const struct spool *spool;
+    struct spool *spool;
     enum spool_state state;
     struct json j;
     size_t n_good, n_bad, n_repaired;
@@ -184,12 +185,28 @@ static void check_folders(struct verify *v)
     }
 }
 
+static void check_unadopted(struct verify *v)
+{
+    char what[64], done[64];
+    unsigned n = unadopted_count(v->spool);
+    v->state = SPOOL_LIVE;
+    if (!n)
+        return;
+    int taken = v->s->options.repair ? unadopted_take_in(v->spool) : 0;
+    (void)snprintf(what, sizeof what, "reports of %u dead processes", n);
+    (void)snprintf(done, sizeof done, "%d taken in", taken);
+    tell(v, ".", what, taken > 0 ? done : NULL);
+    if (taken == -EBUSY)
+        session_note(v->s, "An uploader is at work; it takes them in.");
+}
+
 static int verify_spool(
     struct verify *v, const struct store *t, uint32_t spool, const struct selection *x)
 {
     int err = 0;
     v->spool = t->spools[spool].spool;
     check_folders(v);
+    check_unadopted(v);
     for (int state = SPOOL_NEW; state < SPOOL_N_STATES && !err; state++) {
         v->state = (enum spool_state)state;
         if (v->spool->state_fd[state] >= 0)

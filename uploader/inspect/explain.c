@@ -17,6 +17,7 @@ enum {
     NEAR_MAPPING = 0x1000,
     MIN_RECURSION = 20,
     MAX_PERIOD = 8,
+    MAX_LEAVES = 16, /* frames above those that recur */
     MAX_SUSPECTS = 3,
 };
 
@@ -123,38 +124,62 @@ static bool is_stack_overflow(const struct scene *s, const struct maps_place *at
                from - s->address < NEAR_STACK);
 }
 
-/* The functions that call each other without end, innermost first; 0: none. */
-static unsigned recursion(const struct crash_thread *t, unsigned *ret_depth)
+/* Whether two frames are of one function; one without a name is known by its place. */
+static bool same_function(const struct crash_frame *a, const struct crash_frame *b)
 {
-    for (unsigned period = 1; t && period <= MAX_PERIOD; period++) {
-        unsigned i = period;
-        while (i < t->n_frames && t->frames[i].function &&
-               t->frames[i - period].function &&
-               strcmp(t->frames[i].function, t->frames[i - period].function) == 0)
-            i++;
-        if (i >= MIN_RECURSION) {
-            *ret_depth = i;
-            return period;
+    if (!a->function || !b->function)
+        return a->function == b->function && a->pc == b->pc;
+    return strcmp(a->function, b->function) == 0;
+}
+
+struct recursion {
+    unsigned first, period, depth; /* frames; period 0: none */
+};
+
+/* The functions that call each other without end, behind the leaves that they call. */
+static struct recursion find_recursion(const struct crash_thread *t)
+{
+    for (unsigned first = 0; t && first < MAX_LEAVES; first++)
+        for (unsigned period = 1; period <= MAX_PERIOD; period++) {
+            unsigned i = first + period;
+            while (
+                i < t->n_frames && same_function(&t->frames[i], &t->frames[i - period]))
+                i++;
+            if (i >= first + MIN_RECURSION)
+                return (struct recursion){first, period, i - first};
         }
-    }
-    return 0;
+    return (struct recursion){0};
+}
+
+/* "walk", or "python3.11+0x1cbb65" without a name. Returns what snprintf() does. */
+static int put_function(
+    const struct scene *s, const struct crash_frame *f, char *out, size_t n)
+{
+    if (f->function)
+        return snprintf(out, n, "%s", f->function);
+    if (f->module < 0)
+        return snprintf(out, n, "0x%" PRIx64, f->pc);
+    const struct crash_module *m = &s->c->modules[f->module];
+    return snprintf(out, n, "%s+0x%" PRIx64, path_base(m->path), f->pc - m->base);
 }
 
 static void note_recursion(const struct scene *s)
 {
-    unsigned depth = 0, period = recursion(s->thread, &depth);
-    if (!period)
+    struct recursion r = find_recursion(s->thread);
+    if (!r.period)
         return;
     char chain[300] = "";
     size_t n = 0;
-    for (unsigned i = period; i-- > 0;) {
-        int k = snprintf(chain + n, sizeof chain - n, "%s%s", n ? " -> " : "",
-            s->thread->frames[i].function);
+    for (unsigned i = r.period; i-- > 0;) {
+        char name[200];
+        IGNORE(put_function(s, &s->thread->frames[r.first + i], name, sizeof name),
+            "a long name is cut");
+        int k = snprintf(chain + n, sizeof chain - n, "%s%s", n ? " -> " : "", name);
         if (k < 0 || (size_t)k >= sizeof chain - n)
             break;
         n += (size_t)k;
     }
-    note(s, "Recursion without end: %s, %u calls deep%s.", chain, depth / period,
+    note(s, "Recursion without end: %s, %u calls deep%s.", chain, r.depth / r.period,
         s->thread->truncated ? " or more" : "");
 }
 
@@ -190,7 +215,9 @@ static void explain_access(const struct scene *s, const struct maps_place *at)
 {
     if (at->inside && at->at.permissions[0] == 'r' && at->at.permissions[1] == '-') {
         const char *what = at->at.permissions[2] == 'x' ? "code" : "read-only memory";
-        cause(s, "write to %s%s%s", what, at->at.path[0] ? " of " : "", at->at.path);
+        cause(s, "write to %s%s%s at 0x%" PRIx64, what, at->at.path[0] ? " of " : "",
+            at->at.path, s->address);
+        note_registers(s);
         return;
     }
     if (at->inside && strncmp(at->at.permissions, "---", 3) == 0) {

@@ -68,7 +68,8 @@ int groups_make(
         last->states[r->state]++;
         struct index_entry e;
         loader_facts(s, t, r, &e);
-        add_release(last, row_release(&e));
+        char release[ROW_RELEASE_BYTES];
+        add_release(last, row_release(&e, release));
     }
     qsort(g.list, g.n, sizeof *g.list, by_count);
     *ret = g;

@@ -64,15 +64,16 @@ static void add_note(struct explain *e, const char *before, const char *text)
         (void)snprintf(e->notes[e->n_notes++], sizeof e->notes[0], "%s%s", before, text);
 }
 
-void item_explain(const struct item *x, struct explain *e)
+static void put_title(const struct item *x, struct explain *e)
 {
     static const char *const titles[] = {[INDEX_KIND_UNKNOWN] = "report without a signal",
         [INDEX_KIND_ERROR] = "handled error",
         [INDEX_KIND_MESSAGE] = "message",
         [INDEX_KIND_HANG] = "hang",
-        [INDEX_KIND_OBITUARY] = "died without a word"};
-    const char *type = item_text(x, "type"), *message = item_text(x, "message");
-    const char *level = item_level(x->head.level);
+        [INDEX_KIND_OBITUARY] = "died and left no report of its own"};
+    const char *type = item_text(x, "type"), *level = item_level(x->head.level);
+    if (item_kind(x) == INDEX_KIND_OBITUARY)
+        level = ""; /* always fatal */
     (void)snprintf(e->what, sizeof e->what, "%s%s%s%s%s%s",
         type ? type : titles[item_kind(x)], type ? " (" : "",
         type ? titles[item_kind(x)] : "",
@@ -80,6 +81,13 @@ void item_explain(const struct item *x, struct explain *e)
         : *level       ? " ("
                        : "",
         level, type || *level ? ")" : "");
+}
+
+void item_explain(const struct item *x, struct explain *e)
+{
+    static const char evidence[] = "evidence";
+    const char *message = item_text(x, "message");
+    put_title(x, e);
     if (message)
         (void)snprintf(e->cause, sizeof e->cause, "%s", message);
     for (uint32_t i = 0; i < x->n_pairs; i++) {
@@ -89,7 +97,8 @@ void item_explain(const struct item *x, struct explain *e)
             continue;
         char key[64];
         (void)snprintf(key, sizeof key, "%.50s: ", p->key);
-        add_note(e, strcmp(p->key, "evidence") == 0 ? "" : key, p->value.text);
+        bool is_evidence = strncmp(p->key, evidence, sizeof evidence - 1) == 0;
+        add_note(e, is_evidence ? "- " : key, p->value.text);
     }
     if (x->head.n_suppressed) {
         char text[64];

@@ -178,3 +178,12 @@ void loader_facts(
     *ret = (struct index_entry){0};
     memcpy(ret->event_id, r->name.event_id, sizeof ret->event_id);
 }
+
+const char *loader_build_id(
+    const struct crash_module *m, char out[static LOADER_BUILD_ID_BYTES])
+{
+    out[0] = 0;
+    for (uint32_t i = 0; i < m->n_build_id && i < KNELL_MAX_BUILD_ID_BYTES; i++)
+        (void)snprintf(out + 2 * (size_t)i, 3, "%02x", m->build_id[i]);
+    return out;
+}

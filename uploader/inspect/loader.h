@@ -41,6 +41,11 @@ void loader_facts(
 /* Texts of @ret point into @l and @r. */
 void loader_entry(struct loaded *l, const struct report *r, struct index_entry *ret);
 
+/* A module's build-id in hexadecimal; "" when it has none. Returns @out. */
+enum { LOADER_BUILD_ID_BYTES = 2 * KNELL_MAX_BUILD_ID_BYTES + 1 };
+const char *loader_build_id(
+    const struct crash_module *m, char out[static LOADER_BUILD_ID_BYTES]);
+
 /* Remove a report, and the .why beside it. Returns 0 or a negative errno. */
 int report_unlink(const struct spool *spool, const struct report *r) MUST_CHECK;
 

@@ -125,7 +125,8 @@ static void put_reports(struct page *p, const struct group *g)
             "<tr><td><code>%.8s</code></td><td class=\"t\">%s</td><td>%s</td><td>", id,
             when_format(time, (int64_t)r->name.time_ms, p->s->options.utc, false),
             row_state(r, p->s->now_ms, state));
-        html_text(p->f, e.release);
+        char release[ROW_RELEASE_BYTES];
+        html_text(p->f, row_release(&e, release));
         (void)fputs("</td><td class=\"wide\">", p->f);
         html_text(p->f, e.environment);
         (void)fputs("</td><td class=\"wide\">", p->f);

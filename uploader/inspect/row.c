@@ -74,12 +74,20 @@ void row_place(const struct index_entry *e, struct safe *out)
         safe_put(out, e->cause);
 }
 
-const char *row_release(const struct index_entry *e)
+const char *row_release(const struct index_entry *e, char out[static ROW_RELEASE_BYTES])
 {
+    enum { MIN_HASH = 32, SHORT_HASH = 12 };
+    const char *release = e->release;
     size_t n = e->app ? strlen(e->app) : 0;
-    if (e->release && n && strncmp(e->release, e->app, n) == 0 && e->release[n] == '@')
-        return e->release + n + 1;
-    return e->release;
+    if (release && n && strncmp(release, e->app, n) == 0 && release[n] == '@')
+        release += n + 1;
+    if (!release)
+        return NULL;
+    size_t n_hex = strspn(release, "0123456789abcdef");
+    bool hash = n_hex >= MIN_HASH && !release[n_hex];
+    (void)snprintf(out, ROW_RELEASE_BYTES, "%.*s",
+        hash ? SHORT_HASH : ROW_RELEASE_BYTES - 1, release);
+    return out;
 }
 
 static void tags_json(struct json *j, const struct index_entry *e)

@@ -21,5 +21,7 @@ enum style row_state_style(uint32_t state);
 /* "conn_read conn.c:212", "libfoo.so", the reason why it is unreadable; captured text as
  * it is. */
 void row_place(const struct index_entry *e, struct safe *out);
-/* The release without "APP@" before it. */
-const char *row_release(const struct index_entry *e);
+enum { ROW_RELEASE_BYTES = 208 };
+/* The release without "APP@" before it; of one that is a build-id or a commit's hash the
+ * first 12 digits. Returns @out, or NULL when there is none. */
+const char *row_release(const struct index_entry *e, char out[static ROW_RELEASE_BYTES]);

@@ -1,5 +1,7 @@
 #include "uploader/inspect/select.h"
 
+#include "uploader/inspect/unadopted.h"
+
 #include "uploader/report/frames.h"
 #include "uploader/report/signal_words.h"
 
@@ -367,8 +369,11 @@ int select_reports(
     int err = pick(s, t, limit, unique, ret);
     if (err || ret->n || limit == 0)
         return err;
-    if (s->options.command != COMMAND_LIST || s->options.n_arguments)
+    if (s->options.command != COMMAND_LIST || s->options.n_arguments) {
         session_complain(s, t->n_reports ? "no report matches" : "no reports");
+        if (!s->options.quiet)
+            unadopted_tell(stderr, store_unadopted(t));
+    }
     return -ENODATA;
 }
 

@@ -28,6 +28,9 @@ void show_crashed_thread(const struct show *x);
 void show_other_threads(const struct show *x, bool every);
 void show_registers(const struct show *x, const struct crash_thread *thread);
 void show_modules(const struct show *x);
+/* The application's modules on the crashed stack that have no lines of source, and why.
+ */
+void show_missing_symbols(const struct show *x);
 /* Steps of the capture that did not succeed, parts that are missing. */
 void show_damage(const struct show *x);
 

@@ -58,12 +58,10 @@ static void thread_json(
 
 static void module_json(struct json *j, const struct crash_module *m)
 {
-    char id[2 * KNELL_MAX_BUILD_ID_BYTES + 1] = "";
-    for (uint32_t k = 0; k < m->n_build_id && k < KNELL_MAX_BUILD_ID_BYTES; k++)
-        (void)snprintf(id + 2 * (size_t)k, 3, "%02x", m->build_id[k]);
+    char id[LOADER_BUILD_ID_BYTES];
     json_object(j, NULL);
     json_text(j, "path", m->path);
-    json_text(j, "build_id", m->n_build_id ? id : NULL);
+    json_text(j, "build_id", m->n_build_id ? loader_build_id(m, id) : NULL);
     json_address(j, "base", m->base);
     json_uint(j, "size", m->size);
     json_text(j, "symbols", m->asked ? knell_symbol_status_name(m->status) : NULL);

@@ -2,6 +2,7 @@
 #include "uploader/inspect/source.h"
 #include "uploader/inspect/when.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/signal_words.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,7 +13,7 @@ void show_head(const struct show *x, const char *text)
         x->out->f, "\n%s%s%s\n", out_style(x->out, STYLE_BOLD), text, out_plain(x->out));
 }
 
-/* "at src/conn.c:212", "in libfoo.so + 0x1f40". */
+/* " at src/conn.c:212", " at libfoo.so+0x1f40". */
 static void put_place(const struct show *x, const struct crash_frame *f)
 {
     const struct out *o = x->out;
@@ -24,10 +25,29 @@ static void put_place(const struct show *x, const struct crash_frame *f)
                 out_plain(o));
     } else if (f->module >= 0) {
         const struct crash_module *m = &x->l->crash->modules[f->module];
-        (void)fputs(" in ", o->f);
+        (void)fputs(" at ", o->f);
         out_text(o, STYLE_CYAN, path_base(m->path));
-        (void)fprintf(o->f, " + 0x%" PRIx64, f->pc - m->base);
+        (void)fprintf(o->f, "+0x%" PRIx64, f->pc - m->base);
     }
+}
+
+/* Where it died; when that is a library's function, also who of the application went
+ * there. A signal that the program sent itself is known by who sent it alone. */
+static void put_where(const struct show *x, const struct crash_frame *top)
+{
+    const struct out *o = x->out;
+    const struct crash *c = x->l->crash;
+    const struct crash_frame *first = &c->threads[c->crashed_thread].frames[0];
+    bool own = c->has_signal && signal_words_sent(c->signal.code) &&
+               (!c->signal.sender_pid || c->signal.sender_pid == c->pid);
+    (void)fputs("  in ", o->f);
+    if (c->has_signal && !own && first != top && first->function) {
+        out_text(o, STYLE_BOLD, first->function);
+        (void)fputs(", reached from ", o->f);
+    }
+    out_text(o, STYLE_BOLD, top->function ? top->function : "an unnamed function");
+    put_place(x, top);
+    (void)fputc('\n', o->f);
 }
 
 /* Tabs are the one control character that source is full of. */
@@ -79,10 +99,7 @@ void show_reason(const struct show *x)
     }
     const struct crash_frame *top = crash_top_frame(c);
     if (top) {
-        (void)fputs("  in ", o->f);
-        out_text(o, STYLE_BOLD, top->function ? top->function : "an unknown function");
-        put_place(x, top);
-        (void)fputc('\n', o->f);
+        put_where(x, top);
         put_source(x, top);
     }
     for (unsigned i = 0; i < why->n_notes; i++) {
@@ -149,10 +166,11 @@ static void put_app(const struct show *x)
 {
     const struct index_entry *e = &x->e;
     put_label(x, "Application");
+    char release[ROW_RELEASE_BYTES];
     out_text(x->out, STYLE_PLAIN, e->app ? e->app : "unknown");
-    if (row_release(e)) {
+    if (row_release(e, release)) {
         (void)fputc(' ', x->out->f);
-        out_text(x->out, STYLE_PLAIN, row_release(e));
+        out_text(x->out, STYLE_PLAIN, release);
     }
     if (e->environment) {
         (void)fputs(" (", x->out->f);
@@ -166,12 +184,15 @@ static void put_time(const struct show *x)
 {
     char time[WHEN_BYTES], age[WHEN_BYTES];
     put_label(x, "Time");
+    const bool silent = x->e.kind == INDEX_KIND_OBITUARY;
     (void)fprintf(x->out->f, "%s, %s ago",
         when_format(time, (int64_t)x->r->name.time_ms, x->s->options.utc, true),
         when_span(age, x->s->now_ms - (int64_t)x->r->name.time_ms));
     if (x->e.uptime_ms)
         (void)fprintf(
             x->out->f, ", after %s of life", when_span(age, (int64_t)x->e.uptime_ms));
+    if (silent)
+        (void)fputs(" (the last sign of it; it died then or later)", x->out->f);
     (void)fputc('\n', x->out->f);
 }
 

@@ -1,4 +1,3 @@
-#include "uploader/inspect/grid.h"
 #include "uploader/inspect/show.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/unwind.h"
@@ -131,7 +130,9 @@ void show_crashed_thread(const struct show *x)
     const struct crash *c = x->l->crash;
     const struct out *o = x->out;
     if (c->crashed_thread < 0 || (uint32_t)c->crashed_thread >= c->n_threads) {
-        show_head(x, "No thread crashed");
+        show_head(x, x->e.kind == INDEX_KIND_OBITUARY
+                         ? "No stack: it died before it could write one"
+                         : "No thread crashed");
         return;
     }
     const struct crash_thread *t = &c->threads[c->crashed_thread];
@@ -218,31 +219,6 @@ void show_registers(const struct show *x, const struct crash_thread *thread)
         if (i % a_line == a_line - 1 || i + 1 == n)
             (void)fputc('\n', x->out->f);
     }
-}
-
-void show_modules(const struct show *x)
-{
-    static const struct grid_column columns[] = {{"BASE", false, 0, 0},
-        {"SIZE", true, 3, 0}, {"BUILD-ID", false, 2, 12}, {"SYMBOLS", false, 1, 0},
-        {"PATH", false, 0, 16}};
-    const struct crash *c = x->l->crash;
-    struct grid table;
-    show_head(x, "Modules");
-    grid_init(&table, x->out, columns, sizeof columns / sizeof *columns,
-        !x->s->options.no_legend);
-    for (uint32_t i = 0; i < c->n_modules; i++) {
-        const struct crash_module *m = &c->modules[i];
-        char id[2 * KNELL_MAX_BUILD_ID_BYTES + 1] = "";
-        for (uint32_t k = 0; k < m->n_build_id && k < KNELL_MAX_BUILD_ID_BYTES; k++)
-            (void)snprintf(id + 2 * (size_t)k, 3, "%02x", m->build_id[k]);
-        grid_cell_format(&table, STYLE_PLAIN, "%016" PRIx64, m->base);
-        grid_cell_format(&table, STYLE_PLAIN, "%" PRIu64, m->size);
-        grid_cell(&table, STYLE_DIM, id);
-        grid_cell(
-            &table, STYLE_PLAIN, m->asked ? knell_symbol_status_name(m->status) : NULL);
-        grid_cell(&table, STYLE_PLAIN, m->path);
-    }
-    grid_done(&table);
 }
 
 void show_damage(const struct show *x)

@@ -1,5 +1,7 @@
 #include "uploader/inspect/store.h"
 
+#include "uploader/inspect/unadopted.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -193,6 +195,14 @@ int store_open_one(struct session *s, struct store *ret)
         err = -EINVAL;
     }
     return err;
+}
+
+unsigned store_unadopted(const struct store *t)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < t->n_spools; i++)
+        n += unadopted_count(t->spools[i].spool);
+    return n;
 }
 
 void store_close(struct store *t)

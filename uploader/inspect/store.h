@@ -36,6 +36,9 @@ struct store {
 int store_open(struct session *s, struct store *ret) MUST_CHECK;
 void store_close(struct store *t);
 
+/* Deaths in all of its spools that became no report yet, see unadopted.h. */
+unsigned store_unadopted(const struct store *t);
+
 /* The spool to work on where a command needs exactly one.
  * Returns 0, or -ENOENT or -EINVAL (several) after a message. */
 int store_open_one(struct session *s, struct store *ret) MUST_CHECK;
