@@ -70,12 +70,18 @@ static int consider(
     return fatal(err);
 }
 
+/* Of units that tell of one address the first counts, so the others need no look. */
+static bool found_all(const struct converter *c, const struct wanted *wanted)
+{
+    return c->found && c->n_found == wanted->n;
+}
+
 static int convert_units(struct converter *c, const struct wanted *wanted)
 {
     struct section *info = &c->file->sections[DWARF_INFO];
     int err = 0;
     uint64_t dropped = 0;
-    for (uint64_t at = 0; err == 0 && at < info->n;) {
+    for (uint64_t at = 0; err == 0 && at < info->n && !found_all(c, wanted);) {
         struct dwarf_unit u;
         err = budget_time(c->file->budget);
         if (err < 0)
@@ -108,6 +114,8 @@ int convert(struct converter *c, const struct wanted *wanted)
         prefetch_add(&p, &sections[soon[i]]);
     sections[DWARF_INFO].streamed = true;
     prefetch_start(&p);
+    c->n_found = 0;
+    c->found = wanted->all || !wanted->n ? NULL : calloc(wanted->n, sizeof *c->found);
     int err = convert_units(c, wanted);
     prefetch_stop(&p);
     int settled = table_settle(c->table);
@@ -117,4 +125,6 @@ int convert(struct converter *c, const struct wanted *wanted)
 void converter_done(struct converter *c)
 {
     unit_keeper_done(&c->keeper);
+    free(c->found);
+    c->found = NULL;
 }

@@ -16,6 +16,10 @@ struct converter {
      * 0 and @ret, -ENODATA when it cannot be had, or an error. */
     int (*split)(void *ctx, const struct dwarf_unit *u, struct dwarf_unit *ret);
     void *ctx;
+    /* Kept by convert(): for which wanted addresses a function was found. NULL: for
+     * wanted->all, or without memory; then all units are looked at. */
+    bool *found;
+    size_t n_found;
 };
 
 /**

@@ -1,4 +1,5 @@
 #include "symbolize/convert.h"
+#include "symbolize/convert_name.h"
 #include "symbolize/dwarf_function.h"
 #include "symbolize/dwarf_line.h"
 
@@ -15,7 +16,8 @@ struct unit_work {
     struct range_list areas; /* what is converted: sorted, not overlapping */
     struct line_table lines;
     bool has_lines;
-    uint32_t *node_functions; /* table function of each node */
+    bool *used;               /* of each node: whether a piece leads to it */
+    uint32_t *node_functions; /* table function of each node that is used */
     uint32_t *node_callers;   /* place of the call that the node was inlined by */
     uint32_t *files;          /* table file of each of the line table's */
 };
@@ -30,6 +32,7 @@ static void work_done(struct unit_work *w)
     functions_done(&w->functions);
     free(w->areas.ranges);
     line_table_done(&w->lines);
+    free(w->used);
     free(w->node_functions);
     free(w->node_callers);
     free(w->files);
@@ -126,6 +129,23 @@ static int find_functions(struct unit_work *w, const struct range_list *unit)
     return err;
 }
 
+/* Of what was found, leave the wanted addresses alone. */
+static int narrow(struct unit_work *w)
+{
+    const struct wanted *wanted = w->wanted;
+    struct range_list points = {0};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < w->areas.n; i++) {
+        const struct range *r = &w->areas.ranges[i];
+        size_t k = wanted_from(wanted, r->low);
+        for (; err == 0 && k < wanted->n && wanted->pcs[k] < r->high; k++)
+            err = range_list_add(&points, wanted->pcs[k], wanted->pcs[k] + 1);
+    }
+    free(w->areas.ranges);
+    w->areas = points;
+    return err;
+}
+
 static int find_lines(struct unit_work *w)
 {
     const struct dwarf_unit *u = w->u->skeleton ? w->u->skeleton : w->u;
@@ -194,87 +214,19 @@ static int file_of(struct unit_work *w, uint32_t number, uint32_t *ret)
     return 0;
 }
 
-/* Scope of one node, found by the walk over the DIEs around it. */
-struct scoped {
-    uint64_t die;
-    uint32_t node;
-    const char *name;
-};
-
-struct scope_use {
-    struct unit_work *w;
-    struct scoped *list;
-};
-
-static int set_function(
-    struct unit_work *w, uint32_t node, const char *scope, const char *name)
+/* Mark what shows of the functions, and what it was inlined into. */
+static int find_used(struct unit_work *w)
 {
-    char text[MAX_PATH_BYTES];
-    struct table_function f = {.name = TABLE_NONE};
-    uint32_t i = node;
-    while (w->functions.nodes[i].parent != FUNCTION_NONE)
-        i = w->functions.nodes[i].parent;
-    f.entry = i == node ? w->functions.nodes[node].entry : 0;
-    size_t n = 0, n_name = name ? strlen(name) : 0;
-    if (scope && strlen(scope) + n_name + 3 < sizeof text) {
-        n = strlen(scope);
-        memcpy(text, scope, n);
-        memcpy(text + n, "::", 2);
-        memcpy(text + n + 2, name, n_name);
-        name = text;
-        n_name += n + 2;
-    }
-    int err = name ? table_string(w->c->table, name, n_name, &f.name) : 0;
-    return err < 0 ? err : table_function(w->c->table, &f, &w->node_functions[node]);
-}
-
-static int found_scope(void *ctx, size_t index, const char *scope)
-{
-    struct scope_use *use = ctx;
-    struct scoped *s = &use->list[index];
-    return set_function(use->w, s->node, scope, s->name);
-}
-
-static int by_die(const void *a, const void *b)
-{
-    const struct scoped *x = a, *y = b;
-    return x->die < y->die ? -1 : x->die > y->die;
-}
-
-/* Give the functions that have no linkage name the scope they stand in. */
-static int add_scopes(struct unit_work *w, struct scoped *list, size_t n)
-{
-    CLEANUP(free_p) uint64_t *targets = malloc((n ? n : 1) * sizeof *targets);
-    if (!targets)
+    const struct functions *f = &w->functions;
+    w->used = calloc(f->n_nodes ? f->n_nodes : 1, sizeof *w->used);
+    if (!w->used)
         return -ENOMEM;
-    qsort(list, n, sizeof *list, by_die);
-    for (size_t i = 0; i < n; i++)
-        targets[i] = list[i].die;
-    struct scope_use use = {w, list};
-    return n ? fatal(dwarf_scopes(w->u, targets, n, found_scope, &use)) : 0;
-}
-
-static int name_nodes(struct unit_work *w)
-{
-    uint32_t n = w->functions.n_nodes;
-    size_t n_scoped = 0;
-    w->node_functions = malloc((n ? n : 1) * sizeof *w->node_functions);
-    CLEANUP(free_p) struct scoped *scoped = malloc((n ? n : 1) * sizeof *scoped);
-    if (!w->node_functions || !scoped)
-        return -ENOMEM;
-    bool scopes = dwarf_language_has_scopes(w->u->language);
-    for (uint32_t i = 0; i < n; i++) {
-        struct dwarf_place place = {w->u, w->functions.nodes[i].die};
-        struct dwarf_name name = {0};
-        int err = fatal(dwarf_name_of(place, &w->c->keeper, &name));
-        if (err == 0)
-            err = set_function(w, i, NULL, name.linkage ? name.linkage : name.name);
-        if (err < 0)
-            return err;
-        if (scopes && !name.linkage && name.name && name.declared.unit == w->u)
-            scoped[n_scoped++] = (struct scoped){name.declared.die, i, name.name};
+    for (size_t i = 0; i < f->paints.n; i++) {
+        uint32_t node = f->paints.p[i].id;
+        for (; node != FUNCTION_NONE && !w->used[node]; node = f->nodes[node].parent)
+            w->used[node] = true;
     }
-    return add_scopes(w, scoped, n_scoped);
+    return 0;
 }
 
 /* The places of the calls by which nodes were inlined; parents come before children. */
@@ -287,7 +239,7 @@ static int place_calls(struct unit_work *w)
     for (uint32_t i = 0; i < n; i++) {
         const struct function_node *node = &w->functions.nodes[i];
         w->node_callers[i] = TABLE_NONE;
-        if (node->parent == FUNCTION_NONE)
+        if (node->parent == FUNCTION_NONE || !w->used[i])
             continue;
         struct table_place p = {.function = w->node_functions[node->parent],
             .line = node->call_line,
@@ -382,23 +334,42 @@ static int cover(struct unit_work *w)
     return err;
 }
 
+/* Count the wanted addresses for which a function was found. */
+static void note_found(
+    struct converter *c, const struct wanted *wanted, const struct range_list *areas)
+{
+    for (size_t i = 0; c->found && i < areas->n; i++) {
+        size_t k = wanted_from(wanted, areas->ranges[i].low);
+        for (; k < wanted->n && wanted->pcs[k] < areas->ranges[i].high; k++) {
+            c->n_found += !c->found[k];
+            c->found[k] = true;
+        }
+    }
+}
+
 int convert_unit(struct converter *c, const struct dwarf_unit *u,
     const struct wanted *wanted, const struct range_list *unit_ranges)
 {
     struct unit_work w = {.c = c, .u = u, .wanted = wanted};
     int err = find_functions(&w, unit_ranges);
+    if (err == 0 && wanted->narrow)
+        err = narrow(&w);
     if (err == 0)
         err = find_lines(&w);
     if (err == 0)
         err = paints_flatten(&w.functions.paints);
     if (err == 0)
-        err = name_nodes(&w);
+        err = find_used(&w);
+    if (err == 0)
+        err = convert_names(c, u, &w.functions, w.used, &w.node_functions);
     if (err == 0)
         err = place_calls(&w);
     if (err == 0)
         err = cut(&w);
     if (err == 0)
         err = cover(&w);
+    if (err == 0)
+        note_found(c, wanted, &w.functions.areas);
     work_done(&w);
     return err;
 }

@@ -25,7 +25,8 @@ struct walk {
 /* What the walk reads of a function's DIE. */
 struct function_die {
     struct dwarf_value low_pc, high_pc, ranges;
-    uint64_t sibling; /* place in .debug_info; 0: none */
+    uint64_t sibling, origin; /* places in .debug_info; 0: none */
+    bool has_name;
     uint32_t call_file, call_line, call_column;
 };
 
@@ -46,6 +47,14 @@ static void read_function(struct walk *w, const struct abbrev *a, struct functio
             d->sibling = v.class == DWARF_REF_UNIT   ? w->u->offset + v.u
                          : v.class == DWARF_REF_INFO ? v.u
                                                      : 0;
+            break;
+        case DW_AT_ABSTRACT_ORIGIN:
+            d->origin = v.class == DWARF_REF_UNIT ? w->u->offset + v.u : 0;
+            break;
+        case DW_AT_NAME:
+        case DW_AT_LINKAGE_NAME:
+        case DW_AT_MIPS_LINKAGE_NAME:
+            d->has_name = true;
             break;
         case DW_AT_LOW_PC:
             d->low_pc = v;
@@ -111,6 +120,7 @@ static int take(struct walk *w, uint64_t die, const struct function_die *d,
 {
     struct function_node node = {.die = die,
         .parent = parent,
+        .origin = parent == FUNCTION_NONE || d->has_name ? 0 : d->origin,
         .entry = w->scratch.n ? w->scratch.ranges[0].low : 0,
         .call_file = d->call_file,
         .call_line = d->call_line,
@@ -118,7 +128,8 @@ static int take(struct walk *w, uint64_t die, const struct function_die *d,
     int err = add_node(w, node, ret);
     for (size_t i = 0; err == 0 && i < w->scratch.n; i++) {
         const struct range *r = &w->scratch.ranges[i];
-        err = paints_add(&w->out->paints, r->low, r->high, *ret);
+        if (!w->wanted->narrow || wanted_any(w->wanted, r->low, r->high))
+            err = paints_add(&w->out->paints, r->low, r->high, *ret);
         if (err == 0 && parent == FUNCTION_NONE)
             err = range_list_add(&w->out->areas, r->low, r->high);
     }

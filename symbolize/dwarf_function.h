@@ -10,6 +10,7 @@
 
 struct function_node {
     uint64_t die;    /* offset in .debug_info of its unit's file */
+    uint64_t origin; /* DIE of the same unit that has the name; 0: its own */
     uint64_t entry;  /* lowest address of its first range; 0: none */
     uint32_t parent; /* what it was inlined into; FUNCTION_NONE for a subprogram */
     uint32_t call_file, call_line, call_column;
@@ -18,7 +19,8 @@ struct function_node {
 struct functions {
     struct function_node *nodes;
     uint32_t n_nodes, max_nodes;
-    struct paints paints;    /* id: index of node; in the order of the DIEs */
+    struct paints paints;    /* id: index of node; in the order of the DIEs; of
+                              * wanted->narrow only those around its addresses */
     struct range_list areas; /* of the subprograms taken, as they come */
 };
 

@@ -123,7 +123,9 @@ static int answer_module(struct lookup *l, struct module *m, struct cache *c)
         return err;
     set_pcs(l, bias);
     leave_out_covered(l, &t);
-    struct wanted wanted = {.pcs = l->pcs, .n = l->n_pcs};
+    /* A cache is better filled with whole functions: the next crash is near this one. */
+    struct wanted wanted = {
+        .pcs = l->pcs, .n = l->n_pcs, .narrow = !l->s->cache_dir || !l->from->n_build_id};
     err = module_fill(m, &wanted, &t);
     if (err == 0)
         err = answer_all(l, &t, bias, module_answer_path(m), m->status);

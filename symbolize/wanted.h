@@ -9,7 +9,8 @@
 struct wanted {
     const uint64_t *pcs; /* sorted, distinct */
     size_t n;
-    bool all; /* everything is asked for; pcs is not looked at */
+    bool all;    /* everything is asked for; pcs is not looked at */
+    bool narrow; /* nothing but pcs: the rest of their functions is not of use */
 };
 
 /* Index of the first pc that is not below @low. */
