@@ -360,7 +360,8 @@ void stage_show(const struct stage *s)
     char command[1300];
     (void)fflush(stdout);
     (void)snprintf(command, sizeof command,
-        "cd %s; find spool $(ls -d out 2>/dev/null) -type f | sort; cat spool/bad/*.why 2>/dev/null; tail -n 20 said",
+        "cd %s; find spool $(ls -d out 2>/dev/null) -type f | sort; cat spool/bad/*.why "
+        "2>/dev/null; tail -n 20 said",
         s->dir);
     if (system(command) != 0)
         printf("(nothing said)\n");

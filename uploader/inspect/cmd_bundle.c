@@ -102,6 +102,16 @@ static int make_file(int dir_fd, const char *file, const uint8_t *bytes, size_t 
     return spool_replace_file(dir_fd, file, bytes, n);
 }
 
+/* Whether an event is in the spool, in whatever folder and under whatever name. */
+static int find_event(void *ctx, const char *file, const struct spool_name *name)
+{
+    const uint8_t *id = ctx;
+    (void)file;
+    return name && !name->segment && !memcmp(name->event_id, id, sizeof name->event_id)
+               ? -EEXIST
+               : 0;
+}
+
 static int take_report(const struct spool *spool, const struct tar_entry *e)
 {
     const char *file = e->name + strlen(REPORT_PREFIX);
@@ -112,6 +122,8 @@ static int take_report(const struct spool *spool, const struct tar_entry *e)
     if (!err)
         err = report_read(e->bytes, e->n, &c, NULL);
     crash_free(c);
+    for (int state = SPOOL_NEW; !err && state < SPOOL_N_STATES; state++)
+        err = spool_each(spool, (enum spool_state)state, find_event, name.event_id);
     if (err)
         return err;
     spool_name_format(&name, canonical);
@@ -140,7 +152,7 @@ static int take_symbols(const struct spool *spool, const struct tar_entry *e)
         return -EBADMSG;
     char hex[65];
     (void)snprintf(hex, sizeof hex, "%.*s", (int)n, id);
-    CLEANUP(close_p) int store = open_folder(spool->fd, "symbols");
+    CLEANUP(close_p) int store = open_folder(spool->fd, SPOOL_SYMBOLS);
     if (store < 0)
         return store;
     CLEANUP(close_p) int dir = open_folder(store, hex);

@@ -5,6 +5,7 @@
 #include "uploader/inspect/safe.h"
 #include "uploader/inspect/select.h"
 #include "uploader/inspect/unadopted.h"
+#include "uploader/spool/tend.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,43 +60,58 @@ static const char *quarantine(struct verify *v, const char *file, const char *wh
     return spool_quarantine(v->spool, v->state, file, why) ? NULL : "quarantined";
 }
 
-static bool has_suffix(const char *file, const char *suffix)
-{
-    size_t n = strlen(file), k = strlen(suffix);
-    return n > k && strcmp(file + n - k, suffix) == 0;
-}
-
 /* A .why whose report is gone. */
-static void check_why(struct verify *v, const char *file)
+static bool check_why(struct verify *v, const char *file)
 {
-    char report[512];
-    size_t n = strlen(file) - strlen(KNELL_WHY_SUFFIX);
-    if (n + sizeof KNELL_SPOOL_SUFFIX > sizeof report)
-        return;
-    (void)snprintf(report, sizeof report, "%.*s" KNELL_SPOOL_SUFFIX, (int)n, file);
-    if (faccessat(v->spool->state_fd[v->state], report, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return;
-    /* The report may have had another suffix. */
-    (void)snprintf(report, sizeof report, "%.*s", (int)n, file);
-    if (faccessat(v->spool->state_fd[v->state], report, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return;
+    if (!tend_is_orphan(v->spool, file))
+        return false;
     bool removed =
         v->s->options.repair && unlinkat(v->spool->state_fd[v->state], file, 0) == 0;
     tell(v, file, "a reason without its report", removed ? "removed" : NULL);
+    return true;
+}
+
+/* What was quarantined while the disk was full has none. */
+static void check_has_why(struct verify *v, const char *file)
+{
+    static const char reason[] = "no reason was kept\n";
+    char why[NAME_MAX + 1];
+    int bad = v->spool->state_fd[SPOOL_BAD];
+    struct stat st;
+    if (spool_why_name(file, why) || fstatat(bad, why, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+        errno != ENOENT)
+        return;
+    bool made =
+        v->s->options.repair && !spool_replace_file(bad, why, reason, sizeof reason - 1);
+    tell(v, file, "quarantined without a reason", made ? "written" : NULL);
+}
+
+/* Spans, logs and sessions: whole enough to be read by the uploader's worker. */
+static void check_segment(struct verify *v, const char *file)
+{
+    CLEANUP(close_p) int fd = -1;
+    int err =
+        spool_open_file(v->spool, v->state, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    char what[100];
+    if (!err || err == -ENOENT)
+        return;
+    (void)snprintf(what, sizeof what, "unreadable: %s", strerrordesc_np(-err));
+    tell(v, file, what, quarantine(v, file, what));
 }
 
 static int check_name(void *ctx, const char *file, const struct spool_name *name)
 {
     struct verify *v = ctx;
-    if (name)
-        return 0;
-    if (v->state == SPOOL_BAD && has_suffix(file, KNELL_WHY_SUFFIX)) {
-        check_why(v, file);
-        return 0;
+    const char *dot = strrchr(file, '.');
+    if (v->state == SPOOL_BAD) {
+        /* What was quarantined for its name has kept it. */
+        if (!check_why(v, file) && !(dot && !strcmp(dot, KNELL_WHY_SUFFIX)))
+            check_has_why(v, file);
+    } else if (!name) {
+        tell(v, file, "no report's name", quarantine(v, file, "no report's name"));
+    } else if (name->segment) {
+        check_segment(v, file);
     }
-    if (v->state == SPOOL_BAD)
-        return 0; /* what was quarantined for its name has kept it */
-    tell(v, file, "no report's name", quarantine(v, file, "no report's name"));
     return 0;
 }
 
@@ -205,6 +221,12 @@ static int verify_spool(
 {
     int err = 0;
     v->spool = t->spools[spool].spool;
+    /* Beside an uploader at work a report on its way looks like one that is lost. */
+    if (v->s->options.repair && (err = spool_lock(t->spools[spool].spool))) {
+        session_complain(v->s, "%s is not repaired: %s", v->spool->path,
+            err == -EBUSY ? "an uploader is at work" : strerrordesc_np(-err));
+        return err;
+    }
     check_folders(v);
     check_unadopted(v);
     for (int state = SPOOL_NEW; state < SPOOL_N_STATES && !err; state++) {
@@ -223,6 +245,7 @@ static int verify_spool(
     progress_end(&bar);
     if (v->s->options.repair && v->n_repaired)
         IGNORE(unlinkat(v->spool->fd, SPOOL_INDEX_FILE, 0), "it is made anew");
+    spool_unlock(t->spools[spool].spool);
     return err;
 }
 

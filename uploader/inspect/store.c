@@ -176,8 +176,8 @@ int store_open(struct session *s, struct store *ret)
     if (ret->n_reports)
         qsort(ret->reports, ret->n_reports, sizeof *ret->reports, newest_first);
     if (!s->options.store && ret->n_spools == 1) {
-        int k =
-            snprintf(s->store, sizeof s->store, "%s/symbols", ret->spools[0].spool->path);
+        int k = snprintf(
+            s->store, sizeof s->store, "%s/" SPOOL_SYMBOLS, ret->spools[0].spool->path);
         if (k > 0 && (size_t)k < sizeof s->store && access(s->store, X_OK) == 0)
             s->options.store = s->store;
     }

@@ -141,14 +141,13 @@ static void quarantine(struct adoption *a, const char *file, const char *why)
         a->result->n_quarantined++;
 }
 
-/* Make @bytes a report in new/: whole under a hidden name, then renamed. */
+/* Make @bytes a report in new/, durable before its journal goes. */
 static int commit(
     struct adoption *a, const struct spool_name *name, const uint8_t *bytes, size_t n)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1];
     spool_name_format(name, file);
-    int r = spool_replace_file(a->spool->state_fd[SPOOL_NEW], file, bytes, n);
-    return r < 0 ? r : spool_sync(a->spool, SPOOL_NEW);
+    return spool_replace_file(a->spool->state_fd[SPOOL_NEW], file, bytes, n);
 }
 
 static int write_obituary(
@@ -174,13 +173,17 @@ static int write_obituary(
     return r;
 }
 
-/* The state field of a journal's head; -1: no journal. */
+/* The state field of a journal's head. -ENODATA: its process died while it made the file,
+ * the magic is what it writes last; -EBADMSG: no journal. */
 static int state_of(int fd)
 {
-    struct knell_journal_head h;
-    if (!read_at(fd, 0, &h, sizeof h) || h.magic != KNELL_JOURNAL_MAGIC ||
+    struct knell_journal_head h = {0};
+    ssize_t n = pread(fd, &h, sizeof h, 0);
+    if (n >= 0 && !h.magic)
+        return -ENODATA;
+    if (n != (ssize_t)sizeof h || h.magic != KNELL_JOURNAL_MAGIC ||
         h.state > KNELL_RUN_CLEAN)
-        return -1;
+        return -EBADMSG;
     return (int)h.state;
 }
 
@@ -189,14 +192,10 @@ static void adopt_journal(struct adoption *a, const char *file,
     const struct spool_live_name *live, int fd, int slot_fd, const char *slot)
 {
     int state = state_of(fd), r = -ENODATA;
-    if (state < 0) {
-        struct stat st;
-        /* A process that died while it made the file leaves zeros. */
-        if (fstat(fd, &st) == 0 && st.st_size)
-            quarantine(a, file, "not a journal");
-        else
-            remove_live(a, file);
-    } else if (state == KNELL_RUN_CLEAN || state == KNELL_RUN_DUMPED ||
+    if (state == -EBADMSG) {
+        quarantine(a, file, "not a journal");
+    } else if (state == -ENODATA || state == KNELL_RUN_CLEAN ||
+               state == KNELL_RUN_DUMPED ||
                (state == KNELL_RUN_CRASHING && slot_fd < 0)) {
         /* A dump that is no longer here was committed and renamed by the handler. */
         remove_live(a, file);

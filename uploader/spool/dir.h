@@ -6,6 +6,7 @@
 #pragma once
 #include "uploader/spool/name.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -27,6 +28,9 @@ struct spool {
     uid_t owner;                  /* of the spool's folder: reports must be its */
     char *path;                   /* as opened, for messages only */
 };
+
+/* Folder of a spool that imported bundles bring their symbols to: HEX/debuginfo, … */
+#define SPOOL_SYMBOLS "symbols"
 
 struct spool_list {
     struct spool_name *names;
@@ -121,11 +125,16 @@ int spool_read_all(int fd, uint64_t max_bytes, uint8_t **ret, size_t *ret_n) MUS
 int spool_quarantine(const struct spool *s, enum spool_state from, const char *file,
     const char *why) MUST_CHECK;
 
+/* NAME.why for a file of bad/: its report's or segment's suffix left out, any other name
+ * kept whole. -ENAMETOOLONG. */
+int spool_why_name(const char *file, char out[static NAME_MAX + 1]) MUST_CHECK;
+
 /**
  * Write a small file of the spool's own folder so that a reader sees the old one or the
- * new one, whole: temporary file, fsync, rename.
+ * new one, whole: temporary file, fsync, rename, fsync of the folder. Durable on return,
+ * so that what it stands for may be removed elsewhere.
  *
- * @dir_fd  an open folder; @file a single name in it
+ * @dir_fd  an open folder (not O_PATH); @file a single name in it
  */
 int spool_replace_file(
     int dir_fd, const char *file, const void *bytes, size_t n) MUST_CHECK;

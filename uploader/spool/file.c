@@ -104,9 +104,11 @@ int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n
         r = -errno;
     if (!r && renameat(dir_fd, tmp, dir_fd, file) < 0)
         r = -errno;
-    if (r < 0)
+    if (r < 0) {
         IGNORE(unlinkat(dir_fd, tmp, 0), "the first failure is the one to tell");
-    return r;
+        return r;
+    }
+    return fsync(dir_fd) < 0 ? -errno : 0;
 }
 
 /* A name in bad/ for @file: its own, or for the @n-th time one that is not taken. */
@@ -125,7 +127,7 @@ static int quarantine_name(const char *file, unsigned n, char out[static NAME_MA
     return len < 0 || len > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int why_name(const char *file, char out[static NAME_MAX + 1])
+int spool_why_name(const char *file, char out[static NAME_MAX + 1])
 {
     const char *dot = strrchr(file, '.');
     bool suffix =
@@ -152,7 +154,7 @@ int spool_quarantine(
         struct stat st;
         r = quarantine_name(file, i, as);
         if (!r)
-            r = why_name(as, beside);
+            r = spool_why_name(as, beside);
         if (!r && fstatat(bad, as, &st, AT_SYMLINK_NOFOLLOW) == 0)
             r = -EEXIST;
     }

@@ -57,10 +57,8 @@ static int list_files(const struct spool *s, struct file_list *l)
 static void remove_why(const struct spool *s, const char *file)
 {
     char why[NAME_MAX + 1];
-    const char *dot = strrchr(file, '.');
-    int n = dot ? (int)(dot - file) : (int)strlen(file);
-    snprintf(why, sizeof why, "%.*s%s", n, file, KNELL_WHY_SUFFIX);
-    IGNORE(unlinkat(s->state_fd[SPOOL_BAD], why, 0), "there may be none");
+    if (!spool_why_name(file, why))
+        IGNORE(unlinkat(s->state_fd[SPOOL_BAD], why, 0), "there may be none");
 }
 
 static int remove_file(const struct spool *s, const struct limits_file *f)
@@ -148,24 +146,67 @@ int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n)
     return r;
 }
 
-static int clean_folder(int dir_fd)
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n > k && !strcmp(text + n - k, end);
+}
+
+bool tend_is_orphan(const struct spool *s, const char *file)
+{
+    static const char *const suffixes[] = {"", KNELL_SPOOL_SUFFIX, KNELL_SEGMENT_SUFFIX};
+    if (!ends_with(file, KNELL_WHY_SUFFIX))
+        return false;
+    int stem = (int)(strlen(file) - strlen(KNELL_WHY_SUFFIX));
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char name[NAME_MAX + 8];
+        struct stat st;
+        int n = snprintf(name, sizeof name, "%.*s%s", stem, file, suffixes[i]);
+        if (n < 0 || (size_t)n >= sizeof name ||
+            fstatat(s->state_fd[SPOOL_BAD], name, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+            errno != ENOENT)
+            return false;
+    }
+    return true;
+}
+
+static int sweep(void *ctx, const char *file, const struct spool_name *name)
+{
+    const struct spool *s = ctx;
+    if (!name && tend_is_orphan(s, file))
+        IGNORE(unlinkat(s->state_fd[SPOOL_BAD], file, 0), "the next time");
+    return 0;
+}
+
+static bool is_old_temporary(int dir_fd, const char *file)
 {
     enum { OLD_S = 3600 };
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    return file[0] == '.' && ends_with(file, ".tmp") &&
+           fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_mtime < time(NULL) - OLD_S;
+}
+
+static DIR *open_folder(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
+    if (!d)
         close_p(&fd);
+    return d;
+}
+
+/* @below  how many levels of folders to go down; only the symbol store has one */
+static int clean_folder(int dir_fd, const char *name, int below)
+{
+    DIR *d = open_folder(dir_fd, name);
+    if (!d)
         return -errno;
-    }
-    time_t now = time(NULL);
     for (const struct dirent *e; (e = readdir(d));) {
-        size_t n = strlen(e->d_name);
-        struct stat st;
-        if (e->d_name[0] != '.' || n < 5 || strcmp(e->d_name + n - 4, ".tmp") != 0)
-            continue;
-        if (fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode) && st.st_mtime < now - OLD_S)
-            IGNORE(unlinkat(dir_fd, e->d_name, 0), "the next time");
+        if (is_old_temporary(dirfd(d), e->d_name))
+            IGNORE(unlinkat(dirfd(d), e->d_name, 0), "the next time");
+        else if (below && e->d_name[0] != '.' && e->d_type == DT_DIR)
+            IGNORE(clean_folder(dirfd(d), e->d_name, below - 1), "the next time");
     }
     closedir(d);
     return 0;
@@ -173,8 +214,12 @@ static int clean_folder(int dir_fd)
 
 int tend_clean(const struct spool *s)
 {
-    int r = clean_folder(s->fd);
+    int r = clean_folder(s->fd, ".", 0);
     for (int i = 0; !r && i < SPOOL_N_STATES; i++)
-        r = s->state_fd[i] < 0 ? 0 : clean_folder(s->state_fd[i]);
+        r = s->state_fd[i] < 0 ? 0 : clean_folder(s->state_fd[i], ".", 0);
+    if (!r)
+        r = spool_each(s, SPOOL_BAD, sweep, (void *)(uintptr_t)s);
+    if (!r)
+        IGNORE(clean_folder(s->fd, SPOOL_SYMBOLS, 1), "few spools have one");
     return r;
 }

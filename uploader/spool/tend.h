@@ -1,6 +1,6 @@
 /**
  * Looking after a spool, for the uploader and for people: keep it within its limits, make
- * reports due, verify that all is as it should be.
+ * reports due, sweep up.
  */
 #pragma once
 #include "uploader/spool/limits.h"
@@ -33,22 +33,10 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
  */
 int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n) MUST_CHECK;
 
-/* Temporary files that a killed process left and that are older than an hour. */
+/* What killed processes left: temporary files older than an hour, here and in the symbol
+ * store, and reasons in bad/ whose reports are gone. For the holder of the lock: nobody
+ * else may be about to quarantine. */
 int tend_clean(const struct spool *s) MUST_CHECK;
 
-struct tend_finding {
-    enum spool_state state;
-    const char *file; /* for the call */
-    const char *what; /* static: "not a regular file", … */
-};
-
-/**
- * Look at every file of every folder: name, kind, links, owner, mode, the report's first
- * bytes and the bounds of its directory, a reason beside each quarantined one, no report
- * in two places.
- *
- * @found  told of each fault
- * Returns the number of faults, or a negative errno.
- */
-long tend_verify(const struct spool *s,
-    void (*found)(void *ctx, const struct tend_finding *finding), void *ctx) MUST_CHECK;
+/* Whether a file of bad/ is a reason (NAME.why) and nothing it speaks of is there. */
+bool tend_is_orphan(const struct spool *s, const char *file);
