@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -107,6 +109,18 @@ static void make_event_id(struct kn_identity *id)
     }
 }
 
+/* Without /proc, what execve(2) was given: from where the process is now, and without the
+ * links that lead there. */
+static void read_executable(char *out, size_t n)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", out, n - 1);
+    out[length > 0 ? length : 0] = 0;
+    const char *given = (const char *)getauxval(AT_EXECFN);
+    if (!out[0] && given && realpath(given, path))
+        kn_copy_text(out, n, path);
+}
+
 void kn_identity_init(struct kn_identity *id)
 {
     *id = (struct kn_identity){.pid = (uint32_t)getpid()};
@@ -118,8 +132,7 @@ void kn_identity_init(struct kn_identity *id)
     kn_random_mark_uuid(id->event_id);
     if (gethostname(id->server_name, sizeof id->server_name - 1))
         id->server_name[0] = 0;
-    ssize_t n = readlink("/proc/self/exe", id->executable, sizeof id->executable - 1);
-    id->executable[n > 0 ? n : 0] = 0;
+    read_executable(id->executable, sizeof id->executable);
     read_cgroup(id->cgroup, sizeof id->cgroup);
     id->oom_kills = read_oom_kills(id->cgroup);
     struct utsname u;
