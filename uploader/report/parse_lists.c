@@ -131,8 +131,12 @@ static void thread_methods(struct parser *p, const struct tid_index *index)
     while (bytes_has(&b, sizeof m)) {
         bytes_copy(&b, &m, sizeof m, "thread methods");
         struct crash_thread *t = thread_of(p->c, index, m.tid);
-        if (t && m.how >= KNELL_THREAD_SIGNAL && m.how <= KNELL_THREAD_NONE)
-            t->how = (enum knell_thread_how)m.how;
+        if (!t || m.how < KNELL_THREAD_SIGNAL || m.how > KNELL_THREAD_NONE)
+            continue;
+        t->how = (enum knell_thread_how)m.how;
+        /* The format wants a context of every thread; this one's is all zero. */
+        if (t->how == KNELL_THREAD_NONE)
+            t->has_registers = false;
     }
 }
 
