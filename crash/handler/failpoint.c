@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* "NAME:fault", "NAME:hang" or "NAME:kill", set by the test's victim. */
+/* "NAME:fault", "NAME:hang", "NAME:kill" or "NAME:wait" (half a second), set by the
+ * test's victim. */
 const char *kn_failpoint_choice;
 
 /* The last place that was passed, for calls.c. */
@@ -29,10 +30,11 @@ void kn_failpoint(const char *name)
         *nowhere = 1;
     if (how == 'k')
         (void)KN_SYS2(SYS_kill, KN_SYS0(SYS_getpid), SIGKILL);
-    while (how == 'h') {
-        const struct timespec second = {1, 0};
-        (void)KN_SYS2(SYS_nanosleep, &second, NULL);
-    }
+    const struct timespec half_a_second = {0, 500000000};
+    if (how == 'w')
+        (void)KN_SYS2(SYS_nanosleep, &half_a_second, NULL);
+    while (how == 'h')
+        (void)KN_SYS2(SYS_nanosleep, &half_a_second, NULL);
 }
 #else
 typedef int kn_failpoints_are_not_built;

@@ -41,7 +41,7 @@ NOINLINE void null_write(void)
     *(volatile int *)0x10 = 1;
 }
 
-static void null_write_deep(void)
+void null_write_deep(void)
 {
     die_deep(50, null_write);
 }
@@ -328,6 +328,22 @@ static void abort_meanwhile(void)
     crash_together();
 }
 
+static void *abort_later(void *arg)
+{
+    usleep(100000);
+    abort();
+    return arg;
+}
+
+/* While the capture of this thread's crash is made to wait. */
+static void abort_after_crash(void)
+{
+    pthread_t t;
+    if (pthread_create(&t, NULL, abort_later, NULL))
+        fail("pthread_create");
+    null_write_deep();
+}
+
 /* Sent from another process: a child that ends at once. */
 static void sent(int signo)
 {
@@ -480,10 +496,10 @@ const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_
     {"in_handler_altstack", in_handler_altstack}, {"in_phdr_callback", in_phdr_callback},
     {"loader_lock_held", loader_lock_held}, {"stdio_locked", stdio_locked},
     {"in_atfork", in_atfork}, {"sixteen_at_once", sixteen_at_once},
-    {"abort_meanwhile", abort_meanwhile}, {"sent_segv", sent_segv},
-    {"sent_abrt", sent_abrt}, {"fork_child", fork_child},
+    {"abort_meanwhile", abort_meanwhile}, {"abort_after_crash", abort_after_crash},
+    {"sent_segv", sent_segv}, {"sent_abrt", sent_abrt}, {"fork_child", fork_child},
     {"fork_child_armed", fork_child_armed}, {"raw_fork_child", raw_fork_child},
     {"vfork_child_then_parent", vfork_child_then_parent},
     {"daemonize_then_crash", daemonize_then_crash}, {"exit", exit_cleanly},
-    {"killed", killed}, {"raise_and_exit", raise_and_exit}, {"uploads", uploads}};
-const size_t n_deaths = sizeof deaths / sizeof *deaths;
+    {"killed", killed}, {"raise_and_exit", raise_and_exit}, {"uploads", uploads},
+    {NULL, NULL}};

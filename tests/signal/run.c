@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <knell/spool.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -76,34 +79,23 @@ static void become_victim(
     (void)setenv("KNELL_SPOOL", r->spool, 1);
     if (!getenv("VICTIM_UPLOADS"))
         (void)setenv("KNELL_START_UPLOADER", "0", 1);
+    surroundings_enter(&r->around);
     to_file("out", STDOUT_FILENO);
     to_file("err", STDERR_FILENO);
     if (flags & RUN_AS_NOBODY)
         become_nobody();
+    if (flags & RUN_CORE)
+        (void)personality(ADDR_NO_RANDOMIZE);
     (void)execv(program, argv);
     _exit(124);
-}
-
-static bool enter_namespaces(void)
-{
-    return !unshare(CLONE_NEWPID | CLONE_NEWNS) &&
-           !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-}
-
-bool run_may_mount(void)
-{
-    int status = -1;
-    pid_t pid = fork();
-    if (!pid)
-        _exit(!enter_namespaces());
-    return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 /* The status of PID 1 of a new namespace, passed on by dying the same way. */
 static void become_init_of(
     const char *program, const char *args, unsigned flags, const struct run *r)
 {
-    if (!enter_namespaces())
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
         _exit(125);
     pid_t pid = fork();
     if (!pid) {
@@ -118,6 +110,23 @@ static void become_init_of(
     _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+/* A debugger's wait status is the one that counts: it is handed back in shared memory. */
+static void become_debugger_of(const char *program, const char *args, unsigned flags,
+    const struct run *r, int *ret_status)
+{
+    int ready[2];
+    if (pipe(ready))
+        _exit(125);
+    pid_t pid = fork();
+    if (!pid) {
+        (void)close(ready[1]);
+        surroundings_be_traced(ready[0]);
+        become_victim(program, args, flags, r);
+    }
+    *ret_status = surroundings_trace(pid, ready[1]);
+    _exit(0);
+}
+
 static int wait_for(pid_t pid)
 {
     int status;
@@ -129,6 +138,16 @@ static int wait_for(pid_t pid)
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, &status, 0);
     return -1;
+}
+
+static void read_journal(struct run *r, const char *folder, const char *name)
+{
+    char path[600];
+    struct knell_journal_head head = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    r->has_journal = read_file(path, &head, sizeof head) == sizeof head;
+    r->journal_state = head.state;
+    r->journal_signo = head.crash_signo;
 }
 
 static void find_reports(struct run *r)
@@ -148,10 +167,15 @@ static void find_reports(struct run *r)
     d = opendir(folder);
     for (const struct dirent *e; d && (e = readdir(d));) {
         const char *dot = strrchr(e->d_name, '.');
-        if (!dot || strcmp(dot, ".dmp") != 0)
+        if (dot && !strcmp(dot, KNELL_JOURNAL_SUFFIX))
+            read_journal(r, folder, e->d_name);
+        if (!dot || strcmp(dot, KNELL_SPOOL_SUFFIX) != 0)
             continue;
         r->n_live_dumps++;
-        (void)snprintf(r->live, sizeof r->live, "%s", e->d_name);
+        if (r->n_reports)
+            continue;
+        (void)snprintf(r->report, sizeof r->report, "%s/%s", folder, e->d_name);
+        r->in_live = true;
     }
     if (d)
         (void)closedir(d);
@@ -161,12 +185,12 @@ static void parse_report(struct run *r)
 {
     struct stat st;
     struct report_error why = {.what = "unwind"};
-    if (!r->n_reports || stat(r->report, &st))
+    if (!r->report[0] || stat(r->report, &st))
         return;
     r->bytes = (uint8_t *)malloc((size_t)st.st_size + 1);
     r->n_bytes = read_file(r->report, r->bytes, (size_t)st.st_size);
     if (report_read(r->bytes, r->n_bytes, &r->crash, &why)) {
-        r->refused = why.what;
+        r->refused = r->in_live ? NULL : why.what;
         r->crash = NULL;
         return;
     }
@@ -187,19 +211,25 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
     (void)snprintf(r->spool, sizeof r->spool, "%s/spool", r->dir);
     if (mkdir(r->dir, 0700) || mkdir(r->spool, 0700))
         test_check(false, __FILE__, __LINE__, "mkdir");
-    if (flags & RUN_ON_TMPFS &&
-        mount("tmpfs", r->spool, "tmpfs", 0, RUN_TMPFS ",mode=0700"))
-        test_check(false, __FILE__, __LINE__, "mount");
-    if (flags & RUN_AS_NOBODY &&
-        (chown(r->dir, NOBODY, NOBODY) || chown(r->spool, NOBODY, NOBODY)))
-        test_check(false, __FILE__, __LINE__, "chown");
+    r->around = (struct surroundings){.dir = r->dir, .spool = r->spool, .flags = flags};
+    if (!surroundings_make(&r->around)) {
+        test_check(false, __FILE__, __LINE__, "surroundings");
+        return;
+    }
+    int *traced = (int *)mmap(
+        NULL, sizeof *traced, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     long start = now_us();
     pid_t pid = fork();
     if (!pid && flags & RUN_AS_INIT)
         become_init_of(program, args, flags, r);
+    if (!pid && flags & RUN_TRACED)
+        become_debugger_of(program, args, flags, r, traced);
     if (!pid)
         become_victim(program, args, flags, r);
     r->status = wait_for(pid);
+    if (flags & RUN_TRACED && !r->status)
+        r->status = *traced;
+    (void)munmap(traced, sizeof *traced);
     r->elapsed_us = now_us() - start;
     char path[320];
     (void)snprintf(path, sizeof path, "%s/out", r->dir);
@@ -214,20 +244,7 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
 
 bool run_live_is_committed(const struct run *r)
 {
-    char path[700];
-    struct stat st;
-    (void)snprintf(path, sizeof path, "%s/live/%s", r->spool, r->live);
-    if (stat(path, &st))
-        return false;
-    uint8_t *bytes = (uint8_t *)malloc((size_t)st.st_size + 1);
-    size_t n = read_file(path, bytes, (size_t)st.st_size);
-    struct crash *c = NULL;
-    struct report_error why;
-    bool ok = !report_read(bytes, n, &c, &why) && c->has_signal && c->n_threads;
-    if (c)
-        crash_free(c);
-    free(bytes);
-    return ok;
+    return r->in_live && r->crash && r->crash->has_signal && r->crash->n_threads;
 }
 
 void run_done(struct run *r)
@@ -236,7 +253,7 @@ void run_done(struct run *r)
     if (r->crash)
         crash_free(r->crash);
     free(r->bytes);
-    (void)umount2(r->spool, MNT_DETACH);
+    surroundings_end(&r->around);
     (void)snprintf(command, sizeof command, "rm -rf '%s'", r->dir);
     if (system(command))
         test_check(false, __FILE__, __LINE__, command);

@@ -19,6 +19,12 @@ void fail(const char *what)
     _exit(99);
 }
 
+void cannot(const char *what)
+{
+    perror(what);
+    _exit(VICTIM_CANNOT);
+}
+
 void last_words(const void *function)
 {
     char line[96];
@@ -28,11 +34,13 @@ void last_words(const void *function)
         fail("write");
 }
 
-static const struct named *find(const struct named *all, size_t n, const char *name)
+static const struct named *find(const struct named *const *lists, const char *name)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!strcmp(all[i].name, name))
-            return &all[i];
+    for (; *lists; lists++) {
+        for (const struct named *one = *lists; one->name; one++) {
+            if (!strcmp(one->name, name))
+                return one;
+        }
     }
     fprintf(stderr, "victim: no %s\n", name);
     _exit(98);
@@ -86,6 +94,11 @@ void in_thread(void (*f)(void), bool enter)
         fail("pthread_create");
 }
 
+static const struct named *const all_deaths[] = {
+    deaths, deaths_inside, deaths_elsewhere, NULL};
+static const struct named *const all_worlds[] = {
+    worlds, worlds_around, worlds_threads, NULL};
+
 int main(int argc, char **argv)
 {
     const struct named *world[8];
@@ -96,7 +109,7 @@ int main(int argc, char **argv)
         else if (c == 't')
             n_threads = atoi(optarg);
         else if (c == 'w' && n_worlds_chosen < 8)
-            world[n_worlds_chosen++] = find(worlds, n_worlds, optarg);
+            world[n_worlds_chosen++] = find(all_worlds, optarg);
 #ifdef VICTIM_FAILPOINTS
         else if (c == 'f')
             kn_failpoint_choice = optarg;
@@ -106,7 +119,7 @@ int main(int argc, char **argv)
     }
     if (optind + 1 != argc)
         return 97;
-    const struct named *death = find(deaths, n_deaths, argv[optind]);
+    const struct named *death = find(all_deaths, argv[optind]);
     /* Worlds named "before_..." are what the daemon did before it started knell. */
     for (int i = 0; i < n_worlds_chosen; i++) {
         if (!strncmp(world[i]->name, "before_", 7))

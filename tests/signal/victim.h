@@ -15,9 +15,12 @@ struct named {
     const char *name;
     void (*run)(void);
 };
-extern const struct named deaths[], worlds[];
-extern const size_t n_deaths, n_worlds;
+/* Each ends with one without a name. */
+extern const struct named deaths[], deaths_inside[], deaths_elsewhere[];
+extern const struct named worlds[], worlds_around[], worlds_threads[];
 extern bool with_knell;
+/* What a victim ends with when its world cannot be had on this machine. */
+enum { VICTIM_CANNOT = 77 };
 
 /* Say that this thread dies now, in @function. */
 void last_words(const void *function);
@@ -26,5 +29,9 @@ void in_thread(void (*f)(void), bool enter);
 /* Functions in which victims die; each dies 50 calls deep. */
 void die_deep(int depth, void (*f)(void));
 void null_write(void);
-/* End the program without a crash. */
+/* The same, at the end of 50 calls. */
+void null_write_deep(void);
+/* End the program without a crash: because of a fault in the test; because this machine
+ * has not what is needed. */
 void fail(const char *what) __attribute__((noreturn));
+void cannot(const char *what) __attribute__((noreturn));

@@ -1,0 +1,105 @@
+/**
+ * What becomes of a report after the death: the program is replaced before anybody reads
+ * it; a copy without secrets leaves the machine.
+ *
+ * usage: test_after VICTIM OTHER_PROGRAM [NAME...]
+ */
+#include "run.h"
+#include "test.h"
+#include "tmpdir.h"
+#include "uploader/report/parse.h"
+#include "uploader/report/unwind.h"
+#include "uploader/worker/sanitize.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char victim[512], other[512];
+
+/* The victim says this in a buffer of its stack and in its heap. */
+static const char secret[] = "correct-horse-battery-staple";
+
+static bool copy_over(const char *from, const char *to)
+{
+    char command[1200];
+    (void)snprintf(command, sizeof command, "cp '%s' '%s.new' && mv '%s.new' '%s'", from,
+        to, to, to);
+    return system(command) == 0;
+}
+
+/* The file now has another build-id: its frame information would lead astray. What the
+ * handler saw while it was still the right one takes its place. */
+static void a_program_was_replaced(void)
+{
+    char program[512];
+    struct run r;
+    struct crash *c = NULL;
+    (void)snprintf(program, sizeof program, "%s/upgraded", test_tmpdir());
+    if (!CHECK(copy_over(victim, program)))
+        return;
+    run_victim(program, "null_write", 0, &r);
+    if (CHECK(r.crash) && CHECK(copy_over(other, program)) &&
+        CHECK_INT(report_read(r.bytes, r.n_bytes, &c, NULL), 0)) {
+        const struct report_unwind_options all = {0};
+        CHECK_INT(report_unwind(c, &all), 0);
+        const struct crash_thread *a = &r.crash->threads[0], *b = &c->threads[0];
+        CHECK(a->n_frames >= 54 && a->n_frames == b->n_frames);
+        for (uint32_t i = 0; i < a->n_frames && i < b->n_frames; i++) {
+            CHECK_INT(a->frames[i].pc, b->frames[i].pc);
+            /* Module 0 is the program. */
+            if (i && a->frames[i].module == 0)
+                CHECK_INT(b->frames[i].trust, CRASH_TRUST_PREWALKED);
+        }
+        crash_free(c);
+    }
+    run_done(&r);
+}
+
+static bool holds(const uint8_t *bytes, size_t n, const char *text)
+{
+    return memmem(bytes, n, text, strlen(text)) != NULL;
+}
+
+/* Nine of ten frames are still found, and those are the same. */
+static void check_frames(const struct crash *a, const struct crash *b)
+{
+    const struct crash_thread *before = &a->threads[0], *after = &b->threads[0];
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < before->n_frames && i < after->n_frames; i++)
+        same += before->frames[i].pc == after->frames[i].pc;
+    CHECK(before->n_frames >= 54);
+    CHECK(same * 10 >= before->n_frames * 9);
+}
+
+static void secrets_are_taken_out(void)
+{
+    struct run r;
+    struct crash *c = NULL;
+    uint8_t *clean = NULL;
+    run_victim(victim, "-t 3 with_secrets", 0, &r);
+    if (CHECK(r.crash) && CHECK_INT(sanitize_report(r.crash, &clean), 0)) {
+        CHECK(holds(r.bytes, r.n_bytes, secret)); /* or this proves nothing */
+        CHECK(!holds(clean, r.n_bytes, secret));
+        CHECK(!holds(clean, r.n_bytes, "battery"));
+        if (CHECK_INT(report_read(clean, r.n_bytes, &c, NULL), 0)) {
+            /* Not with the handler's frames, which nobody touched. */
+            c->n_prewalked = 0;
+            const struct report_unwind_options all = {0};
+            CHECK_INT(report_unwind(c, &all), 0);
+            check_frames(r.crash, c);
+            crash_free(c);
+        }
+    }
+    free(clean);
+    run_done(&r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test tests[] = {
+        TEST(a_program_was_replaced), TEST(secrets_are_taken_out)};
+    if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], other))
+        return 2;
+    return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);
+}
