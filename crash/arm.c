@@ -6,6 +6,7 @@
 #include "crash/journal.h"
 #include "crash/launch.h"
 #include "crash/modules.h"
+#include "crash/nudge.h"
 #include "crash/process.h"
 #include "crash/quota.h"
 #include "crash/settings.h"
@@ -66,6 +67,7 @@ static void in_fork_child(void)
         return;
     arm.in_child = true;
     kn_tell_fork_child();
+    kn_nudge_fork_child();
     kn_journal_fork_child(&arm.journal);
     arm.process.journal = arm.journal.head;
     (void)close(arm.process.dump.fd);
@@ -86,6 +88,13 @@ static void in_fork_child(void)
 static void watch_forks(void)
 {
     (void)pthread_atfork(NULL, NULL, in_fork_child);
+}
+
+static void launch(void)
+{
+    int r = kn_launch_uploader(&arm.settings, arm.spool.path);
+    if (r)
+        say("cannot start the uploader", r);
 }
 
 static void disarm(void)
@@ -189,11 +198,26 @@ static int start(const struct knell_options *options)
 
 static void send_what_waits(void)
 {
-    if (!arm.settings.start_uploader || !kn_spool_has_work(&arm.spool, arm.stem))
-        return;
-    int r = kn_launch_uploader(&arm.settings, arm.spool.path);
-    if (r)
-        say("cannot start the uploader", r);
+    if (arm.settings.start_uploader && kn_spool_has_work(&arm.spool, arm.stem) &&
+        kn_nudge_due())
+        launch();
+}
+
+/* Without a destination there is nothing to be done for a report of the living. */
+static bool may_send(void)
+{
+    return arm.settings.start_uploader && !(arm.settings.has_dsn && !arm.settings.dsn[0]);
+}
+
+void kn_nudge(void)
+{
+    int saved = errno;
+    if (pthread_mutex_trylock(&arm.lock))
+        return; /* whoever holds it comes here too, or knell starts or stops */
+    if (arm.armed && !arm.in_child && may_send() && kn_nudge_due())
+        launch();
+    (void)pthread_mutex_unlock(&arm.lock);
+    errno = saved;
 }
 
 int kn_arm_live(struct kn_live_report *report)
@@ -246,6 +270,10 @@ void knell_stop(void)
     (void)pthread_mutex_lock(&arm.lock);
     if (arm.armed) {
         __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);
+        kn_tell_stop();
+        if (!arm.in_child && may_send() && kn_spool_has_fresh(&arm.spool) &&
+            kn_nudge_due())
+            launch();
         disarm();
     }
     (void)pthread_mutex_unlock(&arm.lock);

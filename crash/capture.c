@@ -1,7 +1,9 @@
 #include "crash/capture.h"
 
 #include "crash/breadcrumb.h"
+#include "crash/nudge.h"
 #include "crash/random.h"
+#include "crash/segment.h"
 #include "crash/self.h"
 #include "crash/session.h"
 #include "crash/tell.h"
@@ -89,10 +91,13 @@ static struct knell_event_id write_report(
     if (i->cut)
         kn_count(a, KNELL_COUNT_CUT);
     kn_count(a, r ? KNELL_COUNT_FAILED : KNELL_COUNT_CAPTURED);
-    if (r)
+    if (r) {
         __atomic_store_n(&a->last_error, r, __ATOMIC_RELAXED);
-    else
+    } else {
         kn_hex(report.event_id, sizeof report.event_id, id.text);
+        (void)kn_segment_flush(); /* the logs that led here go along */
+        kn_nudge();
+    }
     if (a->told.debug)
         (void)dprintf(
             2, "knell: report %s: %s\n", id.text, r ? strerrordesc_np(-r) : "written");

@@ -1,5 +1,7 @@
 #include "crash/launch.h"
 
+#include "crash/nudge.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,6 @@ enum {
     CHILD_STACK_BYTES = 64 * 1024,
     MAX_VARIABLES = 512,
     N_SIGNALS = 64,
-    POLITE_NICE = 10,
 };
 
 static bool is_program(const char *path)
@@ -74,7 +75,8 @@ int kn_launch_find(const struct kn_settings *settings, char *out, size_t n)
 struct launch {
     char program[KN_PATH_BYTES];
     char spool[KN_PATH_BYTES + 16], dsn[1024 + 16];
-    char *argv[2];
+    char stay[16];
+    char *argv[3];
     char *envp[MAX_VARIABLES + 3];
     void *second_stack;
     int err; /* of execve(2), seen by the parent: the memory is shared */
@@ -153,7 +155,6 @@ static int between(void *arg)
         (void)dup(0);
     }
     (void)chdir("/");
-    (void)setpriority(PRIO_PROCESS, 0, POLITE_NICE);
     char *top = (char *)l->second_stack + CHILD_STACK_BYTES;
     if (clone(become_uploader, top, CLONE_VM | CLONE_VFORK | SIGCHLD, l) < 0)
         l->err = errno;
@@ -193,6 +194,8 @@ int kn_launch_uploader(const struct kn_settings *settings, const char *spool)
     int r = kn_launch_find(settings, l->program, sizeof l->program);
     if (!r) {
         l->argv[0] = l->program;
+        l->argv[1] = l->stay;
+        (void)snprintf(l->stay, sizeof l->stay, "--stay=%d", KN_STAY_S);
         build_environment(l, settings, spool);
         r = run(l);
     }

@@ -1,5 +1,6 @@
 #include "crash/segment.h"
 
+#include "crash/nudge.h"
 #include "crash/random.h"
 #include "crash/trace_header.h"
 
@@ -153,17 +154,22 @@ int kn_segment_append(const struct kn_record *records, size_t n)
     if (need > KNELL_SEGMENT_BYTES - sizeof(struct knell_segment_head))
         return -E2BIG;
     int saved = errno, r = 0;
+    bool handed = false;
     (void)pthread_mutex_lock(&seg.lock);
-    if (!seg.started)
+    if (!seg.started) {
         r = -ENODEV;
-    else if (seg.head && (need > KNELL_SEGMENT_BYTES - seg.head->used_bytes ||
-                             now_ns() - seg.head->created_ns > MAX_AGE_NS))
+    } else if (seg.head && (need > KNELL_SEGMENT_BYTES - seg.head->used_bytes ||
+                               now_ns() - seg.head->created_ns > MAX_AGE_NS)) {
         r = hand_over();
+        handed = !r;
+    }
     if (!r && !seg.head)
         r = open_segment();
     for (size_t i = 0; !r && i < n; i++)
         append(&records[i]);
     (void)pthread_mutex_unlock(&seg.lock);
+    if (handed)
+        kn_nudge();
     errno = saved;
     return r;
 }

@@ -211,10 +211,14 @@ static bool folder_has_work(const struct kn_spool *s, const char *folder, const 
     return found;
 }
 
+bool kn_spool_has_fresh(const struct kn_spool *s)
+{
+    return folder_has_work(s, KNELL_SPOOL_NEW, NULL);
+}
+
 bool kn_spool_has_work(const struct kn_spool *s, const char *own_stem)
 {
-    return folder_has_work(s, KNELL_SPOOL_NEW, NULL) ||
-           folder_has_work(s, KNELL_SPOOL_WAIT, NULL) ||
+    return kn_spool_has_fresh(s) || folder_has_work(s, KNELL_SPOOL_WAIT, NULL) ||
            folder_has_work(s, KNELL_SPOOL_WORK, NULL) ||
            folder_has_work(s, KNELL_SPOOL_LIVE, own_stem);
 }

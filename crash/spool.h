@@ -59,6 +59,13 @@ void kn_spool_remove_live(const struct kn_spool *s, const char *stem, const char
 bool kn_spool_has_work(const struct kn_spool *s, const char *own_stem);
 
 /**
+ * Whether there is something in new/.
+ *
+ * Context: normal.
+ */
+bool kn_spool_has_fresh(const struct kn_spool *s);
+
+/**
  * Move a descriptor to a number at which neither a program's select(2) sets nor its loops
  * that close "all" descriptors usually look.
  *

@@ -6,6 +6,7 @@
 #include "uploader/prometheus.h"
 #include "uploader/report/obituary.h"
 #include "uploader/spools.h"
+#include "uploader/stay.h"
 #include "uploader/worker/server.h"
 #include "uploader/worker/settings.h"
 #include "uploader/worker_program.h"
@@ -16,6 +17,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,11 +32,14 @@ enum exit_code {
     EXIT_DISABLED = 9,
 };
 
+enum { DAY_S = 86400, POLITE_NICE = 10 };
+
 struct arguments {
     const char *spool, *config, *only;
     const char *overrides[65];
     size_t n_overrides;
     bool all, verbose, quiet, progress;
+    unsigned stay_s; /* 0: one pass */
 };
 
 struct upload {
@@ -66,6 +71,7 @@ static void usage(FILE *f)
         "  -i, --id ID             only reports whose event id begins so\n"
         "  -v, --verbose           say what happens to each report\n"
         "  -q, --quiet             say nothing but errors\n"
+        "      --stay SECONDS      wait so long for more, and at low priority\n"
         "      --progress          show a count on stderr\n"
         "  -V, --version\n"
         "  -h, --help\n\n"
@@ -75,6 +81,14 @@ static void usage(FILE *f)
         f);
 }
 
+/* 0: not one to a day of them. */
+static unsigned stay_seconds(const char *text)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && n <= DAY_S ? (unsigned)n : 0;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
@@ -82,8 +96,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
         {"all", no_argument, NULL, 'a'}, {"id", required_argument, NULL, 'i'},
         {"verbose", no_argument, NULL, 'v'}, {"quiet", no_argument, NULL, 'q'},
-        {"progress", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+        {"stay", required_argument, NULL, 'S'}, {"progress", no_argument, NULL, 'p'},
+        {"version", no_argument, NULL, 'V'}, {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "D:c:s:ai:vqVh", options, NULL)) != -1;) {
         switch (c) {
         case 'D':
@@ -108,6 +123,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             break;
         case 'q':
             a->quiet = true;
+            break;
+        case 'S':
+            a->stay_s = stay_seconds(optarg);
+            if (!a->stay_s)
+                return EXIT_USAGE;
             break;
         case 'p':
             a->progress = true;
@@ -216,16 +236,18 @@ static int pass_over(struct upload *u, const char *path, struct pipeline_result 
     return r;
 }
 
-static int upload_spool(void *ctx, const char *path)
+static int upload_once(void *ctx, const char *path, struct stay_next *ret)
 {
     struct upload *u = ctx;
     struct pipeline_result result = {0};
     int r = pass_over(u, path, &result);
+    ret->due_s = r == -EBUSY ? 1 : result.next_due_s;
+    ret->leave = (r < 0 && r != -EBUSY) || result.disabled;
     if (u->args.progress)
         fputc('\n', stderr);
     if (r == -EBUSY)
-        log_line(
-            LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: another uploader is at work", path);
+        log_line(u->args.stay_s ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_OTHER, NULL,
+            "%s: another uploader is at work", path);
     else if (r < 0)
         log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: %s", path, strerrordesc_np(-r));
     if (r < 0)
@@ -237,6 +259,18 @@ static int upload_spool(void *ctx, const char *path)
     if (result.disabled)
         return EXIT_DISABLED;
     return result.remaining ? EXIT_LATER : EXIT_DONE;
+}
+
+static int upload_spool(void *ctx, const char *path)
+{
+    struct upload *u = ctx;
+    struct stay_next next;
+    struct stay stay = {.path = path,
+        .seconds = u->args.stay_s,
+        .stop = &stop,
+        .pass = upload_once,
+        .ctx = ctx};
+    return stay.seconds ? stay_run(&stay) : upload_once(ctx, path, &next);
 }
 
 static int add_figures(void *ctx, const char *path)
@@ -324,6 +358,8 @@ int main(int argc, char **argv)
     (void)sigaction(SIGINT, &on, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
     keep_to_ourselves();
+    if (u.args.stay_s) /* started by a daemon, which comes first */
+        (void)setpriority(PRIO_PROCESS, 0, POLITE_NICE);
     struct config_sources sources = {
         .file = u.args.config, .environ_ = environ, .overrides = u.args.overrides};
     log_open(LOG_LEVEL_WARNING, NULL);

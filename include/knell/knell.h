@@ -70,7 +70,9 @@ struct knell_options {
                               for: keep, send nothing, open no socket */
     const char *uploader;  /* KNELL_UPLOADER, else knell-upload where knell was installed,
                               else knell-upload in PATH */
-    enum knell_switch start_uploader; /* KNELL_START_UPLOADER=0|1; default on */
+    enum knell_switch start_uploader; /* when reports wait at start, when one is made, and
+                                         at knell_stop(); at most one a minute.
+                                         KNELL_START_UPLOADER=0|1; default on */
     enum knell_switch
         allow_setuid;        /* arm in a setuid or non-dumpable program; default off */
     enum knell_switch debug; /* KNELL_DEBUG=0|1; say on stderr what knell does; off */
@@ -118,7 +120,7 @@ KNELL_API int knell_start(const struct knell_options *options);
 
 /**
  * Mark a clean exit, put the previous signal handlers back and remove this process's
- * files in the spool.
+ * files in the spool. What there is to send is left to an uploader.
  *
  * Context: normal; other threads may still run.
  */

@@ -12,6 +12,8 @@
  *     sent/  delivered
  *     bad/   quarantined; NAME.why beside each says the reason in a line of text
  *     lock   flock(2) by the one uploader at work
+ *     stay   flock(2) by the one that stays to take what comes; a number that each one
+ *            which would like to changes
  *
  * State is the folder; every move is one renameat(2) within the spool:
  *
@@ -42,6 +44,7 @@
 #define KNELL_SPOOL_SENT "sent"
 #define KNELL_SPOOL_BAD "bad"
 #define KNELL_SPOOL_LOCK "lock"
+#define KNELL_SPOOL_STAY "stay"
 #define KNELL_SPOOL_SUFFIX ".dmp"
 #define KNELL_JOURNAL_SUFFIX ".jnl"
 #define KNELL_SEGMENT_SUFFIX ".seg"

@@ -227,7 +227,7 @@ static void uploader_is_started(void)
     if (!CHECK_INT(WEXITSTATUS(r.status), 0))
         printf("%s%s", r.out, r.err);
     CHECK_STR(r.out,
-        "dsn=http://key@localhost/1 argc=1 fds=3 signals=0 own_session=1 preload=0\n");
+        "dsn=http://key@localhost/1 argc=2 fds=3 signals=0 own_session=1 preload=0\n");
     run_done(&r);
 }
 
