@@ -301,7 +301,8 @@ static void only_programs_can_be_read(void)
     probe_cache = test_tmpdir();
     probe_other = test_tmpdir();
     probe_parent = getpid();
-    const struct sandbox_files files = {.writable = probe_cache};
+    const struct sandbox_files files = {
+        .writable = (const char *const[]){probe_cache, NULL}};
     int rules = sandbox_files_new(&files), status = -1;
     if (rules == -EOPNOTSUPP) {
         test_skip("this kernel has no Landlock");

@@ -59,7 +59,7 @@ code() {
     shift
     "$@" >"$tmp/out" 2>"$tmp/err"
     got=$?
-    [ "$got" = "$want" ] || fail "$*: exit code $got, not $want: $(cat "$tmp/err")"
+    [ "$got" = "$want" ] || fail "$*: exit code $got, not $want: $(cat "$tmp/err" "$tmp/out")"
 }
 
 # has PATTERN COMMAND...

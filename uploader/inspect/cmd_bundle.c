@@ -2,8 +2,10 @@
  */
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/tar.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -23,7 +25,8 @@ static int put_file(struct output *o, const char *name, const char *path)
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        spool_read_all(fd, MAX_BUNDLE_BYTES / 4, &bytes, &n))
+        spool_read_all(fd, MAX_BUNDLE_BYTES / 4, &bytes, &n) || n < SELFMAG ||
+        memcmp(bytes, ELFMAG, SELFMAG) != 0)
         return 0; /* without it the frames are addresses there as here */
     return tar_put(o, name, bytes, n);
 }
@@ -35,8 +38,11 @@ static int put_symbols(struct output *o, const struct crash *c)
     for (uint32_t i = 0; i < c->n_modules && !err; i++) {
         const struct crash_module *m = &c->modules[i];
         char id[LOADER_BUILD_ID_BYTES], name[TAR_NAME_BYTES + 1], path[256];
+        /* The report chooses the paths: only a file that is this very object goes along,
+         * never what a crafted one would like to be sent. */
         if (!m->asked || m->n_build_id < 4 || m->n_build_id > 32 || !m->path ||
-            m->status == KNELL_SYMBOL_MISMATCH || m->status == KNELL_SYMBOL_MISSING)
+            (m->status != KNELL_SYMBOL_OK && m->status != KNELL_SYMBOL_SYMTAB_ONLY &&
+                m->status != KNELL_SYMBOL_NOT_FOUND))
             continue;
         (void)snprintf(
             name, sizeof name, SYMBOLS_PREFIX "%.64s/executable", loader_build_id(m, id));
@@ -75,10 +81,10 @@ int command_export(struct session *s)
     struct output o;
     int err = store_open(s, &t);
     if (!err)
-        err = select_few(s, &t, &x);
-    if (!err)
         err = output_open(s, &o);
     if (!err) {
+        shut_in(s, &t);
+        err = select_few(s, &t, &x);
         for (size_t i = 0; i < x.n && !err; i++)
             err = put_report(s, &t, x.reports[i], &o);
         if (!err)

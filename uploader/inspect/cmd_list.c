@@ -1,7 +1,9 @@
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/grid.h"
+#include "uploader/inspect/progress.h"
 #include "uploader/inspect/row.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/unadopted.h"
 #include "uploader/inspect/when.h"
 
@@ -65,7 +67,7 @@ static void put_summary(
         if (n[words[i].state])
             (void)fprintf(f, ", %zu %s", n[words[i].state], words[i].word);
     (void)fputs(x->more ? "; there are more.\n" : ".\n", f);
-    unadopted_tell(f, store_unadopted(t));
+    unadopted_tell(f, t->n_unadopted);
 }
 
 /* The value of one member, bare, as scripts want it. */
@@ -102,6 +104,22 @@ static int put_field(struct session *s, const struct store *t, const struct repo
     return err;
 }
 
+/* Reports that the index does not know yet are opened one by one: seen by a person, that
+ * wants a bar, and a bar wants to be gone before the first row. */
+static void read_new(struct session *s, struct store *t, const struct selection *x)
+{
+    struct progress bar;
+    if (!session_is_watched(s))
+        return;
+    progress_begin(&bar, "Reading", x->n, true);
+    for (size_t i = 0; i < x->n; i++) {
+        struct index_entry e;
+        loader_facts(s, t, x->reports[i], &e);
+        progress_at(&bar, i);
+    }
+    progress_end(&bar);
+}
+
 static int put_all(struct session *s, struct store *t, const struct selection *x)
 {
     const bool lines = s->options.json == JSON_FORM_LINES, field = s->options.field;
@@ -111,11 +129,11 @@ static int put_all(struct session *s, struct store *t, const struct selection *x
         j = session_json(s);
         json_array(&j, "reports");
     } else if (!lines && !field) {
-        out_page(&s->out);
         grid_init(&table, &s->out, columns, sizeof columns / sizeof *columns,
             !s->options.no_legend);
     }
     int err = 0;
+    read_new(s, t, x);
     for (size_t i = 0; i < x->n && !err && !ferror(s->out.f); i++) {
         const struct report *r = x->reports[s->options.reverse ? i : x->n - 1 - i];
         struct index_entry e;
@@ -150,6 +168,10 @@ int command_list(struct session *s)
     struct store t;
     struct selection x = {0};
     int err = store_open(s, &t);
+    if (!err && t.n_reports && !s->options.json && !s->options.field)
+        out_page(&s->out);
+    if (!err)
+        shut_in(s, &t);
     if (!err)
         err = select_reports(s, &t, -1, false, &x);
     /* An empty spool is an answer; words that match nothing are not. */
@@ -159,7 +181,7 @@ int command_list(struct session *s)
     if (empty && err == -ENODATA) {
         session_note(s, "No reports.");
         if (!s->options.quiet)
-            unadopted_tell(stderr, store_unadopted(&t));
+            unadopted_tell(stderr, t.n_unadopted);
     }
     selection_done(&x);
     store_close(&t);

@@ -2,6 +2,7 @@
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/past.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -121,6 +122,10 @@ int command_log(struct session *s)
     struct json j = {0};
     int err = store_open(s, &t);
     const struct options *o = &s->options;
+    if (!err && !o->json && !o->follow)
+        out_page(&s->out);
+    if (!err)
+        shut_in(s, &t);
     bool select = o->n_arguments || o->signo || o->code || o->executable || o->app ||
                   o->release || o->environment || o->signature || o->states || o->n_tags;
     if (!err && select) {
@@ -133,8 +138,6 @@ int command_log(struct session *s)
     if (!err && o->json == JSON_FORM_PRETTY) {
         j = session_json(s);
         json_array(&j, "log");
-    } else if (!err && !o->json && !o->follow) {
-        out_page(&s->out);
     }
     if (!err)
         put_all(&x, &j);

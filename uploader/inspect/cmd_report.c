@@ -6,6 +6,7 @@
 #include "uploader/inspect/page.h"
 #include "uploader/inspect/progress.h"
 #include "uploader/inspect/row.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/when.h"
 
 #include <errno.h>
@@ -136,8 +137,8 @@ static void put_head(struct page *p)
         when_format(c, p->s->now_ms, p->s->options.utc, true));
 }
 
-static int write_page(
-    struct session *s, struct store *t, const struct selection *x, const struct groups *g)
+static int write_page(struct session *s, struct store *t, const struct selection *x,
+    const struct groups *g, struct output *o)
 {
     char *text = NULL;
     size_t n = 0;
@@ -149,7 +150,7 @@ static int write_page(
     put_head(&p);
     put_timeline(&p);
     put_table(&p);
-    progress_begin(&bar, "Reading", g->n, s->options.quiet);
+    progress_begin(&bar, "Reading", g->n, session_is_watched(s));
     for (size_t i = 0; i < g->n && i < PAGE_SECTIONS; i++) {
         uint32_t counts[PAGE_BUCKETS] = {0};
         count(&p, g->list[i].signature, counts);
@@ -163,14 +164,7 @@ static int write_page(
             g->n - PAGE_SECTIONS);
     (void)fputs("</main>\n", p.f);
     html_end(p.f);
-    int err = fclose(p.f) ? -ENOMEM : 0;
-    struct output o;
-    if (!err)
-        err = output_open(s, &o);
-    if (!err) {
-        err = output_write(&o, text, n);
-        err = output_close(s, &o, err);
-    }
+    int err = fclose(p.f) ? -ENOMEM : output_write(o, text, n);
     free(text);
     return err;
 }
@@ -180,13 +174,19 @@ int command_report(struct session *s)
     struct store t;
     struct selection x = {0};
     struct groups g = {0};
+    struct output o;
     int err = store_open(s, &t);
     if (!err)
+        err = output_open(s, &o);
+    if (!err) {
+        shut_in(s, &t);
         err = select_reports(s, &t, -1, true, &x);
-    if (!err)
-        err = groups_make(s, &t, &x, &g);
-    if (!err)
-        err = write_page(s, &t, &x, &g);
+        if (!err)
+            err = groups_make(s, &t, &x, &g);
+        if (!err)
+            err = write_page(s, &t, &x, &g, &o);
+        err = output_close(s, &o, err);
+    }
     if (!err && s->options.json) {
         struct json j = session_json(s);
         json_text(&j, "file", s->options.output);

@@ -2,6 +2,7 @@
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
 #include "uploader/inspect/show.h"
+#include "uploader/inspect/shut_in.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -89,10 +90,13 @@ int command_show(struct session *s)
     struct store t;
     struct selection x = {0};
     int err = store_open(s, &t);
+    if (!err && t.n_reports && !s->options.json)
+        out_page(&s->out);
+    /* What is sent is made with the user's program, where there is one. */
+    if (!err && !s->options.as_sent)
+        shut_in(s, &t);
     if (!err)
         err = select_few(s, &t, &x);
-    if (!err && !s->options.json)
-        out_page(&s->out);
     for (size_t i = 0; i < x.n && !ferror(s->out.f) && (!err || err == -EBADMSG); i++) {
         if (i && !s->options.json)
             (void)fputc('\n', s->out.f);

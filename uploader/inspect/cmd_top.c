@@ -4,6 +4,7 @@
 #include "uploader/inspect/groups.h"
 #include "uploader/inspect/row.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/when.h"
 
 #include <errno.h>
@@ -78,7 +79,6 @@ static void put_all(struct session *s, struct store *t, const struct groups *g)
         j = session_json(s);
         json_array(&j, "signatures");
     } else if (!lines) {
-        out_page(&s->out);
         grid_init(&table, &s->out, columns, sizeof columns / sizeof *columns,
             !s->options.no_legend);
     }
@@ -109,6 +109,10 @@ int command_top(struct session *s)
     struct selection x = {0};
     struct groups g = {0};
     int err = store_open(s, &t);
+    if (!err && t.n_reports && !s->options.json)
+        out_page(&s->out);
+    if (!err)
+        shut_in(s, &t);
     if (!err)
         err = select_reports(s, &t, -1, false, &x);
     if (!err)

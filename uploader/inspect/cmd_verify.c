@@ -4,6 +4,7 @@
 #include "uploader/inspect/progress.h"
 #include "uploader/inspect/safe.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/unadopted.h"
 #include "uploader/spool/tend.h"
 
@@ -236,7 +237,7 @@ static int verify_spool(
     }
     check_twice(v, t, spool);
     struct progress bar;
-    progress_begin(&bar, "Checking", x->n, v->s->options.quiet);
+    progress_begin(&bar, "Checking", x->n, session_is_watched(v->s));
     for (size_t i = 0; i < x->n && !err; i++) {
         if (x->reports[i]->spool == spool)
             check_report(v, x->reports[i]);
@@ -274,6 +275,8 @@ int command_verify(struct session *s)
     struct selection x = {0};
     struct verify v = {.s = s};
     int err = store_open(s, &t);
+    if (!err && !s->options.repair)
+        shut_in(s, &t);
     if (!err)
         err = select_reports(s, &t, -1, true, &x);
     if (err == -ENODATA && !s->options.n_arguments)

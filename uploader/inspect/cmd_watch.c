@@ -2,6 +2,7 @@
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/row.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/when.h"
 
 #include <errno.h>
@@ -69,8 +70,9 @@ static int look(struct session *s, struct seen *seen, bool first, size_t *ret_n)
     struct store t;
     struct selection x = {0};
     int err = store_open(s, &t);
-    bool quiet_none = err == 0;
-    if (quiet_none && !first)
+    if (!err && first)
+        shut_in(s, &t);
+    if (!err && !first)
         err = select_new(s, &t, &x);
     for (size_t i = x.n; i-- > 0 && !err;)
         if (!was_seen(seen, x.reports[i])) {

@@ -49,8 +49,12 @@ int loader_open(struct session *s, const struct store *t, const struct report *r
     err = report_read(ret->bytes, ret->n_bytes, &ret->crash, why);
     if (err)
         return err;
-    const struct report_unwind_options unwind = {
-        .sysroot = s->options.sysroot, .store_dir = s->options.store};
+    struct worker_options configured = {0};
+    worker_settings_apply(session_settings(s), &configured);
+    struct report_unwind_options unwind = configured.unwind;
+    unwind.sysroot = s->options.sysroot;
+    if (s->options.store)
+        unwind.store_dir = s->options.store;
     err = report_unwind(ret->crash, &unwind);
     if (!err)
         err = report_symbolize(ret->crash, session_symbolizer(s));

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { PATIENCE_MS = 500, REDRAW_MS = 100, BAR = 30 };
 
@@ -13,10 +12,10 @@ static uint64_t tick_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-void progress_begin(struct progress *p, const char *what, size_t total, bool quiet)
+void progress_begin(struct progress *p, const char *what, size_t total, bool watched)
 {
     *p = (struct progress){.what = what, .total = total};
-    p->on = !quiet && total > 1 && isatty(STDERR_FILENO) == 1;
+    p->on = watched && total > 1;
     p->began_ms = p->on ? tick_ms() : 0;
 }
 

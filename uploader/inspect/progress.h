@@ -11,8 +11,8 @@ struct progress {
     bool on, drawn;
 };
 
-/* @quiet  never show */
-void progress_begin(struct progress *p, const char *what, size_t total, bool quiet);
+/* @watched  whether anybody sees stderr and wants it, see session_is_watched() */
+void progress_begin(struct progress *p, const char *what, size_t total, bool watched);
 /* Appears only once the work has taken half a second. */
 void progress_at(struct progress *p, size_t done);
 /* Take it off the screen. */

@@ -1,5 +1,6 @@
 #include "uploader/inspect/select.h"
 
+#include "uploader/inspect/progress.h"
 #include "uploader/inspect/unadopted.h"
 
 #include "uploader/report/frames.h"
@@ -338,8 +339,11 @@ static int pick(
     ret->reports = err ? NULL : calloc(t->n_reports + 1, sizeof *ret->reports);
     if (!err && !ret->reports)
         err = -ENOMEM;
+    struct progress bar;
+    progress_begin(&bar, "Reading", t->n_reports, session_is_watched(s));
     for (size_t i = 0; i < t->n_reports && !err; i++) {
         struct report *r = &t->reports[i];
+        progress_at(&bar, i);
         if (s->options.has_since && (int64_t)r->name.time_ms < s->options.since_ms)
             break; /* the rest is older */
         if (!matches(s, t, r, &all) || is_listed(ret, r))
@@ -350,6 +354,7 @@ static int pick(
         }
         ret->reports[ret->n++] = r;
     }
+    progress_end(&bar);
     if (!err && unique)
         err = check_unique(s, &all, ret);
     free(all.list);
@@ -372,7 +377,7 @@ int select_reports(
     if (s->options.command != COMMAND_LIST || s->options.n_arguments) {
         session_complain(s, t->n_reports ? "no report matches" : "no reports");
         if (!s->options.quiet)
-            unadopted_tell(stderr, store_unadopted(t));
+            unadopted_tell(stderr, t->n_unadopted);
     }
     return -ENODATA;
 }

@@ -3,16 +3,21 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 void session_init(struct session *s, const struct options *o, int64_t now_ms)
 {
     *s = (struct session){.options = *o, .now_ms = now_ms};
+    s->stderr_tty = isatty(STDERR_FILENO) == 1;
     out_init(&s->out, o->colour, o->full || o->json != JSON_FORM_NONE);
 }
 
 int session_done(struct session *s)
 {
     knell_symbolizer_free(s->symbolizer);
+    worker_settings_free(s->settings);
+    if (s->has_config)
+        config_done(&s->config);
     int err = out_done(&s->out);
     *s = (struct session){0};
     if (!err)
@@ -21,18 +26,50 @@ int session_done(struct session *s)
     return EXIT_FAILED;
 }
 
+const struct config *session_config(struct session *s)
+{
+    struct config_sources sources = {.file = s->options.config, .environ_ = environ};
+    if (!s->has_config && config_load(&sources, &s->config) == 0)
+        s->has_config = true;
+    return s->has_config ? &s->config.values : NULL;
+}
+
+const struct worker_settings *session_settings(struct session *s)
+{
+    char note[256]; /* `knell config check` tells of it */
+    const struct config *config = session_config(s);
+    if (!s->settings && config &&
+        worker_settings_new(config, &s->settings, note, sizeof note))
+        s->settings = NULL;
+    return s->settings;
+}
+
 struct knell_symbolizer *session_symbolizer(struct session *s)
 {
     if (s->symbolizer)
         return s->symbolizer;
     const struct options *o = &s->options;
-    const char *dirs[] = {"/usr/lib/debug", o->debug_dir, NULL};
-    struct knell_symbolize_options options = {
-        .size = sizeof options,
-        .debug_dirs = dirs,
-        .store_dir = o->store,
-        .sysroot = o->sysroot,
-    };
+    static const char *const usual[] = {"/usr/lib/debug", NULL};
+    struct worker_options configured = {0};
+    worker_settings_apply(session_settings(s), &configured);
+    struct knell_symbolize_options options = {.size = sizeof options};
+    if (configured.symbols)
+        options = *configured.symbols;
+    /* The configured folders, then the one of this command. */
+    const char *dirs[WORKER_MAX_FOLDERS + 2];
+    size_t n = 0;
+    const char *const *from = options.debug_dirs ? options.debug_dirs : usual;
+    for (; *from && n < WORKER_MAX_FOLDERS; from++)
+        dirs[n++] = *from;
+    if (o->debug_dir)
+        dirs[n++] = o->debug_dir;
+    dirs[n] = NULL;
+    options.debug_dirs = dirs;
+    if (o->store)
+        options.store_dir = o->store;
+    options.sysroot = o->sysroot;
+    options.context_lines = 0; /* source.c reads what is shown */
+    options.deadline_ms = 0;   /* per report there, for all of them here */
     if (knell_symbolizer_new(&options, &s->symbolizer))
         s->symbolizer = NULL;
     return s->symbolizer;
@@ -58,6 +95,11 @@ void session_note(const struct session *s, const char *format, ...)
     (void)vfprintf(stderr, format, args);
     (void)fputs("\n", stderr);
     va_end(args);
+}
+
+bool session_is_watched(const struct session *s)
+{
+    return s->stderr_tty && !s->options.quiet;
 }
 
 struct json session_json_line(const struct session *s)

@@ -3,9 +3,12 @@
  * the symbolizer, made when first needed.
  */
 #pragma once
+#include "uploader/config.h"
 #include "uploader/inspect/json.h"
 #include "uploader/inspect/options.h"
 #include "uploader/inspect/out.h"
+
+#include "uploader/worker/settings.h"
 
 #include <knell/symbolize.h>
 
@@ -13,7 +16,11 @@ struct session {
     struct options options;
     struct out out;
     int64_t now_ms;
+    bool stderr_tty; /* asked once: a process that is shut in cannot ask */
     char store[512]; /* of imported bundles, when --store says no other; "": none */
+    bool has_config;
+    struct config_set config;            /* see session_config() */
+    struct worker_settings *settings;    /* see session_settings() */
     struct knell_symbolizer *symbolizer; /* see session_symbolizer() */
 };
 
@@ -21,7 +28,13 @@ void session_init(struct session *s, const struct options *o, int64_t now_ms);
 /* Ends the output. Returns EXIT_OK or EXIT_FAILED when it could not be written. */
 int session_done(struct session *s);
 
-/* NULL without memory. Owned by the session. */
+/* The configuration, and what the uploader makes of it; read when first asked for. NULL
+ * without memory. Owned by the session. */
+const struct config *session_config(struct session *s);
+const struct worker_settings *session_settings(struct session *s);
+
+/* By [symbols] of the configuration and by the options. NULL without memory. Owned by the
+ * session. */
 struct knell_symbolizer *session_symbolizer(struct session *s);
 
 /* "knell: ..." on stderr; captured text must not be among the arguments. */
@@ -36,6 +49,9 @@ void session_note(const struct session *s, const char *format, ...)
 struct json session_json(const struct session *s);
 /* As above for one object of --json=lines, without these two members. */
 struct json session_json_line(const struct session *s);
+
+/* Whether a person sees stderr and wants to hear of progress. */
+bool session_is_watched(const struct session *s);
 
 /* The exit code for a negative errno of a spool. */
 int session_exit_code(int err);

@@ -136,6 +136,11 @@ static void put_state(const struct show *x)
         (void)fprintf(x->out->f, ", next try %s",
             when_format(
                 time, (int64_t)r->name.not_before_s * 1000, x->s->options.utc, false));
+    const struct config *config = session_config(x->s);
+    bool open = r->state == SPOOL_NEW || r->state == SPOOL_WAIT;
+    if (open && config && (!config->dsn || !*config->dsn) &&
+        (!config->otlp_endpoint || !*config->otlp_endpoint))
+        (void)fputs(", no destination is configured here", x->out->f);
     (void)fputc('\n', x->out->f);
 }
 

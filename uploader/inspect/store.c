@@ -136,6 +136,7 @@ static int open_spool(struct session *s, struct store *t, const char *path)
         return err;
     uint32_t at = (uint32_t)t->n_spools++;
     err = index_load(spool->spool, &spool->index);
+    t->n_unadopted += unadopted_count(spool->spool);
     const uint32_t states = s->options.states;
     for (int state = SPOOL_NEW; state < SPOOL_N_STATES && !err; state++)
         if ((!states || states >> state & 1) && spool->spool->state_fd[state] >= 0)
@@ -195,14 +196,6 @@ int store_open_one(struct session *s, struct store *ret)
         err = -EINVAL;
     }
     return err;
-}
-
-unsigned store_unadopted(const struct store *t)
-{
-    unsigned n = 0;
-    for (size_t i = 0; i < t->n_spools; i++)
-        n += unadopted_count(t->spools[i].spool);
-    return n;
 }
 
 void store_close(struct store *t)

@@ -25,6 +25,7 @@ struct store {
     size_t n_spools;
     struct report *reports; /* newest first */
     size_t n_reports;
+    unsigned n_unadopted; /* deaths that became no report yet, see unadopted.h */
 };
 
 /**
@@ -35,9 +36,6 @@ struct store {
  */
 int store_open(struct session *s, struct store *ret) MUST_CHECK;
 void store_close(struct store *t);
-
-/* Deaths in all of its spools that became no report yet, see unadopted.h. */
-unsigned store_unadopted(const struct store *t);
 
 /* The spool to work on where a command needs exactly one.
  * Returns 0, or -ENOENT or -EINVAL (several) after a message. */

@@ -41,10 +41,10 @@ static const uint16_t allowed[] = {
     /* files: modules, debug files and the symbol cache are opened by path */
     SYS_openat, SYS_close, SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev,
     SYS_pwrite64, SYS_lseek, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_faccessat,
-    SYS_readlinkat, SYS_getdents64, SYS_getcwd, SYS_fcntl, SYS_dup, SYS_ftruncate,
-    SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_flock, SYS_renameat, SYS_renameat2,
-    SYS_unlinkat, SYS_mkdirat, SYS_utimensat, SYS_linkat, SYS_fchmod, SYS_fstatfs,
-    SYS_sync_file_range, SYS_fadvise64,
+    SYS_faccessat2, SYS_readlinkat, SYS_getdents64, SYS_getcwd, SYS_fcntl, SYS_dup,
+    SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_flock, SYS_renameat,
+    SYS_renameat2, SYS_unlinkat, SYS_mkdirat, SYS_utimensat, SYS_linkat, SYS_fchmod,
+    SYS_fstatfs, SYS_sync_file_range, SYS_fadvise64,
 #if defined(__x86_64__) /* older names of the same */
     SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_rename, SYS_unlink,
     SYS_mkdir, SYS_link, SYS_time,
@@ -54,7 +54,7 @@ static const uint16_t allowed[] = {
     SYS_getegid, SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday,
     SYS_clock_nanosleep, SYS_nanosleep, SYS_getrandom, SYS_sched_yield,
     SYS_sched_getaffinity, SYS_sysinfo, SYS_uname, SYS_rt_sigreturn, SYS_restart_syscall,
-    SYS_getrusage, SYS_sigaltstack, SYS_rt_sigprocmask};
+    SYS_getrusage, SYS_sigaltstack, SYS_rt_sigprocmask, SYS_wait4};
 /* Without tgkill abort() ends in its fallback, an illegal instruction. */
 
 enum { N_ALLOWED = sizeof allowed / sizeof *allowed };
@@ -117,14 +117,18 @@ static int install_filter(void)
     return errno == EINVAL || errno == ENOSYS ? 0 : -errno; /* a kernel without */
 }
 
+int sandbox_close_off(int files)
+{
+    int err = 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    if (files > 0)
+        err = sandbox_files_enter(files);
+    return err ? err : install_filter();
+}
+
 int sandbox_enter(const struct sandbox_limits *limits)
 {
     int err = sandbox_limit(limits);
-    if (err)
-        return err;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return -errno;
-    if (limits->files > 0)
-        err = sandbox_files_enter(limits->files);
-    return err ? err : install_filter();
+    return err ? err : sandbox_close_off(limits->files);
 }

@@ -24,5 +24,15 @@ struct sandbox_limits {
  */
 int sandbox_enter(const struct sandbox_limits *limits) MUST_CHECK;
 
+/**
+ * The part without limits, for a program that a person waits for: no_new_privs, rules for
+ * files, the filter.
+ *
+ * Context: one thread.
+ * @files  as in struct sandbox_limits
+ * Returns as sandbox_enter().
+ */
+int sandbox_close_off(int files) MUST_CHECK;
+
 /* The rlimits and the timer alone. */
 int sandbox_limit(const struct sandbox_limits *limits) MUST_CHECK;

@@ -110,9 +110,9 @@ int sandbox_files_new(const struct sandbox_files *files)
     int err = allow_usual(rules);
     for (const char *const *p = files->readable; !err && p && *p; p++)
         err = allow(rules, *p, 0, READ);
-    if (!err && files->writable) {
-        IGNORE(mkdir(files->writable, 0700) < 0, "then nothing is cached");
-        err = allow(rules, files->writable, 0, WRITE & r.files);
+    for (const char *const *p = files->writable; !err && p && *p; p++) {
+        IGNORE(mkdir(*p, 0700) < 0, "then nothing is written");
+        err = allow(rules, *p, 0, WRITE & r.files);
     }
     return err ? err : take_fd(&rules);
 }

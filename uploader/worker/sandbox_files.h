@@ -1,15 +1,16 @@
 /**
  * Which files the process that reads hostile bytes may open, where the kernel has
  * Landlock: whatever may hold a program, its debug files or an attachment can be read,
- * one folder can be written to. Our configuration, credentials and other processes cannot
- * be opened, nor can a socket be connected or a signal sent beyond the sandbox.
+ * few folders can be written to. Our configuration, credentials and other processes
+ * cannot be opened, nor can a socket be connected or a signal sent beyond the sandbox.
  */
 #pragma once
 #include "symbolize/cleanup.h"
 
 struct sandbox_files {
-    const char *writable;        /* a folder; made when missing; NULL: none */
-    const char *const *readable; /* folders besides the usual, NULL at the end; or NULL */
+    const char *const
+        *writable; /* folders, made when missing; NULL at the end; or NULL */
+    const char *const *readable; /* folders besides the usual, likewise */
 };
 
 /**

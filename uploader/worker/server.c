@@ -119,8 +119,9 @@ static int set_up(struct server *s)
         return err;
     s->limits = worker_settings_limits(s->settings);
     const char *readable[WORKER_MAX_FOLDERS + 1];
-    struct sandbox_files files = {.readable = readable};
-    worker_settings_files(s->settings, readable, &files.writable);
+    const char *writable[2] = {NULL};
+    const struct sandbox_files files = {.readable = readable, .writable = writable};
+    worker_settings_files(s->settings, readable, writable);
     int rules = sandbox_files_new(&files);
     s->limits.files = rules > 0 ? rules : 0;
     return rules < 0 && rules != -EOPNOTSUPP ? rules : 0;

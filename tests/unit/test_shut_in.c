@@ -1,0 +1,129 @@
+/* What a command can still do once it has shut itself in, tried in a child. */
+#include "uploader/inspect/shut_in.h"
+
+#include "test.h"
+#include "tmpdir.h"
+#include "uploader/worker/sandbox_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef KNELL_INSTRUMENTED
+enum { IS_INSTRUMENTED = 1 };
+#else
+enum { IS_INSTRUMENTED = 0 };
+#endif
+
+struct trial {
+    struct session s;
+    struct store t;
+    char *spool, *output;
+};
+
+static char *in(const char *dir, const char *name)
+{
+    char *path;
+    return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+static void begin(struct trial *x)
+{
+    struct spool *made;
+    struct options o = {.config = "/dev/null"};
+    *x = (struct trial){
+        .spool = in(test_tmpdir(), "spool"), .output = in(test_tmpdir(), "page.html")};
+    o.spool = x->spool;
+    o.output = x->output;
+    CHECK_INT(spool_open(x->spool, true, &made), 0);
+    spool_close(made);
+    session_init(&x->s, &o, 0);
+    CHECK_INT(store_open(&x->s, &x->t), 0);
+}
+
+static void end(struct trial *x)
+{
+    store_close(&x->t);
+    CHECK_INT(session_done(&x->s), EXIT_OK);
+    free(x->spool);
+    free(x->output);
+}
+
+static bool can_open(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
+/* Returns 0, or the number of the first thing that is not as it should be. */
+static int try_calls(struct trial *x)
+{
+    int out;
+    shut_in(&x->s, &x->t);
+    if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_UNIX, SOCK_STREAM, 0) >= 0)
+        return 1;
+    if (execl("/bin/true", "true", NULL) == 0 || errno != EPERM)
+        return 2;
+    if (kill(getppid(), 0) == 0)
+        return 3;
+    if (fork() >= 0)
+        return 4;
+    /* A pager is waited for. */
+    return waitpid(-1, &out, WNOHANG) < 0 && errno == ECHILD ? 0 : 5;
+}
+
+static int try_files(struct trial *x)
+{
+    shut_in(&x->s, &x->t);
+    if (!can_open("/etc/passwd", O_RDONLY) || !can_open("/bin/sh", O_RDONLY))
+        return 1;
+    if (can_open("/etc/shadow", O_RDONLY) || can_open("/proc/1/environ", O_RDONLY) ||
+        can_open("/proc/self/mem", O_RDWR))
+        return 2;
+    if (can_open("/bin/sh", O_WRONLY) ||
+        can_open("/var/tmp/knell-test", O_RDWR | O_CREAT))
+        return 3;
+    if (openat(x->t.spools[0].spool->fd, "index", O_WRONLY | O_CREAT, 0600) < 0)
+        return 4;
+    return can_open(x->output, O_WRONLY | O_CREAT) ? 0 : 5;
+}
+
+static void in_child(int (*run)(struct trial *))
+{
+    struct trial x;
+    begin(&x);
+    int status = -1;
+    pid_t pid = fork();
+    if (!pid)
+        _exit(run(&x));
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+    end(&x);
+}
+
+static void nothing_is_started_or_reached(void)
+{
+    if (IS_INSTRUMENTED)
+        test_skip("a sanitizer's own work is not shut in");
+    else
+        in_child(try_calls);
+}
+
+static void few_files_are_opened(void)
+{
+    const struct sandbox_files none = {0};
+    int rules = sandbox_files_new(&none);
+    if (rules > 0)
+        (void)close(rules);
+    if (IS_INSTRUMENTED || rules == -EOPNOTSUPP)
+        test_skip("this kernel has no Landlock, or this is an instrumented build");
+    else
+        in_child(try_files);
+}
+
+TEST_MAIN(TEST(nothing_is_started_or_reached), TEST(few_files_are_opened))

@@ -1,0 +1,51 @@
+#include "uploader/inspect/shut_in.h"
+
+#include "uploader/worker/sandbox.h"
+#include "uploader/worker/sandbox_files.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <string.h>
+
+enum { MAX_READABLE = WORKER_MAX_FOLDERS + 4, MAX_WRITABLE = STORE_MAX_SPOOLS + 3 };
+
+/* A sanitizer's and a coverage build's own work at exit needs what is given up here. */
+#ifdef KNELL_INSTRUMENTED
+enum { IS_INSTRUMENTED = 1 };
+#else
+enum { IS_INSTRUMENTED = 0 };
+#endif
+
+static void add(const char **list, size_t *n, const char *path)
+{
+    if (path && *path)
+        list[(*n)++] = path;
+}
+
+void shut_in(struct session *s, const struct store *t)
+{
+    const struct options *o = &s->options;
+    const char *readable[MAX_READABLE + 1] = {NULL}, *writable[MAX_WRITABLE + 1] = {NULL};
+    CLEANUP(free_p) char *output = o->output ? strdup(o->output) : NULL;
+    size_t n_readable = 0, n_writable = 0;
+    const char *cache = NULL;
+    if (IS_INSTRUMENTED)
+        return;
+    if (session_settings(s))
+        worker_settings_files(s->settings, readable, &cache);
+    while (readable[n_readable])
+        n_readable++;
+    add(readable, &n_readable, o->debug_dir);
+    add(readable, &n_readable, o->store);
+    add(readable, &n_readable, o->sysroot);
+    for (size_t i = 0; i < t->n_spools; i++)
+        add(writable, &n_writable, t->spools[i].spool->path);
+    add(writable, &n_writable, cache);
+    if (output && strcmp(output, "-") != 0)
+        add(writable, &n_writable, dirname(output));
+    const struct sandbox_files files = {.readable = readable, .writable = writable};
+    CLEANUP(close_p) int rules = sandbox_files_new(&files);
+    int err = rules < 0 && rules != -EOPNOTSUPP ? rules : sandbox_close_off(rules);
+    if (err)
+        session_complain(s, "reading without a sandbox: %s", strerrordesc_np(-err));
+}

@@ -1,0 +1,18 @@
+/**
+ * The commands that read reports give up what they do not need before they look at the
+ * first byte: an operator runs them as root on what a hostile process may have written.
+ */
+#pragma once
+#include "uploader/inspect/store.h"
+
+/**
+ * From now on: no sockets, no new programs, no signals; no file is opened that holds
+ * credentials or configuration or belongs to another process; nothing is written but the
+ * spools, the symbol cache and the folder of --output. A kernel without Landlock leaves
+ * the files open to reading and writing, one without seccomp the rest.
+ *
+ * Call once everything else is open: the spool, the pager, --output. Reads the
+ * configuration, which cannot be read afterwards. A failure is told on stderr and no
+ * reason to leave the operator without an answer.
+ */
+void shut_in(struct session *s, const struct store *t);
