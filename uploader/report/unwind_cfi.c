@@ -78,7 +78,14 @@ static int access_mem(
     if (write || !u->reads_left)
         return -UNW_EINVAL;
     u->reads_left--;
-    return code_map_read(u->map, at, value, sizeof *value) ? 0 : -UNW_EINVAL;
+    if (code_map_read(u->map, at, value, sizeof *value))
+        return 0;
+    /* Functions with cleanups name their personality by a pointer in writable data, which
+     * neither file nor dump tells. libunwind follows it although a walk does not ask. */
+    if (crash_module_at(u->c, at) < 0)
+        return -UNW_EINVAL;
+    *value = 0;
+    return 0;
 }
 
 static int access_reg(
