@@ -1,7 +1,7 @@
 #include "crash/areas.h"
 
+#include "crash/identity.h"
 #include <stdlib.h>
-#include <unistd.h>
 
 struct kn_areas *kn_areas_published;
 
@@ -15,8 +15,8 @@ static size_t up(size_t n, size_t to)
 /* Twice as many rings as processors, so that threads seldom share one. */
 static uint32_t stripes(void)
 {
-    long n = 2 * sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 4 ? 4 : n > KN_MAX_STRIPES ? KN_MAX_STRIPES : (uint32_t)n;
+    uint32_t n = 2 * kn_cpus();
+    return n < 4 ? 4 : n > KN_MAX_STRIPES ? KN_MAX_STRIPES : n;
 }
 
 static size_t ring_bytes(const struct kn_told *t)

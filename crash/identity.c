@@ -35,6 +35,18 @@ int kn_read_text(const char *path, char *out, size_t n)
     return (int)at;
 }
 
+uint32_t kn_cpus(void)
+{
+    static uint32_t known; /* atomic; asking again costs a file each time */
+    uint32_t n = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (!n) {
+        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        n = online > 0 ? (uint32_t)online : 1;
+        __atomic_store_n(&known, n, __ATOMIC_RELAXED);
+    }
+    return n;
+}
+
 static uint64_t now_ns(clockid_t clock)
 {
     struct timespec t = {0};

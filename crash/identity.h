@@ -40,6 +40,13 @@ void kn_identity_stem(const struct kn_identity *id, char *out);
 uint64_t kn_start_ticks(uint32_t pid);
 
 /**
+ * Processors that are online, as of the first call; at least 1.
+ *
+ * Context: normal.
+ */
+uint32_t kn_cpus(void);
+
+/**
  * Read a small text file whole.
  *
  * Context: normal.

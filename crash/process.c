@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -38,8 +39,13 @@ int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_
         n = (off_t)limit.rlim_cur;
     if (n > 0)
         (void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, n);
-    static const char zeros[FILLED_BYTES];
-    if (n >= FILLED_BYTES && write(fd, zeros, sizeof zeros) < 0)
+    static const char zeros[4096]; /* again and again: little to have in memory */
+    struct iovec parts[FILLED_BYTES / sizeof zeros];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        parts[i] =
+            (struct iovec){.iov_base = (void *)(uintptr_t)zeros, .iov_len = sizeof zeros};
+    if (n >= FILLED_BYTES &&
+        writev(fd, parts, sizeof parts / sizeof *parts) != FILLED_BYTES)
         (void)ftruncate(fd, 0); /* the capture finds out by itself */
     *ret_fd = fd;
     return 0;
@@ -141,8 +147,7 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     p->main_stack_end = (uint64_t)__libc_stack_end;
     p->abort_message = kn_abort_message();
     kn_copy_text(p->os, sizeof p->os, id->os);
-    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    p->n_cpus = n_cpus > 0 ? (uint32_t)n_cpus : 1;
+    p->n_cpus = kn_cpus();
     p->start_realtime_ns = id->start_realtime_ns;
     p->deadline_ms = settings->deadline_ms;
     kn_cxx_init(&p->cxx);
