@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_LOOK = 4096, KEEP_FIRST = 3 };
+enum { MAX_LOOK = 4096, KEEP_FIRST = 3, MAX_SLACK = 64 * 1024 };
 
 const struct kn_quota kn_quota_default = {.max_reports = 1000, .max_bytes = 256u << 20};
 
@@ -44,6 +44,19 @@ static bool same_signature(const struct report *a, const struct report *b)
     return !strncmp(signature_of(a), signature_of(b), KNELL_SPOOL_SIGNATURE_DIGITS);
 }
 
+/* A dying process does not wait for the file system to take back what it reserved. */
+static void give_back(int dir, const char *name, struct stat *st)
+{
+    struct stat now;
+    int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!fstat(fd, &now) && now.st_ino == st->st_ino && now.st_size == st->st_size &&
+        !ftruncate(fd, now.st_size) && !fstat(fd, &now))
+        *st = now;
+    (void)close(fd);
+}
+
 static int read_folder(struct heap *h, DIR *d)
 {
     for (const struct dirent *e; h->n < MAX_LOOK && (e = readdir(d));) {
@@ -60,6 +73,8 @@ static int read_folder(struct heap *h, DIR *d)
         }
         struct report *r = &h->reports[h->n++];
         memcpy(r->name, e->d_name, sizeof r->name);
+        if ((uint64_t)st.st_blocks * 512 > (uint64_t)st.st_size + MAX_SLACK)
+            give_back(h->dir, e->d_name, &st);
         r->n_bytes = (uint64_t)st.st_blocks * 512;
         r->gone = false;
         h->n_bytes += r->n_bytes;

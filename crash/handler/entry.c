@@ -85,8 +85,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_stack_memory(c);
         break;
     case KNELL_STEP_COMMIT_1:
-        /* A process that lives on is not made to wait for its disk. */
-        kn_commit(c, c->info ? KN_SYNC_AFTER : KN_SYNC_NONE);
+        kn_commit(c, false);
         break;
     case KNELL_STEP_FREEZE:
         if (!c->alone)
@@ -100,7 +99,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_texts_put(c);
         break;
     case KNELL_STEP_COMMIT_2:
-        kn_commit(c, KN_SYNC_NONE);
+        kn_commit(c, false);
         break;
     case KNELL_STEP_FRAMES:
         kn_unwind(c);
@@ -109,7 +108,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_cxx_put(c);
         break;
     case KNELL_STEP_COMMIT_3:
-        kn_commit(c, c->info ? KN_SYNC_BEFORE : KN_SYNC_NONE);
+        kn_commit(c, true);
         break;
     case KNELL_STEP_PUBLISH:
         kn_publish(c);

@@ -118,7 +118,15 @@ static void put_memory_list(struct kn_capture *c)
     kn_stream(c, KNELL_STREAM_MEMORY_LIST, at, kn_sink_at(&c->sink) - at);
 }
 
-void kn_commit(struct kn_capture *c, enum kn_sync sync)
+void kn_make_durable(struct kn_capture *c)
+{
+    if (!c->info || !c->n_commits)
+        return;
+    (void)KN_SYS1(SYS_fdatasync, c->sink.fd);
+    c->is_durable = true;
+}
+
+void kn_commit(struct kn_capture *c, bool durable)
 {
     put_memory_list(c);
     if (c->n_notes)
@@ -137,8 +145,9 @@ void kn_commit(struct kn_capture *c, enum kn_sync sync)
         return;
     }
     KN_FAILPOINT("commit.header");
-    if (sync == KN_SYNC_BEFORE)
-        (void)KN_SYS1(SYS_fdatasync, c->sink.fd);
+    /* Never a header on the disk before what it names, where that would spoil one. */
+    if (durable && c->is_durable)
+        kn_make_durable(c);
     long n = KN_SYS4(SYS_pwrite64, c->sink.fd, &head, sizeof head, 0);
     if (n != (long)sizeof head) {
         kn_note(c, n < 0 ? (int)n : 0, 0);
@@ -146,6 +155,6 @@ void kn_commit(struct kn_capture *c, enum kn_sync sync)
     }
     c->n_report_bytes = kn_sink_at(&c->sink);
     c->n_commits++;
-    if (sync == KN_SYNC_AFTER)
-        (void)KN_SYS1(SYS_fdatasync, c->sink.fd);
+    if (durable)
+        kn_make_durable(c);
 }

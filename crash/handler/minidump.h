@@ -42,19 +42,19 @@ uint32_t kn_put_utf8(struct kn_capture *c, const char *s);
  */
 void kn_memory(struct kn_capture *c, uint64_t start, uint32_t rva, uint32_t n);
 
-/* When a commit waits for the disk. AFTER: the report is durable when kn_commit()
- * returns. BEFORE: what the header names is durable before the header is written, so that
- * the last durable commit is never spoilt. */
-enum kn_sync {
-    KN_SYNC_NONE,
-    KN_SYNC_AFTER,
-    KN_SYNC_BEFORE,
-};
-
 /**
  * Write memory list, capture log and directory, then the header over the old one: from
  * here on the file is the report it says. When a write failed the last commit holds.
  *
  * Context: signal handler.
+ * @durable  wait for the disk: what is committed outlives a power cut when this returns
  */
-void kn_commit(struct kn_capture *c, enum kn_sync sync);
+void kn_commit(struct kn_capture *c, bool durable);
+
+/**
+ * Make the last commit durable. A report that no signal made is not: its process lives on
+ * and is not made to wait for its disk.
+ *
+ * Context: signal handler.
+ */
+void kn_make_durable(struct kn_capture *c);

@@ -215,7 +215,10 @@ void kn_publish(struct kn_capture *c)
     struct place from, to;
     if (!c->n_commits)
         return;
-    (void)KN_SYS2(SYS_ftruncate, c->sink.fd, c->n_report_bytes);
+    /* Giving back what was reserved may take the file system as long as all the rest:
+     * it is left to the uploader, or to the next start, unless the process lives on. */
+    if (!c->info)
+        (void)KN_SYS2(SYS_ftruncate, c->sink.fd, c->n_report_bytes);
     fresh_name(c, name, sizeof name);
     place_init(&from, p, &p->live, KNELL_SPOOL_LIVE, p->live_name);
     place_init(&to, p, &p->fresh, KNELL_SPOOL_NEW, name);

@@ -14,8 +14,9 @@
 void kn_publish_open(struct kn_capture *c);
 
 /**
- * Cut the file to its length and give it its name in new/. Without a commit, or where the
- * process may no longer write there, it stays in live/ for the uploader to adopt.
+ * Give the file its name in new/. It may be longer than the report. Without a commit, or
+ * where the process may no longer write there, it stays in live/ for the uploader to
+ * adopt.
  *
  * Context: signal handler.
  */

@@ -51,7 +51,7 @@ void kn_capture_reset(struct kn_capture *c)
     c->info = NULL;
     c->item = NULL;
     c->n_item = 0;
-    c->alone = false;
+    c->alone = c->is_durable = false;
     c->signo = 0;
     c->sink.fd = -1;
     kn_sink_rewind(&c->sink, 0);

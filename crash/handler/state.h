@@ -128,6 +128,7 @@ struct kn_capture {
     uint32_t n_memory;
     uint32_t n_commits;
     uint32_t n_report_bytes; /* length of the file as of the last commit */
+    bool is_durable;         /* a commit of it is */
 
     struct kn_thread *threads; /* the crashed one first */
     uint32_t n_threads, max_threads;

@@ -18,6 +18,7 @@ enum {
     MAX_SCANS = 3,
     SLICE_NS = 5000000,
     PATIENCE_NS = 250000000,
+    N_MANY = 64,      /* threads that it takes milliseconds to write */
     N_GENEROUS = 128, /* threads with a full share of stack */
     N_MODEST = 1024,
     FULL_STACK_BYTES = 64 * 1024,
@@ -233,6 +234,9 @@ void kn_threads_freeze(struct kn_capture *c)
     for (int i = 0; i < MAX_SCANS; i++) {
         if (!scan(c, dir, i == 0))
             break;
+        /* What lies ahead takes a while; the disk takes its own while they stop. */
+        if (i == 0 && c->n_threads > N_MANY)
+            kn_make_durable(c);
         wait_for_them(c);
     }
     kn_close(dir);

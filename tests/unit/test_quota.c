@@ -88,6 +88,26 @@ static void bytes_count_too(void)
     CHECK(!has(dir, 0, 0));
 }
 
-TEST_MAIN(TEST(leaves_alone_what_fits),
+/* What a report was given and did not use comes back before any report goes. */
+static void reserved_room_comes_back_first(void)
+{
+    const char *dir = test_tmpdir();
+    put(dir, 1, 1);
+    put(dir, 2, 2);
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; (e = readdir(d));) {
+        int fd = openat(dirfd(d), e->d_name, O_WRONLY);
+        if (fd < 0)
+            continue;
+        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1 << 20))
+            test_skip("this file system reserves nothing");
+        (void)close(fd);
+    }
+    (void)closedir(d);
+    CHECK_INT(keep(dir, 10, 256 * 1024), 0);
+    CHECK_INT(test_count_files(dir, ""), 2);
+}
+
+TEST_MAIN(TEST(leaves_alone_what_fits), TEST(reserved_room_comes_back_first),
     TEST(a_crash_loop_keeps_its_first_three_and_its_newest),
     TEST(one_of_each_signature_outlives_the_others), TEST(bytes_count_too))

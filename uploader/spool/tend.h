@@ -26,6 +26,14 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
     uint64_t *ret_bytes, uint64_t *ret_files);
 
 /**
+ * Give back what the reports in new/ were given and did not use: a dying process leaves
+ * that to others.
+ *
+ * Returns 0, or the negative errno of listing.
+ */
+int tend_trim(struct spool *s) MUST_CHECK;
+
+/**
  * Make waiting reports due now.
  *
  * @prefix  event ids that begin so; NULL: all
