@@ -12,7 +12,6 @@
 #include "crash/settings.h"
 #include "crash/spool.h"
 #include "crash/tell.h"
-#include "crash/unwinder.h"
 #include "crash/watchdog.h"
 #include <errno.h>
 #include <knell/knell.h>
@@ -160,7 +159,6 @@ static int cover(void)
 {
     kn_identity_init(&arm.id);
     kn_identity_stem(&arm.id, arm.stem);
-    kn_unwinder_init(&arm.process.unwinder); /* what it loads belongs to the modules */
     int r = kn_modules_init(&arm.process.modules, arm.id.executable);
     if (r >= 0 && !arm.settings.release[0])
         kn_modules_release(

@@ -54,7 +54,7 @@ static void find_build_id(struct kn_module *m, uint64_t at, uint64_t n)
     }
 }
 
-/* libunwind searches the sorted table that linkers put behind .eh_frame_hdr's head. */
+/* The sorted table that linkers put behind .eh_frame_hdr's head. */
 static void find_unwind_table(struct kn_module *m, uint64_t at)
 {
     const uint8_t *head = (const uint8_t *)at;

@@ -1,6 +1,6 @@
 #include "crash/process.h"
 
-#include "crash/unwinder.h"
+#include "crash/runtime.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <knell/spool.h>

@@ -20,7 +20,7 @@ int kn_process_new_capture(
 void kn_process_free_capture(struct kn_capture *c);
 
 /**
- * Fill @p; modules, unwinder and old handlers are the caller's.
+ * Fill @p; modules and old handlers are the caller's.
  *
  * Context: normal.
  * @dump_fd  the file reserved in live/, STEM.dmp; owned by the process from now on

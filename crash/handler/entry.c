@@ -108,6 +108,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_cxx_put(c);
         break;
     case KNELL_STEP_COMMIT_3:
+        kn_unwind_put(c);
         kn_commit(c, true);
         break;
     case KNELL_STEP_PUBLISH:

@@ -13,7 +13,8 @@ typedef struct knell_md_context_amd64 kn_context;
 enum {
     KN_ARCH = KNELL_MINIDUMP_ARCH_AMD64,
     KN_N_REGISTERS = 17,
-    KN_REGISTER_SP = 7, /* as kn_regs_get() counts */
+    KN_REGISTER_FP = 6, /* as kn_regs_get() counts */
+    KN_REGISTER_SP = 7,
     KN_REGISTER_PC = 16,
     KN_RED_ZONE_BYTES = 128, /* below sp, still in use: System V psABI 3.2.2 */
 };
@@ -22,6 +23,7 @@ typedef struct knell_md_context_arm64 kn_context;
 enum {
     KN_ARCH = KNELL_MINIDUMP_ARCH_ARM64,
     KN_N_REGISTERS = 33,
+    KN_REGISTER_FP = 29,
     KN_REGISTER_SP = 31,
     KN_REGISTER_PC = 32,
     KN_RED_ZONE_BYTES = 0,
@@ -68,6 +70,14 @@ uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name);
  */
 void kn_regs_undo_call(
     const ucontext_t *uc, uint64_t top, uint64_t *ret_pc, uint64_t *ret_sp);
+
+/**
+ * A return address as the processor jumps to it: without the signature that pointer
+ * authentication keeps above the address bits.
+ *
+ * Context: signal handler.
+ */
+uint64_t kn_regs_plain_pc(uint64_t pc);
 
 /**
  * Make the interrupted code do again what raised @signo, where the kernel had moved on

@@ -92,6 +92,11 @@ void kn_regs_undo_call(
     *ret_sp = kn_regs_sp(uc);
 }
 
+uint64_t kn_regs_plain_pc(uint64_t pc)
+{
+    return pc & 0x0000ffffffffffffu; /* addresses of programs have 48 bits */
+}
+
 void kn_regs_redo(ucontext_t *uc, int signo, int code)
 {
     (void)code; /* brk leaves pc where it is */

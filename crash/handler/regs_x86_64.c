@@ -97,6 +97,11 @@ void kn_regs_undo_call(
     *ret_sp = kn_regs_sp(uc) + sizeof top;
 }
 
+uint64_t kn_regs_plain_pc(uint64_t pc)
+{
+    return pc;
+}
+
 void kn_regs_redo(ucontext_t *uc, int signo, int code)
 {
     /* int3 is one byte, syscall two; the kernel has put rax back for SECCOMP_RET_TRAP. */

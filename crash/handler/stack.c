@@ -9,6 +9,7 @@
 
 enum {
     CRASHED_STACK_BYTES = 256 * 1024,
+    STACK_END_BYTES = 32 * 1024,
     GUARD_BYTES = 1024 * 1024, /* how far above a bad sp its stack may begin */
     AROUND_PC_BYTES = 256,     /* on each side */
     AROUND_REGISTER_BYTES = 256,
@@ -48,6 +49,23 @@ void kn_stack_put(struct kn_capture *c, struct kn_thread *t, uint64_t sp, uint32
     t->n_stack = kn_sink_memory(&c->sink, low, (uint32_t)(high - low));
 }
 
+/* Of a stack deeper than what is kept of it, also where it began. */
+static void put_stack_end(struct kn_capture *c, const struct kn_thread *t)
+{
+    const struct kn_map *m = t->n_stack ? kn_maps_find(c, t->stack_start) : NULL;
+    if (!m)
+        return;
+    uint64_t low = t->stack_start + t->n_stack, high = kn_map_end(m);
+    leave_out_environment(c, m, &low, &high);
+    if (high - low > STACK_END_BYTES)
+        low = high - STACK_END_BYTES;
+    if (low >= high)
+        return;
+    kn_sink_align(&c->sink, 16);
+    uint32_t at = kn_sink_at(&c->sink);
+    kn_memory(c, low, at, kn_sink_memory(&c->sink, low, (uint32_t)(high - low)));
+}
+
 void kn_stack_crashed(struct kn_capture *c)
 {
     struct kn_thread *t = &c->threads[0];
@@ -62,6 +80,7 @@ void kn_stack_crashed(struct kn_capture *c)
     kn_stack_put(c, t, kn_regs_sp(c->uc), CRASHED_STACK_BYTES);
     if (!t->n_stack)
         kn_note(c, 0, 0);
+    put_stack_end(c, t);
 }
 
 struct range {

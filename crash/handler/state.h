@@ -36,16 +36,6 @@ struct kn_file {
     uint64_t device, inode;
 };
 
-/* libunwind's remote interface, opened at start; all NULL without it. */
-struct kn_unwinder {
-    void *space; /* unw_addr_space_t */
-    int (*init_remote)(void *cursor, void *space, void *arg);
-    int (*step)(void *cursor);
-    int (*get_reg)(void *cursor, int reg, uintptr_t *ret);
-    int (*search_table)(
-        void *space, uintptr_t ip, void *table, void *ret, int need, void *arg);
-};
-
 /* How the C++ runtime tells what was thrown; NULL where there is none. */
 struct kn_cxx {
     void *(*current_type)(void); /* abi::__cxa_current_exception_type */
@@ -72,7 +62,6 @@ struct kn_process {
     int park_signal;
     uint32_t deadline_ms;
     struct kn_sigaction old[KN_N_SIGNALS];
-    struct kn_unwinder unwinder;
     struct kn_cxx cxx;
 };
 
@@ -144,8 +133,9 @@ struct kn_capture {
     uint32_t n_late;
     struct kn_placed placed[KNELL_MAX_MODULES];
 
-    uint64_t frames[KNELL_MAX_FRAMES];
-    uint32_t n_frames, frames_how;
+    uint64_t frames[KNELL_MAX_FRAMES]; /* see unwind.c */
+    uint32_t n_frames;                 /* all that were walked */
+    uint32_t frames_how;
 
     struct kn_sink sink;
     uint8_t scratch[KN_SCRATCH_BYTES];

@@ -1,22 +1,21 @@
 /**
- * The crashed thread's frames, seen from inside. The last step, after everything else is
- * committed: libunwind may take a lock that the crash left taken.
+ * The crashed thread's frames, seen from inside: for the case that the files are no
+ * longer there when the report is read, and for stacks deeper than what a report holds of
+ * them.
  */
 #pragma once
 #include "crash/handler/state.h"
 
 /**
- * Walk the crashed thread and append KNELL_STREAM_FRAMES.
+ * Walk the crashed thread.
  *
- * Context: signal handler.
+ * Context: signal handler; after kn_maps_read() and kn_modules_put().
  */
 void kn_unwind(struct kn_capture *c);
 
 /**
- * Accessors of libunwind's remote interface that read this process through the report
- * file; for unw_create_addr_space().
+ * Append KNELL_STREAM_FRAMES: as far as the walk came, if it was cut off.
  *
- * Context: any.
- * Returns an unw_accessors_t.
+ * Context: signal handler.
  */
-void *kn_unwind_accessors(void);
+void kn_unwind_put(struct kn_capture *c);

@@ -40,6 +40,7 @@ enum {
     KNELL_MAX_MEMORY_RANGES = 65536,
     KNELL_MAX_STRING_BYTES = 8192,
     KNELL_MAX_FRAMES = 512,
+    KNELL_FIRST_FRAMES = 384, /* of these; the others are the last of a deeper stack */
     KNELL_MAX_BUILD_ID_BYTES = 64,
 };
 #define KNELL_MAX_REPORT_BYTES (256u << 20)
@@ -175,10 +176,10 @@ struct knell_thread_method {
 
 struct knell_frames_head {
     uint32_t tid;
-    uint32_t how; /* 1 libunwind, 2 frame pointers */
+    uint32_t how; /* 1 call frame information alone, 2 with frame pointers */
     uint32_t
         n_frames; /* u64 pcs follow, innermost first; return addresses not adjusted */
-    uint32_t reserved;
+    uint32_t n_skipped; /* frames behind the first KNELL_FIRST_FRAMES that are not here */
 };
 
 /* The steps of a capture, in their order. */

@@ -27,7 +27,7 @@ normal() {
         -e 's/PID [0-9]+/PID N/' -e 's/(thread|Thread) [0-9]+/\1 N/g' \
         -e 's/, [0-9]+ "/, N "/g' -e 's/, on .*/, on HOST/' -e 's/[0-9]+ bytes/N bytes/' \
         -e 's/\+0x[0-9a-f]+/+OFFSET/g' -e 's/[0-9a-f]{40}/BUILD-ID/g' \
-        -e 's/[0-9]+ (more times|calls deep)/N \1/' \
+        -e 's/[0-9]+ (more times|calls deep|frames are left out)/N \1/' -e 's/#[0-9]{4,} /#N /' \
         -e 's/\b[0-9a-f]{12}\b/SIGNATURE/g' -e 's/\(?[0-9]+ KiB\)?/N KiB/' \
         -e 's/ (just|AGE) before /  AGE before /' -e 's/(TIME) +[0-9]+s  /\1  AGE  /' \
         -e 's/(2\.4\.1) +[0-9]+ /\1 N /' -e 's/(inspect_victim\.c):4[0-9]\b/\1:N/' \

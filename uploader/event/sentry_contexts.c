@@ -193,9 +193,14 @@ static void knell(struct build *b, cJSON *contexts, const struct crash *c,
     if (c->crashed_thread >= 0) {
         const struct crash_thread *t = &c->threads[c->crashed_thread];
         enum crash_trust least = CRASH_TRUST_CONTEXT;
-        for (uint32_t i = 0; i < t->n_frames; i++)
+        uint32_t n_skipped = 0;
+        for (uint32_t i = 0; i < t->n_frames; i++) {
             least = t->frames[i].trust > least ? t->frames[i].trust : least;
+            n_skipped += t->frames[i].n_skipped;
+        }
         build_text(b, to, "unwinder", crash_trust_name(least), 16);
+        if (n_skipped)
+            build_number(b, to, "frames_left_out", n_skipped);
         if (t->truncated)
             build_bool(b, to, "stack_truncated", true);
     }

@@ -122,12 +122,16 @@ void event_stacktrace(struct build *b, cJSON *to, const struct crash *c,
     if (!t->n_frames)
         return;
     uint32_t max = o->max_frames ? o->max_frames : 250;
-    uint32_t n = t->n_frames < max ? t->n_frames : max;
+    /* Of a stack that is too deep both ends: where it died and how it got there. */
+    uint32_t n_left_out = t->n_frames > max ? t->n_frames - max : 0;
+    uint32_t last = n_left_out ? max / 4 : 0, first = t->n_frames - n_left_out - last;
     cJSON *stack = build_object(b, to, "stacktrace");
     cJSON *frames = build_array(b, stack, "frames");
-    for (uint32_t i = n; i-- > 0;) /* oldest first */
-        frame(b, frames, c, &t->frames[i], i < EVENT_FRAMES_WITH_SOURCE,
-            !o->no_frame_hints);
+    for (uint32_t i = t->n_frames; i-- > 0;) { /* oldest first */
+        if (i < first || i >= first + n_left_out)
+            frame(b, frames, c, &t->frames[i], i < EVENT_FRAMES_WITH_SOURCE,
+                !o->no_frame_hints);
+    }
     if (t->has_registers && t->how == KNELL_THREAD_SIGNAL)
         registers(b, stack, c, t);
     build_text(b, stack, "instruction_addr_adjustment", "all_but_first", 16);

@@ -179,8 +179,11 @@ static void note_recursion(const struct scene *s)
             break;
         n += (size_t)k;
     }
-    note(s, "Recursion without end: %s, %u calls deep%s.", chain, r.depth / r.period,
-        s->thread->truncated ? " or more" : "");
+    unsigned n_skipped = 0;
+    for (unsigned i = 0; i < r.depth; i++)
+        n_skipped += s->thread->frames[r.first + i].n_skipped;
+    note(s, "Recursion without end: %s, %u calls deep%s.", chain,
+        (r.depth + n_skipped) / r.period, s->thread->truncated ? " or more" : "");
 }
 
 static void describe_place(const struct scene *s, const struct maps_place *at)

@@ -24,6 +24,8 @@ static void frame_json(struct json *j, const struct crash *c, const struct crash
     json_text_if(j, "directory", f->directory);
     json_bool(j, "inlined", f->inlined);
     json_bool(j, "in_app", f->in_app);
+    if (f->n_skipped)
+        json_uint(j, "frames_left_out_before", f->n_skipped);
     json_text(j, "trust", crash_trust_name(f->trust));
     json_text(j, "symbols", knell_symbol_status_name(f->status));
     if (f->module >= 0) {

@@ -67,7 +67,7 @@ static uint32_t rounds(const struct crash_thread *t, uint32_t i, uint32_t period
     uint32_t n = 0;
     while (i + period < t->n_frames) {
         for (uint32_t k = 0; k < period; k++)
-            if (i + period + k >= t->n_frames ||
+            if (i + period + k >= t->n_frames || t->frames[i + period + k].n_skipped ||
                 !is_same_call(&t->frames[i + k], &t->frames[i + period + k]))
                 return n;
         i += period;
@@ -91,7 +91,12 @@ void show_frames(const struct show *x, const struct crash_thread *thread)
     if (!n)
         (void)fputs("  no frames: its registers could not be read\n", x->out->f);
     for (uint32_t i = 0; i < n;) {
-        uint32_t best = 0, period = 0;
+        uint32_t best = 0, period = 0, n_skipped = thread->frames[i].n_skipped;
+        if (n_skipped)
+            (void)fprintf(x->out->f,
+                "       ... %" PRIu32 " frames are left out; the stack ends with\n",
+                n_skipped);
+        number += n_skipped;
         for (uint32_t p = 1; p <= MAX_PERIOD && !x->s->options.full; p++) {
             uint32_t k = rounds(thread, i, p);
             if (k >= MIN_ROUNDS && k * p > best * period) {

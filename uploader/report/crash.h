@@ -31,6 +31,8 @@ struct crash_frame {
     int32_t module; /* index into modules; -1: none */
     bool inlined;   /* inlined into the next frame; same pc */
     bool in_app;
+    uint32_t
+        n_skipped; /* frames of the stack between the one before and this, left out */
     enum knell_symbol_status status;
     const char *function, *symbol, *file, *directory; /* NULL: unknown */
     uint32_t line, column;
@@ -119,6 +121,7 @@ struct crash {
     uint32_t prewalked_tid;
     const uint64_t *prewalked; /* frames from the handler, innermost first */
     uint32_t n_prewalked;
+    uint32_t n_prewalked_skipped; /* left out behind the first KNELL_FIRST_FRAMES */
 
     const struct knell_journal_head
         *journal;                    /* checked copy; NULL: the report has none */

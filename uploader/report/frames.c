@@ -167,12 +167,12 @@ static void name_frame(struct copies *s, struct crash_frame *f,
 static void name_thread(struct crash *c, struct copies *s, struct crash_thread *t,
     const struct knell_symbol_result *results)
 {
-    enum { MAX_CONTEXT_LINES = 64 };
+    enum { MAX_CONTEXT_LINES = 64, MAX_NAMED = 4 * KNELL_MAX_FRAMES };
     uint64_t n = 0;
     for (uint32_t i = 0; i < t->n_frames; i++)
         n += results[i].n_frames ? results[i].n_frames : 1;
-    if (n > KNELL_MAX_FRAMES) {
-        n = KNELL_MAX_FRAMES;
+    if (n > MAX_NAMED) {
+        n = MAX_NAMED;
         t->truncated = true;
     }
     struct crash_frame *frames = arena_array(c->arena, n, sizeof *frames);
@@ -190,6 +190,7 @@ static void name_thread(struct crash *c, struct copies *s, struct crash_thread *
             struct crash_frame *f = &frames[used++];
             *f = t->frames[i];
             f->status = r->status;
+            f->n_skipped = k ? 0 : f->n_skipped;
             if (k < r->n_frames)
                 name_frame(s, f, &r->frames[k], MAX_CONTEXT_LINES);
             f->in_app = frame_in_app(module_path(c, f), f->function);

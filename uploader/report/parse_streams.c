@@ -116,6 +116,8 @@ int parse_prewalked(struct parser *p)
     c->prewalked = pcs;
     c->n_prewalked = h.n_frames;
     c->prewalked_tid = h.tid;
+    if (h.n_frames > KNELL_FIRST_FRAMES)
+        c->n_prewalked_skipped = h.n_skipped;
     return 0;
 }
 

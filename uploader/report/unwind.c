@@ -188,6 +188,9 @@ static void use_prewalked(struct walk *w)
     while (
         same < w->n && same < c->n_prewalked && w->frames[same].pc == c->prewalked[same])
         same++;
+    /* A stack deeper than what is kept of it: its end is what the handler saw. */
+    if (c->n_prewalked_skipped && same > KNELL_FIRST_FRAMES)
+        same = KNELL_FIRST_FRAMES;
     if (w->complete && (certain == w->n || same == w->n))
         return;
     same = same < certain ? same : certain;
@@ -199,6 +202,8 @@ static void use_prewalked(struct walk *w)
         w->r[w->at->pc] = c->prewalked[w->n];
         push(w, after_signal ? KNELL_FRAME_EXACT : KNELL_FRAME_RETURN,
             CRASH_TRUST_PREWALKED);
+        if (w->n - 1 == KNELL_FIRST_FRAMES)
+            w->frames[w->n - 1].n_skipped = c->n_prewalked_skipped;
     }
 }
 
@@ -215,9 +220,10 @@ static int walk_thread(struct walk *w, struct crash_thread *t, uint32_t max)
     push(w, KNELL_FRAME_EXACT, CRASH_TRUST_CONTEXT);
     while (w->n < w->max && step(w))
         ;
-    t->truncated = w->n == w->max;
     if (t->tid == w->c->prewalked_tid && w->c->n_prewalked)
         use_prewalked(w);
+    bool has_end = w->n > KNELL_FIRST_FRAMES && w->frames[KNELL_FIRST_FRAMES].n_skipped;
+    t->truncated = w->n == w->max && !(has_end && w->n == w->c->n_prewalked);
     t->frames = arena_array(w->c->arena, w->n, sizeof *t->frames);
     if (!t->frames)
         return -ENOMEM;
