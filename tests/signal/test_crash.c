@@ -12,8 +12,8 @@
 #include "run.h"
 #include "scenarios.h"
 #include "test.h"
-#include "uploader/report/unwind.h"
 #include "tmpdir.h"
+#include "uploader/report/unwind.h"
 
 #include <fcntl.h>
 #include <signal.h>
