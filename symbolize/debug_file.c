@@ -68,17 +68,23 @@ static void to_hex(const uint8_t *id, size_t n, char *out)
         (void)snprintf(out + 2 * i, 3, "%02x", id[i]);
 }
 
+/* Look into the symbol store, then among what was fetched. */
 static int try_store(const struct debug_places *p, const struct debug_identity *id,
     const char *what, bool need_info, struct debug_search *search, struct elf_file *ret)
 {
+    const char *const dirs[] = {p->store_dir, p->fetched_dir};
     char hex[2 * ELF_FILE_MAX_BUILD_ID + 1], path[PATH_MAX];
-    if (!p->store_dir || !id->n_build_id || id->n_build_id > ELF_FILE_MAX_BUILD_ID)
+    int found = 0;
+    if (!id->n_build_id || id->n_build_id > ELF_FILE_MAX_BUILD_ID)
         return 0;
     to_hex(id->build_id, id->n_build_id, hex);
-    int n = snprintf(path, sizeof path, "%s/%s/%s", p->store_dir, hex, what);
-    if (n < 0 || n >= (int)sizeof path)
-        return 0;
-    return try(path, id, need_info, search, ret);
+    for (size_t i = 0; !found && i < sizeof dirs / sizeof *dirs; i++) {
+        int n =
+            dirs[i] ? snprintf(path, sizeof path, "%s/%s/%s", dirs[i], hex, what) : -1;
+        if (n > 0 && n < (int)sizeof path)
+            found = try(path, id, need_info, search, ret);
+    }
+    return found;
 }
 
 int debug_find_module(const struct debug_places *p, const struct debug_identity *id,

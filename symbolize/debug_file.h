@@ -8,8 +8,8 @@
 
 /* Where to look; all borrowed. */
 struct debug_places {
-    const char *const *debug_dirs; /* NULL-terminated */
-    const char *store_dir, *sysroot;
+    const char *const *debug_dirs;                 /* NULL-terminated */
+    const char *store_dir, *fetched_dir, *sysroot; /* each may be NULL */
 };
 
 struct debug_identity {

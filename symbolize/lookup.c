@@ -18,9 +18,15 @@ struct lookup {
     size_t n_pcs;
 };
 
-/* Fill the results from a table; @status is what went wrong on the way to it. */
-static int answer_all(struct lookup *l, const struct table *t, uint64_t bias,
-    const char *debug_path, enum knell_symbol_status status)
+/* What the table came from, and what went wrong on the way to it. */
+struct origin {
+    const char *debug_path;
+    enum knell_symbol_status status, debug_status;
+};
+
+/* Fill the results from a table. */
+static int answer_all(
+    struct lookup *l, const struct table *t, uint64_t bias, struct origin from)
 {
     struct answers a = {.table = t,
         .out = &l->s->batch,
@@ -30,9 +36,9 @@ static int answer_all(struct lookup *l, const struct table *t, uint64_t bias,
         .sources = &l->s->sources};
     CLEANUP(free_p)
     const char **names = calloc(t->functions.n ? t->functions.n : 1, sizeof *names);
-    const char *kept =
-        debug_path ? store_text(a.out, debug_path, strlen(debug_path)) : NULL;
-    if (!names || (debug_path && !kept))
+    const char *path = from.debug_path;
+    const char *kept = path ? store_text(a.out, path, strlen(path)) : NULL;
+    if (!names || (path && !kept))
         return -ENOMEM;
     a.names = names;
     for (size_t i = 0; i < l->n; i++) {
@@ -45,9 +51,10 @@ static int answer_all(struct lookup *l, const struct table *t, uint64_t bias,
         if (err < 0)
             return err;
         r->debug_path = kept;
+        r->debug_status = from.debug_status;
         /* What went wrong is told where it cost the answer. */
-        if (status != KNELL_SYMBOL_OK && r->status != KNELL_SYMBOL_OK)
-            r->status = status;
+        if (from.status != KNELL_SYMBOL_OK && r->status != KNELL_SYMBOL_OK)
+            r->status = from.status;
     }
     return 0;
 }
@@ -72,8 +79,8 @@ static int answer_cached(struct lookup *l, struct cache *c)
         if (!c->head.complete && !table_covers(&c->table, l->pcs[i]))
             return 0;
     }
-    int err = answer_all(
-        l, &c->table, bias, table_text(&c->table, c->head.debug_path), KNELL_SYMBOL_OK);
+    int err = answer_all(l, &c->table, bias,
+        (struct origin){.debug_path = table_text(&c->table, c->head.debug_path)});
     if (err == -ENOMEM)
         return err;
     return err == 0 && !c->bad;
@@ -128,19 +135,28 @@ static int answer_module(struct lookup *l, struct module *m, struct cache *c)
         .pcs = l->pcs, .n = l->n_pcs, .narrow = !l->s->cache_dir || !l->from->n_build_id};
     err = module_fill(m, &wanted, &t);
     if (err == 0)
-        err = answer_all(l, &t, bias, module_answer_path(m), m->status);
+        err = answer_all(l, &t, bias,
+            (struct origin){module_answer_path(m), m->status, m->debug_status});
     if (err == 0)
         keep(l, m, &t);
     table_done(&t);
     return err;
 }
 
-static void mark(struct lookup *l, enum knell_symbol_status status, bool only_answers)
+static void mark_no_file(struct lookup *l, enum knell_symbol_status why)
 {
     for (size_t i = 0; i < l->n; i++) {
         struct knell_symbol_result *r = &l->results[l->q[i].query];
-        if (!only_answers || r->n_frames)
-            r->status = status;
+        r->status = r->debug_status = why;
+    }
+}
+
+static void mark_unverified(struct lookup *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct knell_symbol_result *r = &l->results[l->q[i].query];
+        if (r->n_frames)
+            r->status = KNELL_SYMBOL_UNVERIFIED;
     }
 }
 
@@ -151,11 +167,11 @@ static int look_at_files(struct lookup *l, struct cache *c)
     if (err < 0)
         return err;
     if (!m.has_main && !m.has_separate)
-        mark(l, m.status, false);
+        mark_no_file(l, m.status);
     else
         err = answer_module(l, &m, c);
     if (err == 0 && !l->from->n_build_id && !l->from->image)
-        mark(l, KNELL_SYMBOL_UNVERIFIED, true);
+        mark_unverified(l);
     module_done(&m);
     return err;
 }

@@ -16,7 +16,7 @@ struct knell_symbolizer {
     struct budget budget;
     struct debug_places places;
     char *debug_dirs[LOOKUP_MAX_DEBUG_DIRS + 1];
-    char *store_dir, *sysroot, *cache_dir;
+    char *store_dir, *fetched_dir, *sysroot, *cache_dir;
     uint64_t cache_max_bytes;
     uint32_t max_frames, context_lines;
     bool demangle;

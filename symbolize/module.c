@@ -43,7 +43,9 @@ static int open_files(struct module *m, const struct knell_symbol_module *from,
     if (m->has_main && debug_file_has_info(&m->main))
         return 0;
     if (m->has_main && !id->n_build_id && m->main.n_build_id)
-        return 0; /* nothing to compare a separate file with */
+        return 0;    /* nothing to compare a separate file with */
+    if (m->has_main) /* what was passed over on the way to it is not the debug file */
+        search->status = KNELL_SYMBOL_MISSING;
     found = debug_find_separate(
         m->places, id, m->has_main ? &m->main : NULL, search, &m->separate);
     if (found < 0)
@@ -116,6 +118,8 @@ static int open_dwarf(struct module *m)
     if (has < 0)
         m->status = status_of(has);
     m->has_dwarf = has > 0;
+    if (has != 0)
+        m->debug_status = m->status;
     if (has == 0)
         dwarf_file_done(&m->dwarf);
     if (has <= 0)
@@ -149,6 +153,7 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
     int err = open_files(ret, from, &id, &search);
     if (err == 0)
         err = search.err;
+    ret->debug_status = search.status;
     if (err == 0 && !ret->has_main && !ret->has_separate)
         ret->status = search.status;
     else if (err == 0)
@@ -216,7 +221,7 @@ int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
         err = convert(&c, wanted);
         converter_done(&c);
         if (err < 0 && err != -ENOMEM)
-            m->status = status_of(err);
+            m->status = m->debug_status = status_of(err);
     }
     if (err == -ENOMEM)
         return err;

@@ -20,7 +20,9 @@ struct module {
     struct dwarf_file dwarf, alt;
     struct dwarf_splits splits;
     enum knell_symbol_status status; /* OK, or why there is no file, or what is wrong */
-    uint64_t first_vaddr;            /* of what answers */
+    /* OK, or why there is no debug information, or no sound one */
+    enum knell_symbol_status debug_status;
+    uint64_t first_vaddr; /* of what answers */
 };
 
 /**

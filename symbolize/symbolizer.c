@@ -41,11 +41,14 @@ static int copy_places(
     }
     int err = copy_text(o->store_dir, &s->store_dir);
     if (err == 0)
+        err = copy_text(o->fetched_dir, &s->fetched_dir);
+    if (err == 0)
         err = copy_text(o->sysroot, &s->sysroot);
     if (err == 0)
         err = copy_text(o->cache_dir, &s->cache_dir);
     s->places = (struct debug_places){.debug_dirs = (const char *const *)s->debug_dirs,
         .store_dir = s->store_dir,
+        .fetched_dir = s->fetched_dir,
         .sysroot = s->sysroot};
     return err;
 }
@@ -82,6 +85,7 @@ void knell_symbolizer_free(struct knell_symbolizer *s)
     for (size_t i = 0; i < LOOKUP_MAX_DEBUG_DIRS; i++)
         free(s->debug_dirs[i]);
     free(s->store_dir);
+    free(s->fetched_dir);
     free(s->sysroot);
     free(s->cache_dir);
     store_done(&s->batch);
@@ -115,7 +119,8 @@ int knell_symbolize(struct knell_symbolizer *s, const struct knell_symbol_module
         return -ENOMEM;
     for (size_t i = 0; i < n_queries; i++) {
         const struct knell_symbol_query *from = &queries[i];
-        results[i] = (struct knell_symbol_result){.status = KNELL_SYMBOL_NO_MODULE};
+        results[i] = (struct knell_symbol_result){
+            .status = KNELL_SYMBOL_NO_MODULE, .debug_status = KNELL_SYMBOL_NO_MODULE};
         uint64_t pc = from->pc - (from->kind == KNELL_FRAME_RETURN);
         if (from->module < n_modules && inside(&modules[from->module], pc))
             q[n++] = (struct question){from->module, pc, i};

@@ -1,15 +1,22 @@
 /**
- * Debug files that were looked for and not found, and the way for a fetched one into the
- * symbol store. The symbolizer never touches the network: whoever may (the sender, never
- * the worker) takes the wishes of one report, fetches URL/buildid/<hex>/debuginfo for
- * each within one deadline, hands the file in, and the report is symbolized again.
+ * Debug files that were looked for and not found, and the way for a fetched one into a
+ * folder that the symbolizer looks into (options' fetched_dir). The symbolizer never
+ * touches the network: whoever may (the sender, never the worker) takes the wishes of one
+ * report, fetches URL/buildid/<hex>/debuginfo for each within one deadline and puts what
+ * came as new; the worker, who may read hostile files, takes or refuses it, and the
+ * report is symbolized with what there is. The worker's sandbox lets it make and remove
+ * files in folders that are there, no more.
+ *
+ * DIR/<hex>/debuginfo  a file that was checked
+ *           new        one that arrived
+ *           note       why there is none: a word; its age is the file's
  */
 #pragma once
 #include "symbolize/elf_file.h"
 
 #include <knell/symbolize.h>
 
-enum { WISHES_MAX = 64 };
+enum { WISHES_MAX = 64, WISH_HEX_BYTES = 2 * ELF_FILE_MAX_BUILD_ID + 1 };
 
 struct wish {
     uint8_t build_id[ELF_FILE_MAX_BUILD_ID];
@@ -22,25 +29,55 @@ struct wishes {
     size_t n_dropped; /* beyond WISHES_MAX */
 };
 
-/**
- * Add the modules of an answered batch for which a debug file would have said more: those
- * with a build-id and a frame that has a symbol's name only, or none. Each once.
- */
-void wishes_add(struct wishes *w, const struct knell_symbol_module *modules,
-    size_t n_modules, const struct knell_symbol_query *queries, size_t n_queries,
-    const struct knell_symbol_result *results);
+/* What came of asking for a file. */
+enum wish_answer {
+    WISH_NOT_ASKED = 0,
+    WISH_GRANTED,
+    WISH_MISSING,     /* no server has it */
+    WISH_MISMATCH,    /* what came has another build-id */
+    WISH_MALFORMED,   /* is no sound ELF file, or ended its reader */
+    WISH_NO_DEBUG,    /* has no debug information */
+    WISH_TOO_LARGE,   /* over a configured bound */
+    WISH_TIMEOUT,     /* the deadline passed */
+    WISH_UNREACHABLE, /* no server could be asked */
+    WISH_LOCAL,       /* could not be kept here: no room, no right */
+};
 
-/* The build-id as debuginfod and the store spell it; @out has 2 * n + 1 bytes. */
-void wish_hex(const uint8_t *build_id, size_t n_build_id, char *out);
+/* A word for it, such as "build_id_mismatch"; static. */
+const char *wish_answer_name(enum wish_answer a);
+
+/* Add a module of the report. Each build-id once; one that is no build-id is left out. */
+void wishes_add(struct wishes *w, const uint8_t *build_id, size_t n_build_id);
+
+/* Whether debug information is lacking that a debug file would bring. */
+bool wish_worthy(enum knell_symbol_status debug_status);
+
+/* Leave out what is in @dir already, and what was asked for not long ago: an answer is
+ * believed for an hour (none, too slow) or a day (a file that is of no use). */
+void wishes_leave_out(struct wishes *w, const char *dir, int64_t now_s);
+
+/* The build-id as debuginfod and the store spell it. */
+void wish_hex(const struct wish *w, char out[WISH_HEX_BYTES]);
 
 /**
- * Take a fetched file into the store as STORE/<hex>/debuginfo, if it is what was wished
- * for: a regular, sound ELF file with this build-id and debug information.
+ * Take DIR/<hex>/new in as debuginfo when it is what was wished for: a
+ * regular, sound ELF file with this build-id and debug information. Otherwise remove it
+ * and note why.
  *
- * @path  on the store's file system, in a place that only we write to; renamed on
- *        success, left alone otherwise
- * Errors: -ESTALE another build-id; -ENODATA no debug information; -EBADMSG not sound;
- * -E2BIG over @max_bytes; what mkdir(2) and rename(2) said.
+ * Context: where hostile files may be read.
+ * Returns what came of it; WISH_NOT_ASKED when nothing had arrived.
  */
-int wish_grant(const char *store_dir, const struct wish *w, const char *path,
-    uint64_t max_bytes) MUST_CHECK;
+enum wish_answer wish_take(const char *dir, const struct wish *w, uint64_t max_bytes);
+
+/* Remove what arrived and what was taken in. */
+void wish_take_back(const char *dir, const struct wish *w);
+
+/* Write down an answer, for those who ask later. Returns 0 or a negative errno. */
+int wish_note(const char *dir, const struct wish *w, enum wish_answer a) MUST_CHECK;
+
+/**
+ * The answer that was noted, WISH_NOT_ASKED without one.
+ *
+ * @ret_time_s  when; may be NULL
+ */
+enum wish_answer wish_noted(const char *dir, const struct wish *w, int64_t *ret_time_s);

@@ -44,6 +44,7 @@ struct knell_symbolize_options {
     uint32_t max_inline_depth; /* 0: 128 */
     uint32_t context_lines;    /* source lines before and after; 0: no source */
     uint32_t demangle;         /* enum knell_demangle */
+    const char *fetched_dir;   /* as store_dir, for what was fetched; NULL: none */
 };
 enum knell_demangle {
     KNELL_DEMANGLE_ON = 0,
@@ -81,6 +82,9 @@ struct knell_symbol_frame {
 
 struct knell_symbol_result {
     enum knell_symbol_status status;
+    /* OK: debug information was read; else why there is none: MISSING, MISMATCH,
+     * MALFORMED, TOO_LARGE, TIMEOUT; NO_MODULE */
+    enum knell_symbol_status debug_status;
     uint32_t n_frames; /* innermost first; 0 when nothing is known */
     const struct knell_symbol_frame *frames;
     const char *debug_path; /* the file that answered */

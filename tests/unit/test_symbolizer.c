@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char self[PATH_MAX], tmp[] = "/tmp/knell-symbolizer-XXXXXX";
@@ -390,7 +391,21 @@ static bool copy_self(const char *to)
     return out && fclose(out) == 0 && n == 0;
 }
 
-/* What is missing becomes a wish; a file that is granted answers from the store. */
+static bool put_new(const char *dir, const struct wish *w, bool garbage)
+{
+    char hex[WISH_HEX_BYTES], path[256];
+    wish_hex(w, hex);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, hex);
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return false;
+    (void)snprintf(path, sizeof path, "%s/%s/new", dir, hex);
+    if (!garbage)
+        return copy_self(path);
+    FILE *f = fopen(path, "w");
+    return f && fputs("\177ELF?", f) >= 0 && fclose(f) == 0;
+}
+
+/* What is missing becomes a wish; a file that arrives and fits answers. */
 static void wishes_come_true(void)
 {
     struct knell_symbol_module m = self_module();
@@ -398,31 +413,75 @@ static void wishes_come_true(void)
     struct knell_symbol_result r;
     struct knell_symbolizer *s;
     struct wishes w = {0};
-    char store[64], fetched[80];
-    (void)snprintf(store, sizeof store, "%s/store", tmp);
-    (void)snprintf(fetched, sizeof fetched, "%s/.fetched", store);
-    CHECK_INT(mkdir(store, 0700), 0);
-    struct knell_symbolize_options o = {.size = sizeof o, .store_dir = store};
+    char dir[64];
+    (void)snprintf(dir, sizeof dir, "%s/fetched", tmp);
+    CHECK_INT(mkdir(dir, 0700), 0);
+    struct knell_symbolize_options o = {.size = sizeof o, .fetched_dir = dir};
     m.path = "/nonexistent/program";
     CHECK_INT(ask(&o, m, q.pc, q.kind, &r, &s), 0);
-    wishes_add(&w, &m, 1, &q, 1, &r);
-    wishes_add(&w, &m, 1, &q, 1, &r);
+    CHECK(wish_worthy(r.debug_status));
     knell_symbolizer_free(s);
-    if (!CHECK_INT(w.n, 1) || !CHECK(copy_self(fetched)))
+    wishes_add(&w, m.build_id, m.n_build_id);
+    wishes_add(&w, m.build_id, m.n_build_id);
+    wishes_add(&w, m.build_id, 1); /* no build-id */
+    if (!CHECK_INT(w.n, 1))
         return;
-    struct wish other = w.list[0];
-    other.build_id[0] ^= 1;
-    CHECK_INT(wish_grant(store, &other, fetched, UINT64_MAX), -ESTALE);
-    CHECK_INT(wish_grant(store, &w.list[0], fetched, 100), -E2BIG);
-    CHECK_INT(wish_grant(store, &w.list[0], "/etc/passwd", UINT64_MAX), -EBADMSG);
-    CHECK_INT(wish_grant(store, &w.list[0], fetched, UINT64_MAX), 0);
+    const struct wish *mine = &w.list[0];
+    CHECK_INT(wish_take(dir, mine, UINT64_MAX), WISH_NOT_ASKED);
+    CHECK(put_new(dir, mine, false));
+    CHECK_INT(wish_take(dir, mine, UINT64_MAX), WISH_GRANTED);
+    CHECK_INT(wish_noted(dir, mine, NULL), WISH_NOT_ASKED);
     CHECK_INT(ask(&o, m, q.pc, q.kind, &r, &s), 0);
     if (CHECK_INT(r.status, KNELL_SYMBOL_OK))
         CHECK_STR(r.frames[0].function, "target");
-    struct wishes none = {0};
-    wishes_add(&none, &m, 1, &q, 1, &r);
-    CHECK_INT(none.n, 0);
+    CHECK_INT(r.debug_status, KNELL_SYMBOL_OK);
+    CHECK(!wish_worthy(r.debug_status));
     knell_symbolizer_free(s);
+    wishes_leave_out(&w, dir, time(NULL));
+    CHECK_INT(w.n, 0); /* it is there */
+    wish_take_back(dir, mine);
+    wishes_add(&w, m.build_id, m.n_build_id);
+    wishes_leave_out(&w, dir, time(NULL));
+    CHECK_INT(w.n, 1);
+}
+
+/* What arrives and does not fit is refused, and not asked for again for a while. */
+static void wishes_refused(void)
+{
+    struct wishes w = {0};
+    char dir[64];
+    int64_t now = time(NULL), when = 0;
+    (void)snprintf(dir, sizeof dir, "%s/refused", tmp);
+    CHECK_INT(mkdir(dir, 0700), 0);
+    wishes_add(&w, own.build_id, own.n_build_id);
+    struct wish mine = w.list[0], other = mine;
+    other.build_id[0] ^= 1;
+    CHECK(put_new(dir, &other, false));
+    CHECK_INT(wish_take(dir, &other, UINT64_MAX), WISH_MISMATCH);
+    CHECK_INT(wish_noted(dir, &other, &when), WISH_MISMATCH);
+    CHECK(when >= now - 1);
+    CHECK_INT(wish_take(dir, &other, UINT64_MAX), WISH_NOT_ASKED); /* it is gone */
+    CHECK(put_new(dir, &mine, false));
+    CHECK_INT(wish_take(dir, &mine, 100), WISH_TOO_LARGE);
+    CHECK(put_new(dir, &mine, true));
+    CHECK_INT(wish_take(dir, &mine, UINT64_MAX), WISH_MALFORMED);
+    static const struct {
+        enum wish_answer answer;
+        int64_t believed_s;
+    } rows[] = {{WISH_MISSING, 3600}, {WISH_TIMEOUT, 3600}, {WISH_LOCAL, 3600},
+        {WISH_MISMATCH, 86400}, {WISH_MALFORMED, 86400}, {WISH_NO_DEBUG, 86400},
+        {WISH_TOO_LARGE, 86400}, {WISH_UNREACHABLE, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct wishes early = w, late = w, before = w;
+        CHECK_INT(wish_note(dir, &mine, rows[i].answer), 0);
+        CHECK_INT(wish_noted(dir, &mine, &when), rows[i].answer);
+        wishes_leave_out(&early, dir, when + rows[i].believed_s - 1);
+        wishes_leave_out(&late, dir, when + rows[i].believed_s);
+        wishes_leave_out(&before, dir, when - 1); /* the clock was set back */
+        CHECK_INT(early.n, rows[i].believed_s == 0);
+        CHECK_INT(late.n, 1);
+        CHECK_INT(before.n, 1);
+    }
 }
 
 static void bad_options(void)
@@ -442,7 +501,7 @@ int main(int argc, char **argv)
         TEST(cache_answers_without_the_file), TEST(cache_bit_flips),
         TEST(cache_of_others_is_not_used), TEST(cache_trims_the_oldest),
         TEST(cache_writers_and_kills), TEST(deadline_is_a_status), TEST(wishes_come_true),
-        TEST(bad_options)};
+        TEST(wishes_refused), TEST(bad_options)};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0 || !mkdtemp(tmp) || elf_file_open(self, &own) < 0 || target(1) != 4) {
         perror("set-up");

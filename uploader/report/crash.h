@@ -4,6 +4,8 @@
  * lives in the crash's arena until crash_free().
  */
 #pragma once
+#include "symbolize/wish.h"
+
 #include <knell/journal.h>
 #include <knell/minidump.h>
 #include <knell/symbolize.h>
@@ -67,7 +69,9 @@ struct crash_module {
     uint32_t n_build_id;
     enum knell_symbol_status
         status; /* what the symbolizer made of it, for the frames seen */
-    bool asked; /* some frame lies in it */
+    enum knell_symbol_status debug_status; /* OK, or why there is no debug information */
+    enum wish_answer fetched;              /* what the servers of debug files said */
+    bool asked;                            /* some frame lies in it */
 };
 
 struct crash_memory {

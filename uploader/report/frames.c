@@ -202,13 +202,15 @@ static void name_thread(struct crash *c, struct copies *s, struct crash_thread *
 
 /* Lower is better: a module is judged by the best answer it gave. */
 static void judge_module(
-    struct crash *c, const struct crash_frame *f, enum knell_symbol_status status)
+    struct crash *c, const struct crash_frame *f, const struct knell_symbol_result *r)
 {
     if (f->module < 0)
         return;
     struct crash_module *m = &c->modules[f->module];
-    if (!m->asked || status < m->status)
-        m->status = status;
+    if (!m->asked || r->status < m->status)
+        m->status = r->status;
+    if (!m->asked || r->debug_status < m->debug_status)
+        m->debug_status = r->debug_status;
     m->asked = true;
 }
 
@@ -261,6 +263,7 @@ static int batch_fill(const struct crash *c, struct batch *b)
         for (uint32_t k = 0; k < c->threads[i].n_frames; k++) {
             const struct crash_frame *f = &c->threads[i].frames[k];
             b->results[b->n].status = KNELL_SYMBOL_NO_MODULE;
+            b->results[b->n].debug_status = KNELL_SYMBOL_NO_MODULE;
             b->queries[b->n++] = (struct knell_symbol_query){
                 .module = f->module < 0 ? UINT32_MAX : (uint32_t)f->module,
                 .pc = f->pc,
@@ -283,7 +286,7 @@ static int apply(struct crash *c, const struct batch *b)
     for (uint32_t i = 0; i < c->n_threads && !s.failed; i++) {
         uint32_t walked = c->threads[i].n_frames;
         for (uint32_t k = 0; k < walked; k++)
-            judge_module(c, &c->threads[i].frames[k], b->results[at + k].status);
+            judge_module(c, &c->threads[i].frames[k], &b->results[at + k]);
         name_thread(c, &s, &c->threads[i], b->results + at);
         at += walked;
     }
