@@ -64,7 +64,7 @@ struct config {
     uint64_t keep_first, keep_last, retain_sent_ms, retain_sent_bytes, retain_bad_ms;
     uint64_t retain_bad_bytes, worker_deaths;
     /* [event] */
-    bool send_default_pii, send_cmdline, scrub;
+    bool send_default_pii, send_cmdline, scrub, frame_hints;
     char *scrub_patterns, *in_app_include, *in_app_exclude, *tags;
     uint64_t context_lines, attached_file_bytes;
     /* [rules] one rule a line, in the order given; the worker reads them */
@@ -76,7 +76,8 @@ struct config {
     char *before_send; /* program and arguments, split at blanks; no shell */
     uint64_t hook_timeout_ms;
     /* [symbols] */
-    char *debug_dirs, *store_dir, *cache_dir, *debuginfod_urls;
+    char *debug_dirs, *store_dir, *cache_dir, *debuginfod_urls, *debuginfod_dir;
+    uint64_t debuginfod_time_ms, debuginfod_max_file_bytes, debuginfod_max_bytes;
     uint64_t symbols_deadline_ms, worker_memory_bytes, worker_cpu_ms, worker_time_ms;
     /* [telemetry] */
     char *prom_file, *journal_socket;
@@ -125,6 +126,13 @@ struct config_line {
 size_t config_n_keys(void);
 /* @i  0 to config_n_keys() - 1 */
 void config_describe(const struct config_set *c, size_t i, struct config_line *ret);
+
+/**
+ * [symbols] debuginfod_dir, or what it stands for when nobody said: symbols/ in the
+ * spool.
+ * @room  4096 bytes; the result may lie in there
+ */
+const char *config_debuginfod_dir(const struct config *c, const char *spool, char *room);
 
 /* Replace what is secret in a DSN or URL: the key and secret before '@' become "***".
  * @out  at most @n bytes with the NUL */

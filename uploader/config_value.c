@@ -190,6 +190,14 @@ void config_value_done(struct config *c, const struct config_key *k)
     }
 }
 
+const char *config_debuginfod_dir(const struct config *c, const char *spool, char *room)
+{
+    if (c->debuginfod_dir && *c->debuginfod_dir)
+        return c->debuginfod_dir;
+    (void)snprintf(room, 4096, "%s/symbols", spool);
+    return room;
+}
+
 void config_mask(const char *url, char *out, size_t n)
 {
     size_t at = 0;

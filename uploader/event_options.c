@@ -10,6 +10,7 @@ void event_options_set(const struct config *c, const struct spool_name *name,
     spool_event_id_format(name->event_id, o.event.event_id);
     o.event.time_ms = name->time_ms;
     o.event.send_default_pii = c->send_default_pii;
+    o.event.no_frame_hints = !c->frame_hints;
     for (size_t i = 0; i < n_destinations; i++) {
         bool otlp = destinations[i].kind == DESTINATION_OTLP;
         o.otlp |= otlp;

@@ -40,7 +40,7 @@ uint64_t pipeline_random(struct pipeline *p)
     return z ^ (z >> 31);
 }
 
-static bool stopping(const struct pipeline *p)
+bool pipeline_stopping(const struct pipeline *p)
 {
     return p->o->stop && *p->o->stop;
 }
@@ -75,7 +75,7 @@ static bool chosen(const struct pipeline *p, const struct spool_name *name)
 
 static void fill(struct pipeline *p)
 {
-    while (!stopping(p) && !p->in_worker && p->n_jobs < pipeline_width(p)) {
+    while (!pipeline_stopping(p) && !p->in_worker && p->n_jobs < pipeline_width(p)) {
         if (p->tokens_ms > pipeline_tick_ms())
             return;
         const struct queue_entry *e = queue_next(&p->queue);
@@ -90,8 +90,12 @@ static void collect(struct pipeline *p)
 {
     struct answer a;
     void *tag;
-    while (http_next(p->http, &tag, &a))
-        pipeline_answer(p, tag, &a);
+    while (http_next(p->http, &tag, &a)) {
+        if (a.fetched)
+            debuginfod_answer(tag, &a);
+        else
+            pipeline_answer(p, tag, &a);
+    }
 }
 
 static int until_next(const struct pipeline *p)
@@ -106,15 +110,16 @@ static void drain(struct pipeline *p)
 {
     uint64_t stop_ms = 0;
     for (;;) {
+        pipeline_fetch_go_on(p);
         fill(p);
         if (p->in_worker && p->o->worker->fd(p->o->worker->ctx) < 0) {
             pipeline_worked(p);
             continue;
         }
-        bool more = p->queue.at < p->queue.n && !stopping(p);
+        bool more = p->queue.at < p->queue.n && !pipeline_stopping(p);
         if (!p->n_jobs && !more)
             return;
-        if (stopping(p)) {
+        if (pipeline_stopping(p)) {
             uint64_t now = pipeline_tick_ms();
             stop_ms = stop_ms ? stop_ms : now + STOP_GRACE_MS;
             if (now >= stop_ms)
@@ -275,7 +280,7 @@ static int pass(struct pipeline *p)
     if (!r)
         r = adopt(p);
     bool first = true;
-    while (!r && !stopping(p)) {
+    while (!r && !pipeline_stopping(p)) {
         uint64_t before = p->progress;
         r = look(p, first);
         if (r < 0 || !p->queue.n)
@@ -338,6 +343,8 @@ static int set_up(struct pipeline *p)
     if (!r)
         r = http_new(&h, &p->http);
     if (!r)
+        r = pipeline_fetch_set_up(p);
+    if (!r)
         r = gzip_new((int)c->compression_level, &p->gzip);
     return r;
 }
@@ -362,6 +369,7 @@ int pipeline_run(struct spool *spool, const struct pipeline_options *options,
             log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: state is not saved: %s",
                 spool->path, strerrordesc_np(-saved));
     }
+    debuginfod_free(p->debuginfod);
     http_free(p->http);
     gzip_free(p->gzip);
     ledger_free(p->ledger);

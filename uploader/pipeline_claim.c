@@ -111,6 +111,7 @@ static void set_options(struct pipeline *p, struct job *j)
 {
     event_options_set(p->config, &j->name, p->ledger, p->o->destinations,
         p->o->n_destinations, &j->options);
+    j->options.may_ask = pipeline_may_ask(p);
 }
 
 static struct job *free_job(struct pipeline *p)
@@ -208,9 +209,15 @@ void pipeline_worked(struct pipeline *p)
     free(j->report);
     j->report = NULL;
     if (r == -ECHILD) {
-        worker_died(p, j, j->result.why);
+        if (pipeline_blames_files(j)) {
+            strikes_end(p->strikes, j->name.event_id);
+            pipeline_take_back(p, j);
+        } else {
+            worker_died(p, j, j->result.why);
+        }
         return;
     }
+    j->options.arrived.n = 0;
     strikes_end(p->strikes, j->name.event_id);
     if (r < 0) {
         pipeline_defer(
@@ -220,6 +227,12 @@ void pipeline_worked(struct pipeline *p)
     switch (j->result.outcome) {
     case WORKER_READY:
         pipeline_send(p, j);
+        break;
+    case WORKER_ASKS:
+        if (j->options.may_ask)
+            pipeline_ask(p, j);
+        else
+            worker_died(p, j, "it asks for debug files where it may not");
         break;
     case WORKER_DROPPED:
         ledger_add_drop(p->ledger,

@@ -1,6 +1,7 @@
 /* What the files of the pipeline share. */
 #pragma once
 #include "uploader/deliver/consent.h"
+#include "uploader/deliver/debuginfod.h"
 #include "uploader/deliver/gzip.h"
 #include "uploader/deliver/http.h"
 #include "uploader/deliver/ledger.h"
@@ -47,6 +48,7 @@ struct job {
     size_t n_report;
     struct worker_options options;
     struct worker_result result;
+    struct debuginfod_fetch *fetch; /* NULL: none is under way */
     struct delivery to[PIPELINE_MAX_DESTINATIONS];
     struct ledger_drop *told; /* drops that ride with this report */
     size_t n_told;
@@ -61,6 +63,8 @@ struct pipeline {
     struct marks marks;
     struct strikes *strikes;
     struct http *http;
+    struct debuginfod *debuginfod; /* NULL: no server is configured */
+    char fetched_dir[4096];        /* where its files are */
     struct gzip *gzip;
     struct consent consent;
     struct retry_limits limits;
@@ -82,6 +86,7 @@ struct pipeline {
 uint64_t pipeline_now_ms(void);  /* CLOCK_REALTIME */
 uint64_t pipeline_tick_ms(void); /* CLOCK_MONOTONIC */
 uint64_t pipeline_random(struct pipeline *p);
+bool pipeline_stopping(const struct pipeline *p);
 
 /* pipeline_claim.c */
 /* Take one report out of the queue: claim it and hand it to the worker, or move it to a
@@ -91,6 +96,19 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e);
 void pipeline_work(struct pipeline *p, struct job *j);
 /* The worker has an answer. */
 void pipeline_worked(struct pipeline *p);
+
+/* pipeline_fetch.c */
+int pipeline_fetch_set_up(struct pipeline *p) MUST_CHECK;
+/* Whether the worker may ask for debug files now. */
+bool pipeline_may_ask(struct pipeline *p);
+/* The worker asks. */
+void pipeline_ask(struct pipeline *p, struct job *j);
+/* Move fetches on; hand reports whose files are here, or late, to the worker. */
+void pipeline_fetch_go_on(struct pipeline *p);
+/* Whether debug files had just arrived when the worker died. */
+bool pipeline_blames_files(const struct job *j);
+/* Once more without them. */
+void pipeline_take_back(struct pipeline *p, struct job *j);
 
 /* pipeline_send.c */
 /* When a report (or segment) might be sent at all: 0 now, else seconds since 1970. */

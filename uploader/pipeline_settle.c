@@ -9,6 +9,7 @@
 void pipeline_job_done(struct pipeline *p, struct job *j)
 {
     worker_result_done(&j->result);
+    debuginfod_end(j->fetch, NULL);
     free(j->report);
     free(j->told);
     for (size_t i = 0; i < PIPELINE_MAX_DESTINATIONS; i++)

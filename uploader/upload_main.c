@@ -216,8 +216,12 @@ static int pass_over(struct upload *u, const char *path, struct pipeline_result 
 {
     struct spool *s = NULL;
     struct worker_program program;
-    struct pipeline_worker worker = worker_program_init(&program, &u->config.values);
-    struct pipeline_options o = {.config = &u->config.values,
+    struct config config = u->config.values; /* borrowed, but for what a spool decides */
+    char symbols[4096];
+    config.debuginfod_dir =
+        (char *)(uintptr_t)config_debuginfod_dir(&config, path, symbols);
+    struct pipeline_worker worker = worker_program_init(&program, &config);
+    struct pipeline_options o = {.config = &config,
         .obituary = obituary_write,
         .worker = &worker,
         .destinations = u->destinations,

@@ -66,9 +66,18 @@ static int finish(void *ctx, struct worker_result *ret)
     struct fake *f = ctx;
     struct worker_result r = {0};
     snprintf(r.why, sizeof r.why, "the report says so");
-    if (says(f, "DIE")) {
+    bool asks = says(f, "ASK") || says(f, "POISON");
+    bool arrived = f->asked->arrived.n > 0;
+    f->n_arrived += arrived;
+    if (says(f, "DIE") || (says(f, "POISON") && arrived)) {
         *ret = r;
         return -ECHILD;
+    }
+    if (asks && f->asked->may_ask) {
+        r.outcome = WORKER_ASKS;
+        wishes_add(&r.wishes, (const uint8_t *)"\xab\xcd\xef\x01", 4);
+        *ret = r;
+        return 0;
     }
     if (says(f, "REFUSE"))
         r.outcome = WORKER_REFUSED;

@@ -5,6 +5,8 @@
  *
  *     "REFUSE"  malformed          "DROP"   a rule drops it
  *     "DIE"     the worker dies    "BIG"    an event with an attachment of 1 MiB
+ *     "ASK"     asks for a debug file, where it may
+ *     "POISON"  likewise, and dies on the one that arrives
  *     others    an event
  */
 #pragma once
@@ -29,6 +31,7 @@ struct fake {
     size_t n_report;
     const struct worker_options *asked;
     uint64_t n_worked;
+    uint64_t n_arrived; /* times it was given debug files that had arrived */
 };
 
 /* @overrides  "section.key=value", NULL at the end */

@@ -29,4 +29,6 @@ struct answer {
     char body[ANSWER_BODY_BYTES]; /* its beginning, NUL-terminated */
     size_t n_body;                /* all that came */
     bool body_cut;                /* more came than is allowed */
+    bool timed_out;
+    bool fetched; /* of http_get() */
 };

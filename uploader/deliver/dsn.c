@@ -253,6 +253,52 @@ int destination_parse(const char *text, struct destination *ret, const char **wh
     return 0;
 }
 
+static int debuginfod(struct destination *d, const struct url *u)
+{
+    static const char tail[] = "/buildid";
+    struct span path = u->path;
+    while (path.n && path.at[path.n - 1] == '/')
+        path.n--;
+    size_t n = sizeof tail - 1;
+    bool whole = path.n >= n && !strncmp(path.at + path.n - n, tail, n);
+    struct span host = {u->host.at, u->host.n + (u->port.n ? u->port.n + 1 : 0)};
+    struct span user = {u->key.at, u->key.n + (u->secret.n ? u->secret.n + 1 : 0)};
+    const char *scheme = d->tls ? "https" : "http";
+    int r = print(&d->url, "%s://%.*s%s%.*s%.*s%s", scheme, (int)user.n,
+        user.n ? user.at : "", user.n ? "@" : "", (int)host.n, host.at, (int)path.n,
+        path.at, whole ? "" : tail);
+    if (!r)
+        r = print(&d->label, "%s://%.*s%.*s", scheme, (int)host.n, host.at, (int)path.n,
+            path.at);
+    return r;
+}
+
+int destination_debuginfod(const char *text, struct destination *ret, const char **why)
+{
+    struct destination d = {.id = hash(text), .kind = DESTINATION_DEBUGINFOD};
+    struct url u = {0};
+    *why = "not printable, or too long";
+    if (!plain(text))
+        return -EINVAL;
+    int r = split(text, &u, why);
+    if (r < 0)
+        return r;
+    d.tls = is_scheme(u.scheme, "https");
+    if (!d.tls && !is_scheme(u.scheme, "http"))
+        return fail(why, "scheme is none of https, http");
+    if (!u.host.n)
+        return fail(why, "no host");
+    r = set_host(&d, &u);
+    if (!r)
+        r = debuginfod(&d, &u);
+    if (r < 0) {
+        destination_done(&d);
+        return r;
+    }
+    *ret = d;
+    return 0;
+}
+
 void destination_done(struct destination *d)
 {
     free(d->url);

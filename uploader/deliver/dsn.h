@@ -13,6 +13,7 @@ enum destination_kind {
     DESTINATION_SENTRY,    /* http(s)://KEY[:SECRET]@HOST[:PORT][/PATH]/PROJECT */
     DESTINATION_DIRECTORY, /* file:///DIR: one envelope file per event */
     DESTINATION_OTLP,      /* otlp+http(s)://HOST[:PORT][/PATH]: logs as OTLP/HTTP JSON */
+    DESTINATION_DEBUGINFOD, /* nothing goes there: a server of debug files */
 };
 
 struct destination {
@@ -36,5 +37,10 @@ struct destination {
  * Returns 0, -EINVAL or -ENOMEM.
  */
 int destination_parse(
+    const char *text, struct destination *ret, const char **why) MUST_CHECK;
+
+/* The same for a server of debug files: http(s)://[USER[:PASSWORD]@]HOST[:PORT][/PATH].
+ * Its url ends in "/buildid". */
+int destination_debuginfod(
     const char *text, struct destination *ret, const char **why) MUST_CHECK;
 void destination_done(struct destination *d);

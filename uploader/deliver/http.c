@@ -17,6 +17,9 @@ struct transfer {
     bool head_cut;
     size_t n_head;
     void *tag;
+    int fd; /* gets the body; -1: the answer's own room does */
+    uint64_t max_bytes;
+    bool unwritten; /* the body could not be written */
     size_t n_body_out;
     struct answer answer;
     char error[CURL_ERROR_SIZE];
@@ -84,16 +87,37 @@ static bool allowed(const struct http *h)
     return !h->options.may_connect || h->options.may_connect(h->options.ctx);
 }
 
+/* Only the file itself is kept: not the text of a redirection or of an error. */
+static size_t write_body(struct transfer *t, const char *p, size_t n)
+{
+    long status = 0;
+    IGNORE(curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status), "0 when unknown");
+    for (size_t done = 0; status == 200 && done < n;) {
+        ssize_t put = write(t->fd, p + done, n - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0) {
+            t->unwritten = true;
+            return 0;
+        }
+        done += (size_t)put;
+    }
+    t->answer.n_body += status == 200 ? n : 0;
+    return n;
+}
+
 /* A result other than @n ends the transfer with CURLE_WRITE_ERROR. */
 static size_t on_body(char *p, size_t one, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     struct answer *a = &t->answer;
     (void)one;
-    if (a->n_body + n > t->http->options.max_response_bytes) {
+    if (a->n_body + n > t->max_bytes) {
         a->body_cut = true;
         return 0;
     }
+    if (t->fd >= 0)
+        return write_body(t, p, n);
     if (a->n_body < sizeof a->body - 1) {
         size_t room = sizeof a->body - 1 - a->n_body, k = n < room ? n : room;
         memcpy(a->body + a->n_body, p, k);
@@ -208,12 +232,10 @@ static bool set_fixed(struct transfer *t)
               set_text(e, CURLOPT_CAPATH, o->ca_path) &&
               set_text(e, CURLOPT_SSLCERT, o->client_cert) &&
               set_text(e, CURLOPT_SSLKEY, o->client_key) &&
-              set_text(e, CURLOPT_UNIX_SOCKET_PATH, o->unix_socket) &&
               set_text(e, CURLOPT_USERAGENT, o->user_agent) &&
               set_text(e, CURLOPT_PROTOCOLS_STR, "http,https");
 #define SET(option, value) (ok = ok && curl_easy_setopt(e, option, value) == CURLE_OK)
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
     /* HTTP/2 over one connection measured slower than HTTP/1.1 over a few, and loses
      * requests when a server answers before it read the body. */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -221,7 +243,6 @@ static bool set_fixed(struct transfer *t)
     /* Common servers close idle connections after 5 s. */
     SET(CURLOPT_MAXAGE_CONN, 4L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
-    SET(CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)o->low_speed_bytes);
     SET(CURLOPT_LOW_SPEED_TIME, (long)((o->low_speed_time_ms + 999) / 1000));
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -232,7 +253,19 @@ static bool set_fixed(struct transfer *t)
     SET(CURLOPT_OPENSOCKETDATA, t);
     SET(CURLOPT_ERRORBUFFER, t->error);
     SET(CURLOPT_PRIVATE, t);
-    SET(CURLOPT_POST, 1L);
+    return ok;
+}
+
+/* What is nearer than a proxy: "" switches off one from the environment, too. */
+static bool set_proxy(struct transfer *t, bool direct)
+{
+    const struct http_options *o = &t->http->options;
+    CURL *e = t->easy;
+    bool ok = true;
+    if (direct)
+        SET(CURLOPT_PROXY, "");
+    else
+        SET(CURLOPT_PROXY, o->proxy && *o->proxy ? o->proxy : NULL);
     return ok;
 }
 
@@ -241,20 +274,41 @@ static bool set_request(struct transfer *t, const struct http_request *q)
     const struct http_options *o = &t->http->options;
     CURL *e = t->easy;
     bool ok = set_headers(t, q), trust_all = o->insecure && q->to->local;
-    bool direct = q->to->local || (o->unix_socket && *o->unix_socket);
+    const char *socket = o->unix_socket && *o->unix_socket ? o->unix_socket : NULL;
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
+    SET(CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
+    SET(CURLOPT_UNIX_SOCKET_PATH, socket);
     SET(CURLOPT_URL, q->to->url);
     SET(CURLOPT_HTTPHEADER, t->headers);
     SET(CURLOPT_POSTFIELDS, q->body);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->n_body);
     SET(CURLOPT_SSL_VERIFYPEER, trust_all ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, trust_all ? 0L : 2L);
-    /* "" switches off a proxy from the environment, too. */
-    if (direct)
-        SET(CURLOPT_PROXY, "");
-    else
-        SET(CURLOPT_PROXY, o->proxy && *o->proxy ? o->proxy : NULL);
+    return ok && set_proxy(t, q->to->local || socket);
+}
+
+static bool set_fetch(struct transfer *t, const struct http_fetch *q)
+{
+    CURL *e = t->easy;
+    bool ok = true, trust_all = t->http->options.insecure && q->local;
+    curl_slist_free_all(t->headers);
+    t->headers = NULL;
+    SET(CURLOPT_HTTPGET, 1L);
+    SET(CURLOPT_HTTPHEADER, NULL);
+    SET(CURLOPT_URL, q->url);
+    SET(CURLOPT_FOLLOWLOCATION, 1L);
+    SET(CURLOPT_MAXREDIRS, 3L);
+    SET(CURLOPT_REDIR_PROTOCOLS_STR,
+        !strncasecmp(q->url, "https:", 6) ? "https" : "http,https");
+    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)q->max_bytes);
+    SET(CURLOPT_TIMEOUT_MS, (long)q->timeout_ms);
+    SET(CURLOPT_UNIX_SOCKET_PATH, NULL);
+    SET(CURLOPT_SSL_VERIFYPEER, trust_all ? 0L : 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, trust_all ? 0L : 2L);
+    return ok && set_proxy(t, q->local);
 #undef SET
-    return ok;
 }
 
 static struct transfer *idle_transfer(struct http *h)
@@ -266,7 +320,9 @@ static struct transfer *idle_transfer(struct http *h)
     return NULL;
 }
 
-int http_post(struct http *h, const struct http_request *q)
+/* A transfer for one more request, its handle made: 0, or why there is none. One that is
+ * not allowed to leave is not set up: no name is looked up for it. */
+static int take_transfer(struct http *h, void *tag, struct transfer **ret)
 {
     struct transfer *t = idle_transfer(h);
     if (!t)
@@ -274,34 +330,73 @@ int http_post(struct http *h, const struct http_request *q)
     t->answer = (struct answer){0};
     t->error[0] = 0;
     t->n_head = 0;
-    t->head_cut = false;
-    t->forbidden = false;
+    t->fd = -1;
+    t->max_bytes = h->options.max_response_bytes;
+    t->n_body_out = 0;
+    t->head_cut = t->forbidden = t->unwritten = false;
+    t->tag = tag;
     t->refused = !allowed(h);
-    if (t->refused) {
-        /* No name is looked up for a request that may not leave. */
-        t->tag = q->tag;
-        t->busy = true;
-        h->n_in_flight++;
-        return 0;
-    }
-    int r = start(h);
-    if (r < 0)
-        return r;
-    if (!t->easy) {
+    int r = t->refused ? 0 : start(h);
+    if (!r && !t->refused && !t->easy) {
         t->easy = curl_easy_init();
         if (t->easy && !set_fixed(t)) {
             curl_easy_cleanup(t->easy);
             t->easy = NULL;
         }
+        r = t->easy ? 0 : -ENOMEM;
     }
-    if (!t->easy || !set_request(t, q) ||
-        curl_multi_add_handle(h->multi, t->easy) != CURLM_OK)
+    if (!r)
+        *ret = t;
+    return r;
+}
+
+static int send_off(struct transfer *t)
+{
+    struct http *h = t->http;
+    if (!t->refused && curl_multi_add_handle(h->multi, t->easy) != CURLM_OK)
         return -ENOMEM;
-    t->tag = q->tag;
-    t->n_body_out = q->n_body;
     t->busy = true;
     h->n_in_flight++;
     return 0;
+}
+
+int http_post(struct http *h, const struct http_request *q)
+{
+    struct transfer *t;
+    int r = take_transfer(h, q->tag, &t);
+    if (r < 0)
+        return r;
+    if (!t->refused && !set_request(t, q))
+        return -ENOMEM;
+    t->n_body_out = q->n_body;
+    return send_off(t);
+}
+
+int http_get(struct http *h, const struct http_fetch *q)
+{
+    struct transfer *t;
+    int r = take_transfer(h, q->tag, &t);
+    if (r < 0)
+        return r;
+    t->answer.fetched = true;
+    t->fd = q->fd;
+    t->max_bytes = q->max_bytes;
+    if (!t->refused && !set_fetch(t, q))
+        return -ENOMEM;
+    return send_off(t);
+}
+
+void http_cancel(struct http *h, const void *tag)
+{
+    for (size_t i = 0; i < HTTP_MAX_IN_FLIGHT; i++) {
+        struct transfer *t = &h->transfers[i];
+        if (!t->busy || t->tag != tag)
+            continue;
+        if (!t->refused)
+            IGNORE(curl_multi_remove_handle(h->multi, t->easy), "it was in there");
+        t->busy = false;
+        h->n_in_flight--;
+    }
 }
 
 void http_wait(struct http *h, int timeout_ms, int fd)
@@ -369,7 +464,14 @@ static void finish(struct transfer *t, CURLcode code)
     long status = 0;
     IGNORE(curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status), "0 when unknown");
     a->status = (int)status;
-    a->failure = t->forbidden ? ANSWER_FORBIDDEN : failure_of(t, code);
+    a->failure = t->forbidden   ? ANSWER_FORBIDDEN
+                 : t->unwritten ? ANSWER_LOCAL
+                                : failure_of(t, code);
+    a->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+    if (code == CURLE_FILESIZE_EXCEEDED) {
+        a->failure = ANSWER_OK;
+        a->body_cut = true;
+    }
     if (t->forbidden)
         snprintf(a->error, sizeof a->error, "consent was taken back");
     else if (t->head_cut)

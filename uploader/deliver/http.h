@@ -1,6 +1,6 @@
 /**
- * POST to servers, several at once, over connections that are kept. The only user of
- * libcurl. Nothing is done, and no socket opened, before the first http_post().
+ * POST to servers and GET from them, several at once, over connections that are kept. The
+ * only user of libcurl. Nothing is done, and no socket opened, before the first request.
  */
 #pragma once
 #include "symbolize/cleanup.h"
@@ -31,6 +31,16 @@ struct http_request {
     void *tag; /* comes back with the answer */
 };
 
+/* A file to fetch. Redirections are followed, a few. */
+struct http_fetch {
+    const char *url;
+    bool local;          /* a server on this machine: no proxy */
+    int fd;              /* the body of a 200 is written here; the caller's */
+    uint64_t max_bytes;  /* of the body */
+    uint64_t timeout_ms; /* for all of it; at least 1 */
+    void *tag;
+};
+
 struct http;
 
 /* Returns 0 or -ENOMEM. @options' strings must outlive @ret. */
@@ -41,6 +51,13 @@ void http_free(struct http *h);
 /* Start a request. Returns 0 (an answer will come, whatever happens), -EBUSY with
  * HTTP_MAX_IN_FLIGHT out, or -ENOMEM. */
 int http_post(struct http *h, const struct http_request *request) MUST_CHECK;
+
+/* Start a request for a file; the answer's n_body is what was written, body_cut that the
+ * file is larger than allowed. Returns as http_post(). */
+int http_get(struct http *h, const struct http_fetch *fetch) MUST_CHECK;
+
+/* Break off the request with this tag: no answer will come. */
+void http_cancel(struct http *h, const void *tag);
 
 /* Move data until something happens or @timeout_ms passed.
  * @fd  one more descriptor to wake up for when it can be read; -1: none */

@@ -181,6 +181,35 @@ static void facts(struct build *b, cJSON *to, const struct crash *c)
 }
 
 /* How the crashed thread's frames were found, and what stood in the way. */
+/* to[key][module] = word */
+static void module_word(struct build *b, cJSON *to, const char *key,
+    const struct crash_module *m, const char *word)
+{
+    cJSON *modules = cJSON_GetObjectItemCaseSensitive(to, key);
+    if (!modules)
+        modules = build_object(b, to, key);
+    if (modules && !cJSON_HasObjectItem(modules, path_base(m->path)))
+        build_text(b, modules, path_base(m->path), word, 64);
+}
+
+/* Why the frames of a module have no names, or no lines. */
+static void symbols(struct build *b, cJSON *to, const struct crash *c)
+{
+    for (uint32_t i = 0; i < c->n_modules; i++) {
+        const struct crash_module *m = &c->modules[i];
+        if (!m->asked || m->status == KNELL_SYMBOL_OK)
+            continue;
+        if (m->status != KNELL_SYMBOL_SYMTAB_ONLY)
+            module_word(
+                b, to, "modules_without_symbols", m, knell_symbol_status_name(m->status));
+        if (m->debug_status != KNELL_SYMBOL_OK)
+            module_word(b, to, "modules_without_debug_info", m,
+                knell_symbol_status_name(m->debug_status));
+        if (m->fetched)
+            module_word(b, to, "debuginfod", m, wish_answer_name(m->fetched));
+    }
+}
+
 static void knell(struct build *b, cJSON *contexts, const struct crash *c,
     const struct event_options *o)
 {
@@ -204,17 +233,7 @@ static void knell(struct build *b, cJSON *contexts, const struct crash *c,
         if (t->truncated)
             build_bool(b, to, "stack_truncated", true);
     }
-    for (uint32_t i = 0; i < c->n_modules; i++) {
-        const struct crash_module *m = &c->modules[i];
-        if (!m->asked || m->status == KNELL_SYMBOL_OK ||
-            m->status == KNELL_SYMBOL_SYMTAB_ONLY)
-            continue;
-        cJSON *lacking = cJSON_GetObjectItemCaseSensitive(to, "modules_without_symbols");
-        if (!lacking)
-            lacking = build_object(b, to, "modules_without_symbols");
-        build_text(
-            b, lacking, path_base(m->path), knell_symbol_status_name(m->status), 64);
-    }
+    symbols(b, to, c);
     cJSON *lines = o->attachment_notes && *o->attachment_notes
                        ? build_array(b, to, "attachments")
                        : NULL;

@@ -43,8 +43,11 @@ static int make_plan(struct session *s, const struct spool *spool, struct plan *
         return err;
     add_destinations(p, p->config.values.dsn, "");
     add_destinations(p, p->config.values.otlp_endpoint, "otlp+");
-    char note[256];
-    err = worker_settings_new(&p->config.values, &p->settings, note, sizeof note);
+    struct config config = p->config.values;
+    char note[256], symbols[4096];
+    config.debuginfod_dir =
+        (char *)(uintptr_t)config_debuginfod_dir(&config, spool->path, symbols);
+    err = worker_settings_new(&config, &p->settings, note, sizeof note);
     if (err)
         return err;
     if (*note)

@@ -1,6 +1,7 @@
 #include "uploader/inspect/loader.h"
 
 #include "uploader/report/arena.h"
+#include "uploader/report/debug_files.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/unwind.h"
 
@@ -57,7 +58,9 @@ int loader_open(struct session *s, const struct store *t, const struct report *r
         unwind.store_dir = s->options.store;
     err = report_unwind(ret->crash, &unwind);
     if (!err)
-        err = report_symbolize(ret->crash, session_symbolizer(s));
+        err = report_symbolize(
+            ret->crash, session_symbolizer(s, t->spools[r->spool].spool->path));
+    debug_files_answers(ret->crash, s->fetched_dir);
     explain_crash(ret->crash, &ret->explain);
     int more = read_journal(ret);
     return err ? err : more;

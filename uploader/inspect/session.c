@@ -44,10 +44,12 @@ const struct worker_settings *session_settings(struct session *s)
     return s->settings;
 }
 
-struct knell_symbolizer *session_symbolizer(struct session *s)
+struct knell_symbolizer *session_symbolizer(struct session *s, const char *spool)
 {
-    if (s->symbolizer)
+    if (s->symbolizer && !strcmp(s->symbols_of, spool))
         return s->symbolizer;
+    knell_symbolizer_free(s->symbolizer);
+    s->symbolizer = NULL;
     const struct options *o = &s->options;
     static const char *const usual[] = {"/usr/lib/debug", NULL};
     struct worker_options configured = {0};
@@ -65,13 +67,21 @@ struct knell_symbolizer *session_symbolizer(struct session *s)
         dirs[n++] = o->debug_dir;
     dirs[n] = NULL;
     options.debug_dirs = dirs;
-    if (o->store)
+    /* The folder of an imported bundle stands back: it is where fetched files are, too.
+     */
+    if (o->store && (o->store != s->store || !options.store_dir))
         options.store_dir = o->store;
+    char room[sizeof s->fetched_dir];
+    if (session_config(s))
+        (void)snprintf(s->fetched_dir, sizeof s->fetched_dir, "%s",
+            config_debuginfod_dir(session_config(s), spool, room));
+    options.fetched_dir = s->fetched_dir;
     options.sysroot = o->sysroot;
     options.context_lines = 0; /* source.c reads what is shown */
     options.deadline_ms = 0;   /* per report there, for all of them here */
     if (knell_symbolizer_new(&options, &s->symbolizer))
         s->symbolizer = NULL;
+    (void)snprintf(s->symbols_of, sizeof s->symbols_of, "%s", spool);
     return s->symbolizer;
 }
 

@@ -22,6 +22,8 @@ struct session {
     struct config_set config;            /* see session_config() */
     struct worker_settings *settings;    /* see session_settings() */
     struct knell_symbolizer *symbolizer; /* see session_symbolizer() */
+    char symbols_of[4096];               /* the spool it was made for */
+    char fetched_dir[4096];              /* where that one's fetched debug files are */
 };
 
 void session_init(struct session *s, const struct options *o, int64_t now_ms);
@@ -33,9 +35,10 @@ int session_done(struct session *s);
 const struct config *session_config(struct session *s);
 const struct worker_settings *session_settings(struct session *s);
 
-/* By [symbols] of the configuration and by the options. NULL without memory. Owned by the
- * session. */
-struct knell_symbolizer *session_symbolizer(struct session *s);
+/* For reports of the spool with this path, by [symbols] of the configuration and by the
+ * options. NULL without memory. Owned by the session, until it is asked for another
+ * spool's. */
+struct knell_symbolizer *session_symbolizer(struct session *s, const char *spool);
 
 /* "knell: ..." on stderr; captured text must not be among the arguments. */
 void session_complain(const struct session *s, const char *format, ...)

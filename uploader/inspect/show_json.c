@@ -67,6 +67,9 @@ static void module_json(struct json *j, const struct crash_module *m)
     json_address(j, "base", m->base);
     json_uint(j, "size", m->size);
     json_text(j, "symbols", m->asked ? knell_symbol_status_name(m->status) : NULL);
+    json_text(
+        j, "debug_file", m->asked ? knell_symbol_status_name(m->debug_status) : NULL);
+    json_text(j, "debuginfod", m->fetched ? wish_answer_name(m->fetched) : NULL);
     json_end_object(j);
 }
 

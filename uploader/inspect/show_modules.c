@@ -9,6 +9,19 @@
 
 enum { MAX_MISSING = 6 };
 
+static void put_symbols(struct grid *table, const struct crash_module *m)
+{
+    bool lacks = m->asked && m->debug_status != KNELL_SYMBOL_OK;
+    if (!m->asked)
+        grid_cell(table, STYLE_PLAIN, NULL);
+    else
+        grid_cell_format(table, STYLE_PLAIN, "%s%s%s%s%s",
+            knell_symbol_status_name(m->status), lacks ? ", debug file: " : "",
+            lacks ? knell_symbol_status_name(m->debug_status) : "",
+            m->fetched ? ", debuginfod: " : "",
+            m->fetched ? wish_answer_name(m->fetched) : "");
+}
+
 void show_modules(const struct show *x)
 {
     static const struct grid_column columns[] = {{"BASE", false, 0, 0},
@@ -25,17 +38,22 @@ void show_modules(const struct show *x)
         grid_cell_format(&table, STYLE_PLAIN, "%016" PRIx64, m->base);
         grid_cell_format(&table, STYLE_PLAIN, "%" PRIu64, m->size);
         grid_cell(&table, STYLE_DIM, loader_build_id(m, id));
-        grid_cell(
-            &table, STYLE_PLAIN, m->asked ? knell_symbol_status_name(m->status) : NULL);
+        put_symbols(&table, m);
         grid_cell(&table, STYLE_PLAIN, m->path);
     }
     grid_done(&table);
 }
 
 /* What to tell of a module whose frames lack lines, by what its file was. */
-static const char *what_is_missing(enum knell_symbol_status status)
+static const char *what_is_missing(const struct crash_module *m)
 {
-    switch (status) {
+    bool has_file =
+        m->status == KNELL_SYMBOL_SYMTAB_ONLY || m->status == KNELL_SYMBOL_NOT_FOUND;
+    if (has_file && m->debug_status == KNELL_SYMBOL_MISMATCH)
+        return "the debug file that is there belongs to another build";
+    if (has_file && m->debug_status == KNELL_SYMBOL_MALFORMED)
+        return "its debug file is damaged";
+    switch (m->status) {
     case KNELL_SYMBOL_MISSING:
         return "its file is not on this machine";
     case KNELL_SYMBOL_MISMATCH:
@@ -77,9 +95,11 @@ void show_missing_symbols(const struct show *x)
             show_head(x, "Without lines of source");
         (void)fputs("  ", o->f);
         out_text(o, STYLE_CYAN, path_base(m->path));
-        (void)fprintf(o->f, ": %s", what_is_missing(m->status));
+        (void)fprintf(o->f, ": %s", what_is_missing(m));
         if (*loader_build_id(m, id))
             (void)fprintf(o->f, " for build-id %s", id);
+        if (m->fetched)
+            (void)fprintf(o->f, "; debuginfod: %s", wish_answer_name(m->fetched));
         (void)fputc('\n', o->f);
     }
     if (n)

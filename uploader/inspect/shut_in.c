@@ -7,7 +7,10 @@
 #include <libgen.h>
 #include <string.h>
 
-enum { MAX_READABLE = WORKER_MAX_FOLDERS + 4, MAX_WRITABLE = STORE_MAX_SPOOLS + 3 };
+enum {
+    MAX_READABLE = WORKER_MAX_FOLDERS + 4,
+    MAX_WRITABLE = STORE_MAX_SPOOLS + 2 + WORKER_MAX_WRITABLE
+};
 
 /* A sanitizer's and a coverage build's own work at exit needs what is given up here. */
 #ifdef KNELL_INSTRUMENTED
@@ -28,11 +31,11 @@ void shut_in(struct session *s, const struct store *t)
     const char *readable[MAX_READABLE + 1] = {NULL}, *writable[MAX_WRITABLE + 1] = {NULL};
     CLEANUP(free_p) char *output = o->output ? strdup(o->output) : NULL;
     size_t n_readable = 0, n_writable = 0;
-    const char *cache = NULL;
+    const char *ours[WORKER_MAX_WRITABLE + 1] = {NULL};
     if (IS_INSTRUMENTED)
         return;
     if (session_settings(s))
-        worker_settings_files(s->settings, readable, &cache);
+        worker_settings_files(s->settings, readable, ours);
     while (readable[n_readable])
         n_readable++;
     add(readable, &n_readable, o->debug_dir);
@@ -40,7 +43,8 @@ void shut_in(struct session *s, const struct store *t)
     add(readable, &n_readable, o->sysroot);
     for (size_t i = 0; i < t->n_spools; i++)
         add(writable, &n_writable, t->spools[i].spool->path);
-    add(writable, &n_writable, cache);
+    for (size_t i = 0; ours[i]; i++)
+        add(writable, &n_writable, ours[i]);
     if (output && strcmp(output, "-") != 0)
         add(writable, &n_writable, dirname(output));
     const struct sandbox_files files = {.readable = readable, .writable = writable};

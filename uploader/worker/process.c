@@ -6,6 +6,7 @@
 #include "uploader/event/rules.h"
 #include "uploader/event/session.h"
 #include "uploader/event/validate.h"
+#include "uploader/report/debug_files.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/journal.h"
 #include "uploader/report/signal_words.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void worker_result_done(struct worker_result *r)
 {
@@ -198,6 +200,32 @@ static int refuse(struct worker_result *ret, int err, const struct report_error 
     return 0;
 }
 
+/* Where fetched debug files are. NULL: nowhere. */
+static const char *fetched_dir(const struct worker_options *o)
+{
+    return o->symbols ? o->symbols->fetched_dir : NULL;
+}
+
+static void take_arrived(const struct worker_options *o)
+{
+    for (size_t i = 0; fetched_dir(o) && i < o->arrived.n; i++)
+        (void)wish_take(fetched_dir(o), &o->arrived.list[i], o->max_debug_bytes);
+}
+
+/* Whether there is something to ask for. */
+static bool asks(
+    const struct crash *c, const struct worker_options *o, struct worker_result *ret)
+{
+    if (!o->may_ask || !fetched_dir(o))
+        return false;
+    debug_files_wished(c, &ret->wishes);
+    wishes_leave_out(&ret->wishes, fetched_dir(o), time(NULL));
+    if (!ret->wishes.n)
+        return false;
+    ret->outcome = WORKER_ASKS;
+    return true;
+}
+
 static int name_frames(struct crash *c, const struct worker_options *o)
 {
     struct knell_symbolizer *s;
@@ -272,11 +300,13 @@ static int process(struct work *w, struct worker_result *ret)
 {
     struct crash *c = w->c;
     const struct worker_options *o = w->o;
+    take_arrived(o);
     int err = report_unwind(c, &o->unwind);
     if (!err)
         err = name_frames(c, o);
-    if (err)
+    if (err || asks(c, o, ret))
         return err;
+    debug_files_answers(c, fetched_dir(o));
     leave_out_own_frames(c);
     rules_in_app(o->rules, c);
     err = attached_gather(c, o->attached_file_bytes, &w->attached);

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "symbolize/cleanup.h"
+#include "symbolize/wish.h"
 #include "uploader/event/sentry.h"
 #include "uploader/report/parse.h"
 #include "uploader/report/unwind.h"
@@ -33,12 +34,17 @@ struct worker_options {
     uint64_t attached_file_bytes; /* of each file the program attached; 0: none */
     bool no_sentry;               /* no envelope is wanted */
     bool otlp;                    /* an OTLP logs request is wanted */
+    /* Debug files that are not here may be asked for: see WORKER_ASKS. */
+    bool may_ask;
+    struct wishes arrived;    /* to be taken in first */
+    uint64_t max_debug_bytes; /* largest of those; 0: none is taken */
 };
 
 enum worker_outcome {
     WORKER_READY = 0, /* items (and otlp) are to be sent */
     WORKER_DROPPED,   /* a rule says: do not send; why names it */
     WORKER_REFUSED,   /* the report is malformed or makes no valid event: quarantine */
+    WORKER_ASKS,      /* nothing was made yet: wishes, then once more without may_ask */
 };
 
 /* For lists, logs and file names. Plain text, valid UTF-8, possibly hostile content. */
@@ -66,6 +72,7 @@ struct worker_result {
     uint8_t *otlp; /* body of POST /v1/logs; NULL: not wanted */
     size_t n_otlp;
     struct worker_summary summary;
+    struct wishes wishes;
 };
 void worker_result_done(struct worker_result *r);
 
@@ -75,7 +82,7 @@ void worker_result_done(struct worker_result *r);
  * Context: normal.
  * @report   borrowed, unchanged
  * @options  borrowed; NULL: all defaults
- * @ret      filled on 0 (also for WORKER_DROPPED and WORKER_REFUSED)
+ * @ret      filled on 0 (also for the other outcomes)
  * Errors: -ENOMEM and other faults of this machine, after which the report may be tried
  *         again; what is wrong with the report itself is WORKER_REFUSED.
  */

@@ -119,7 +119,7 @@ static int set_up(struct server *s)
         return err;
     s->limits = worker_settings_limits(s->settings);
     const char *readable[WORKER_MAX_FOLDERS + 1];
-    const char *writable[2] = {NULL};
+    const char *writable[WORKER_MAX_WRITABLE + 1];
     const struct sandbox_files files = {.readable = readable, .writable = writable};
     worker_settings_files(s->settings, readable, writable);
     int rules = sandbox_files_new(&files);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_ARGUMENTS = 32, MAX_DEBUG_DIRS = WORKER_MAX_FOLDERS - 1 };
 
@@ -18,7 +19,7 @@ struct worker_settings {
     bool send_cmdline, raw_minidump;
     struct sandbox_limits limits;
     struct knell_symbolize_options symbols;
-    char *store_dir, *cache_dir;
+    char *store_dir, *cache_dir, *fetched_dir;
     char *debug_dir_lines; /* cut into debug_dirs */
     const char *debug_dirs[MAX_DEBUG_DIRS + 1];
 };
@@ -53,10 +54,13 @@ static int set_symbols(const struct config *c, struct worker_settings *s)
     if (!err)
         err = copy(c->cache_dir, &s->cache_dir);
     if (!err)
+        err = copy(c->debuginfod_dir, &s->fetched_dir);
+    if (!err)
         err = copy(c->debug_dirs, &s->debug_dir_lines);
     s->symbols = (struct knell_symbolize_options){.size = sizeof s->symbols,
         .store_dir = s->store_dir,
         .cache_dir = s->cache_dir,
+        .fetched_dir = s->fetched_dir,
         .deadline_ms = (uint32_t)c->symbols_deadline_ms,
         .context_lines = (uint32_t)c->context_lines};
     char *rest = s->debug_dir_lines, *line;
@@ -117,6 +121,7 @@ void worker_settings_free(struct worker_settings *s)
     free(s->command);
     free(s->store_dir);
     free(s->cache_dir);
+    free(s->fetched_dir);
     free(s->debug_dir_lines);
     free(s);
 }
@@ -143,11 +148,16 @@ struct sandbox_limits worker_settings_limits(const struct worker_settings *s)
 void worker_settings_files(
     const struct worker_settings *s, const char **ret_readable, const char **ret_writable)
 {
-    size_t n = 0;
+    size_t n = 0, k = 0;
     for (const char *const *p = s->debug_dirs; *p; p++)
         ret_readable[n++] = *p;
     if (s->store_dir)
         ret_readable[n++] = s->store_dir;
     ret_readable[n] = NULL;
-    *ret_writable = s->cache_dir;
+    if (s->cache_dir)
+        ret_writable[k++] = s->cache_dir;
+    /* Whoever fetches has made it. */
+    if (s->fetched_dir && access(s->fetched_dir, W_OK) == 0)
+        ret_writable[k++] = s->fetched_dir;
+    ret_writable[k] = NULL;
 }

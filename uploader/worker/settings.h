@@ -9,7 +9,7 @@
 
 struct worker_settings;
 
-enum { WORKER_MAX_FOLDERS = 17 };
+enum { WORKER_MAX_FOLDERS = 17, WORKER_MAX_WRITABLE = 2 };
 
 /**
  * @config  borrowed for the call
@@ -27,6 +27,7 @@ void worker_settings_apply(const struct worker_settings *s, struct worker_option
 
 /* Of the sandbox, without the files. NULL: the defaults. */
 struct sandbox_limits worker_settings_limits(const struct worker_settings *s);
-/* Folders that the configuration names. @ret_readable  room for WORKER_MAX_FOLDERS + 1 */
+/* Folders that the configuration names. @ret_readable  room for WORKER_MAX_FOLDERS + 1
+ * @ret_writable  for WORKER_MAX_WRITABLE + 1 */
 void worker_settings_files(const struct worker_settings *s, const char **ret_readable,
     const char **ret_writable);

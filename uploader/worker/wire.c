@@ -18,6 +18,7 @@ struct wire_head {
     uint32_t outcome;
     char why[256], category[32];
     struct worker_summary summary;
+    struct wishes wishes;
 };
 
 static int write_all(int fd, const void *p, size_t n)
@@ -49,6 +50,7 @@ int wire_write(int fd, int status, const struct worker_result *r)
         h.outcome = r->outcome;
         memcpy(h.category, r->category, sizeof h.category);
         h.summary = r->summary;
+        h.wishes = r->wishes;
     }
     int err = write_all(fd, &h, sizeof h);
     if (!err && h.n_items)
@@ -107,6 +109,14 @@ static bool clean_summary(struct worker_summary *s)
            (!*s->signature || hex_only(s->signature, 12));
 }
 
+static bool sound_wishes(const struct wishes *w)
+{
+    bool sound = w->n <= WISHES_MAX;
+    for (size_t i = 0; sound && i < w->n; i++)
+        sound = w->list[i].n_build_id <= sizeof w->list[i].build_id;
+    return sound;
+}
+
 /* Every item sound, of a kind that knell makes, and nothing behind them. */
 static bool sound_items(const uint8_t *items, size_t n)
 {
@@ -156,7 +166,7 @@ int wire_read(int fd, int *ret_status, struct worker_result *ret)
     int err = read_at(fd, &h, sizeof h, 0);
     if (err)
         return err;
-    if (h.magic != WIRE_MAGIC || h.status > 0 || h.outcome > WORKER_REFUSED ||
+    if (h.magic != WIRE_MAGIC || h.status > 0 || h.outcome > WORKER_ASKS ||
         h.n_items > WIRE_MAX_BYTES || h.n_otlp > WIRE_MAX_BYTES ||
         (uint64_t)st.st_size != sizeof h + h.n_items + h.n_otlp)
         return -EBADMSG;
@@ -166,7 +176,8 @@ int wire_read(int fd, int *ret_status, struct worker_result *ret)
     clean(r.why, sizeof r.why);
     clean(r.category, sizeof r.category);
     r.summary = h.summary;
-    bool sound = clean_summary(&r.summary);
+    r.wishes = h.wishes;
+    bool sound = clean_summary(&r.summary) && sound_wishes(&r.wishes);
     err = read_body(fd, &h, &r);
     if (!err && (!sound || !sound_items(r.items, r.n_items)))
         err = -EBADMSG;
