@@ -79,6 +79,7 @@ static void in_fork_child(void)
     /* glibc made its own locks usable again before it called us. */
     disarm();
     arm.armed = false;
+    arm.settings.told.sessions = arm.settings.told.sessions_of_children;
     int r = cover();
     if (r)
         kn_tell_failed(r, "covering a fork child");

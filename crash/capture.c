@@ -34,7 +34,8 @@ static uint64_t add_text(uint64_t h, const char *text)
 }
 
 /* Whether it is to be written at all; counts what is not. */
-static bool allowed(struct kn_areas *a, uint64_t signature, uint32_t *ret_n_suppressed)
+static bool allowed(
+    struct kn_areas *a, uint64_t signature, bool is_error, uint32_t *ret_n_suppressed)
 {
     uint64_t now_ms = clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000;
     if (!kn_bucket_take(&a->buckets, signature | 1, now_ms + 1, ret_n_suppressed)) {
@@ -43,6 +44,8 @@ static bool allowed(struct kn_areas *a, uint64_t signature, uint32_t *ret_n_supp
     }
     if (a->told.sample_rate < 1 && kn_dice() >= a->told.sample_rate) {
         kn_count(a, KNELL_COUNT_SAMPLED_OUT);
+        if (is_error) /* not told, but it happened: the session counts it */
+            kn_session_error(a);
         return false;
     }
     return true;
@@ -116,7 +119,7 @@ static struct knell_event_id capture_error(
     uint64_t h = add_text(0xcbf29ce484222325u, type);
     h = add_text(add_text(h, e->domain), e->operation);
     h = (h ^ (uint64_t)e->code) * 0x100000001b3u;
-    if (!allowed(a, h, &n_suppressed))
+    if (!allowed(a, h, true, &n_suppressed))
         return none;
     /* In the session and the trail once per report, as what it stands for. */
     kn_session_error(a);
@@ -167,7 +170,8 @@ struct knell_event_id knell_capture_message(enum knell_level level, const char *
         return id;
     int saved = errno;
     uint64_t place = (uint64_t)(uintptr_t)__builtin_return_address(0);
-    if (allowed(a, (place ^ (uint64_t)level) * 0x9e3779b97f4a7c15u, &n_suppressed) &&
+    if (allowed(a, (place ^ (uint64_t)level) * 0x9e3779b97f4a7c15u,
+            level >= KNELL_LEVEL_ERROR, &n_suppressed) &&
         !getcontext(&uc)) {
         item_init(&item, KNELL_ITEM_MESSAGE, level, n_suppressed);
         item_text(&item, "message", message, 4096);
@@ -187,7 +191,7 @@ void kn_capture_hang(const struct kn_hang *hang)
     ucontext_t uc;
     char text[128];
     uint32_t n_suppressed;
-    if (!a || !allowed(a, add_text(0x48616e67, hang->name), &n_suppressed) ||
+    if (!a || !allowed(a, add_text(0x48616e67, hang->name), true, &n_suppressed) ||
         getcontext(&uc))
         return;
     item_init(&item, KNELL_ITEM_HANG, KNELL_LEVEL_ERROR, n_suppressed);

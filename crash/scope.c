@@ -1,5 +1,6 @@
 #include "crash/scope_object.h"
 #include "crash/self.h"
+#include "crash/session.h"
 #include "crash/span.h"
 #include "crash/tags.h"
 #include "crash/text.h"
@@ -142,6 +143,9 @@ static void set_user(const struct target *to, const struct knell_user *user)
     }
     for (size_t i = 0; i < user->n_extra; i++)
         put_value(to, KNELL_ENTRY_USER, NULL, &user->extra[i]);
+    const char *who = user->id ? user->id : user->email ? user->email : user->username;
+    if (who && *who && to->areas && !to->thread && !to->object)
+        kn_session_user(to->areas, who);
 }
 
 static void set_context(

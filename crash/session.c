@@ -2,6 +2,7 @@
 
 #include "crash/random.h"
 #include "crash/segment.h"
+#include "crash/settings.h"
 
 #include <time.h>
 
@@ -65,6 +66,18 @@ void kn_session_error(struct kn_areas *a)
     struct knell_journal_session s = *newer(a);
     if (s.version && s.status == KNELL_SESSION_OK) {
         s.errors++;
+        s.sequence++;
+        store(a, &s);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+void kn_session_user(struct kn_areas *a, const char *id)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    struct knell_journal_session s = *newer(a);
+    if (s.version && s.status == KNELL_SESSION_OK && !s.user[0]) {
+        kn_copy_text(s.user, sizeof s.user, id);
         store(a, &s);
     }
     (void)pthread_mutex_unlock(&a->lock);

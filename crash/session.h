@@ -21,6 +21,14 @@ void kn_session_start(struct kn_areas *a);
 void kn_session_error(struct kn_areas *a);
 
 /**
+ * Whom the session counts for; what was said first stays.
+ *
+ * Context: normal.
+ * @id  borrowed; cut to fit
+ */
+void kn_session_user(struct kn_areas *a, const char *id);
+
+/**
  * End the session as exited and tell the uploader.
  *
  * Context: normal.

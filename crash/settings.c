@@ -131,6 +131,6 @@ int kn_settings_init(struct kn_settings *s, const struct knell_options *given)
     s->debug = switched(o.debug, "KNELL_DEBUG", false);
     s->max_threads = o.max_threads ? o.max_threads : KN_MAX_THREADS_DEFAULT;
     s->deadline_ms = o.deadline_ms ? o.deadline_ms : KN_DEADLINE_MS_DEFAULT;
-    kn_told_init(&s->told, &o, from_environment);
+    kn_told_init(&s->told, &o, from_environment, s->dsn);
     return 0;
 }

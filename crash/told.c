@@ -28,8 +28,15 @@ static bool on(enum knell_switch given, const char *text, bool otherwise)
     return text && *text ? strcmp(text, "0") != 0 : otherwise;
 }
 
-void kn_told_init(
-    struct kn_told *t, const struct knell_options *o, const char *(*getvar)(const char *))
+/* Who names a Sentry project gets its release health, as from any other SDK; a folder or
+ * nobody has no use for it. */
+static bool is_sentry(const char *dsn)
+{
+    return !strncmp(dsn, "https://", 8) || !strncmp(dsn, "http://", 7);
+}
+
+void kn_told_init(struct kn_told *t, const struct knell_options *o,
+    const char *(*getvar)(const char *), const char *dsn)
 {
     *t = (struct kn_told){
         .max_breadcrumbs = within(o->max_breadcrumbs, 100, 1, 1000),
@@ -40,7 +47,8 @@ void kn_told_init(
             rate(o->traces_sample_rate, getvar("SENTRY_TRACES_SAMPLE_RATE"), 0),
         .capture_burst = within(o->capture_burst, 10, 1, 10000),
         .capture_interval_ms = within(o->capture_interval_ms, 6000, 1, 86400000),
-        .sessions = on(o->sessions, getvar("KNELL_SESSIONS"), false),
+        .sessions = on(o->sessions, getvar("KNELL_SESSIONS"), is_sentry(dsn)),
+        .sessions_of_children = on(o->sessions, getvar("KNELL_SESSIONS"), false),
         .logs = on(o->logs, getvar("KNELL_LOGS"), false),
         .note_exits = on(o->note_exits, NULL, true),
         .debug = on(o->debug, getvar("KNELL_DEBUG"), false),

@@ -13,6 +13,7 @@ struct kn_told {
     double sample_rate, traces_sample_rate; /* 0 to 1 */
     uint32_t capture_burst, capture_interval_ms;
     bool sessions, logs, note_exits, debug, cover_forks;
+    bool sessions_of_children; /* as well as of the process that called knell_start() */
     char ignore[KN_IGNORE_BYTES]; /* patterns, a NUL after each, an empty one last */
 };
 
@@ -22,9 +23,10 @@ struct kn_told {
  * Context: normal.
  * @o       whole, what was not given is zero
  * @getvar  getenv(3), or what answers NULL in a privileged program
+ * @dsn     where reports go to; empty: not known
  */
 void kn_told_init(struct kn_told *t, const struct knell_options *o,
-    const char *(*getvar)(const char *));
+    const char *(*getvar)(const char *), const char *dsn);
 
 /**
  * Whether a name matches one of the patterns of ignore_transactions.

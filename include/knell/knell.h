@@ -92,9 +92,12 @@ struct knell_options {
                                                for any text */
     uint32_t capture_burst;                 /* reports of one kind at once; 0: 10 */
     uint32_t capture_interval_ms;           /* after that one more each; 0: 6000 */
-    enum knell_switch sessions;             /* release health: two small updates of each
-                                                 run are sent. KNELL_SESSIONS=0|1; off */
-    enum knell_switch logs;       /* knell_log() is sent too. KNELL_LOGS=0|1; off */
+    enum knell_switch sessions; /* release health: how many runs of a release ended well,
+                                   with errors, in a crash. One small update at start, one
+                                   with each handled error, one at the end.
+                                   KNELL_SESSIONS=0|1; default on when dsn is a Sentry
+                                   project's (http, https), then not for fork children */
+    enum knell_switch logs;     /* knell_log() is sent too. KNELL_LOGS=0|1; off */
     enum knell_switch note_exits; /* tell exit(3) and deadly signals without a handler
                                      from SIGKILL; on */
     enum knell_on_fork on_fork;

@@ -49,7 +49,9 @@ struct knell_user {
     size_t n_extra;
 };
 
-/* @user  borrowed; replaces what was set before; NULL: nobody */
+/* @user  borrowed; replaces what was set before; NULL: nobody. The first one of the
+ * global scope is whom the process's session counts for: its id, else email, else
+ * username */
 KNELL_API void knell_set_user(const struct knell_user *user);
 
 /**

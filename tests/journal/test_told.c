@@ -263,29 +263,65 @@ static const cJSON *session_with(const char *status)
     return NULL;
 }
 
+static size_t ends_in_event(const char *how)
+{
+    return !strcmp(how, "segv") || !strcmp(how, "9");
+}
+
+/* Each handled error's envelope says how many there have been. */
+static void handled_errors_leave_the_session_open(void)
+{
+    bool seen[8] = {false};
+    new_place();
+    (void)tell_with("errors", "stop", "KNELL_SESSIONS=1");
+    upload();
+    for (size_t i = 1; i < got.n; i++) {
+        const cJSON *s = got.all[i].json;
+        if (strcmp(got.all[i].type, "session") != 0 ||
+            strcmp(got.all[i - 1].type, "event") != 0)
+            continue;
+        double errors = json_number(s, "errors"), seq = json_number(s, "seq");
+        CHECK_STR(json_text(s, "status"), "ok");
+        CHECK(!cJSON_IsTrue(json_at(s, "init")));
+        CHECK(errors >= 1 && errors < 8);
+        CHECK(seq == errors + 1); /* the first one was 1 */
+        seen[(int)errors % 8] = true;
+    }
+    /* Three query failures, a warning that is no error, one not reported, one more. */
+    CHECK(seen[1] && seen[2] && seen[3] && !seen[4] && seen[5]);
+}
+
 static void sessions(void)
 {
     static const struct {
         const char *what, *how, *status;
         int errors;
     } cases[] = {{"", "stop", "exited", 0}, {"errors", "stop", "exited", 5},
-        {"", "exit", "exited", 0}, {"", "15", "exited", 0}, {"", "segv", "crashed", 1},
-        {"", "9", "abnormal", 1}};
+        {"scope", "stop", "exited", 0}, {"", "exit", "exited", 0},
+        {"", "15", "exited", 0}, {"", "segv", "crashed", 1}, {"", "9", "abnormal", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         new_place();
         (void)tell_with(cases[i].what, cases[i].how, "KNELL_SESSIONS=1");
         upload();
         size_t n_init = 0, n = envelopes_count(&got, "session");
         const char *sid = json_text(envelopes_get(&got, "session", 0), "sid");
+        const cJSON *initial = NULL;
         for (size_t k = 0; k < n; k++) {
             const cJSON *s = envelopes_get(&got, "session", k);
-            n_init += cJSON_IsTrue(json_at(s, "init")) != 0;
+            if (cJSON_IsTrue(json_at(s, "init"))) {
+                initial = s;
+                n_init++;
+            }
             CHECK_STR(json_text(s, "sid"), sid);
             CHECK_STR(json_text(s, "attrs/release"), "teller@1.0");
         }
-        CHECK_INT(n, 2);
+        CHECK_INT(n, 2 + envelopes_count(&got, "event") - ends_in_event(cases[i].how));
         CHECK_INT(n_init, 1);
-        CHECK(cJSON_IsTrue(json_at(session_with("ok"), "init")));
+        /* The user of the process, who was not known yet when it began. */
+        CHECK_STR(json_text(initial, "did"), "");
+        CHECK_STR(json_text(session_with(cases[i].status), "did"),
+            strcmp(cases[i].what, "scope") ? "" : "42");
+        CHECK_STR(json_text(initial, "status"), "ok");
         CHECK(session_with(cases[i].status) != NULL);
         CHECK_INT(json_number(session_with(cases[i].status), "errors"), cases[i].errors);
     }
@@ -424,6 +460,7 @@ static void fork_children(void)
 TEST_MAIN(TEST(scope_of_a_crash), TEST(death_by_sigkill),
     TEST(other_deaths_without_a_handler), TEST(death_by_reboot), TEST(death_by_oom),
     TEST(handled_errors_and_messages), TEST(sampling_of_errors), TEST(sessions),
-    TEST(transactions_spans_and_logs), TEST(unsampled_transactions_are_not_sent),
-    TEST(hang), TEST(before_start_everything_is_a_no_op),
-    TEST(a_spool_that_cannot_be_is_told), TEST(fork_children))
+    TEST(handled_errors_leave_the_session_open), TEST(transactions_spans_and_logs),
+    TEST(unsampled_transactions_are_not_sent), TEST(hang),
+    TEST(before_start_everything_is_a_no_op), TEST(a_spool_that_cannot_be_is_told),
+    TEST(fork_children))

@@ -7,7 +7,7 @@
 static const char *const variables[] = {"SENTRY_RELEASE", "GIT_SHA", "HEROKU_SLUG_COMMIT",
     "SOURCE_VERSION", "VERCEL_GIT_COMMIT_SHA", "RENDER_GIT_COMMIT", "SENTRY_ENVIRONMENT",
     "SENTRY_DIST", "KNELL_SPOOL", "KNELL_DSN", "SENTRY_DSN", "KNELL_UPLOADER",
-    "KNELL_START_UPLOADER", "KNELL_DEBUG"};
+    "KNELL_START_UPLOADER", "KNELL_DEBUG", "KNELL_SESSIONS"};
 
 static void forget_environment(void)
 {
@@ -69,6 +69,34 @@ static void dsn_of_knell_comes_first(void)
     forget_environment();
 }
 
+static void sessions_are_for_sentry(void)
+{
+    static const struct {
+        const char *dsn, *variable;
+        enum knell_switch given;
+        bool sessions, of_children;
+    } cases[] = {{"https://k@h/1", NULL, KNELL_DEFAULT, true, false},
+        {"http://k@h/1", NULL, KNELL_DEFAULT, true, false},
+        {"file:///x", NULL, KNELL_DEFAULT, false, false},
+        {"", NULL, KNELL_DEFAULT, false, false},
+        {"https://k@h/1", "0", KNELL_DEFAULT, false, false},
+        {"", "1", KNELL_DEFAULT, true, true},
+        {"https://k@h/1", "1", KNELL_OFF, false, false}, {"", "0", KNELL_ON, true, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct kn_settings s;
+        struct knell_options o = KNELL_OPTIONS_INIT;
+        forget_environment();
+        if (cases[i].variable)
+            setenv("KNELL_SESSIONS", cases[i].variable, 1);
+        o.dsn = cases[i].dsn;
+        o.sessions = cases[i].given;
+        CHECK_INT(kn_settings_init(&s, &o), 0);
+        CHECK_INT(s.told.sessions, cases[i].sessions);
+        CHECK_INT(s.told.sessions_of_children, cases[i].of_children);
+    }
+    forget_environment();
+}
+
 static void odd_input(void)
 {
     struct kn_settings s;
@@ -97,4 +125,5 @@ static void text_is_cut_between_characters(void)
 }
 
 TEST_MAIN(TEST(code_beats_environment), TEST(release_is_looked_for_in_order),
-    TEST(dsn_of_knell_comes_first), TEST(odd_input), TEST(text_is_cut_between_characters))
+    TEST(dsn_of_knell_comes_first), TEST(sessions_are_for_sentry), TEST(odd_input),
+    TEST(text_is_cut_between_characters))

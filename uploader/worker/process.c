@@ -125,19 +125,32 @@ static int make_event(const struct work *w, cJSON **ret, char **ret_text)
     return -E2BIG;
 }
 
-/* The run's session ends with the crash and travels with it. */
+/* What a report says of the run's session: a crash or another death is its end and
+ * travels with it; a handled error leaves it open with one error more, which it has
+ * counted itself. */
+static bool session_of_report(const struct crash *c, struct session_of *of)
+{
+    uint32_t kind = c->item_head ? c->item_head->kind : 0;
+    if (!c->said || (c->journal->flags & KNELL_JOURNAL_FORKED))
+        return false;
+    if (c->has_signal || kind == KNELL_ITEM_OBITUARY) {
+        of->status =
+            kind == KNELL_ITEM_OBITUARY ? KNELL_SESSION_ABNORMAL : KNELL_SESSION_CRASHED;
+        of->more_errors = 1;
+        return true;
+    }
+    const struct knell_journal_session *s = &c->said->session;
+    return kind && s->errors && s->init_written && s->status == KNELL_SESSION_OK;
+}
+
 static int add_session(
     struct envelope *e, const struct crash *c, const struct worker_summary *s)
 {
-    bool obituary = c->item_head && c->item_head->kind == KNELL_ITEM_OBITUARY;
-    if (!c->said || (!c->has_signal && !obituary) ||
-        (c->journal->flags & KNELL_JOURNAL_FORKED))
-        return 0;
     struct session_of of = {.release = s->release,
         .environment = s->environment,
-        .status = obituary ? KNELL_SESSION_ABNORMAL : KNELL_SESSION_CRASHED,
-        .time_ns = s->time_ms * 1000000,
-        .more_errors = 1};
+        .time_ns = s->time_ms * 1000000};
+    if (!session_of_report(c, &of))
+        return 0;
     cJSON *update;
     int err = session_update(&c->said->session, &of, &update);
     if (err || !update)
