@@ -45,7 +45,8 @@ const struct config_key config_keys[] = {
     KEY("upload", "unix_socket", CONFIG_TEXT, unix_socket, NULL,
         "connect through this socket instead of TCP"),
     KEY("upload", "otlp_endpoint", CONFIG_SECRET, otlp_endpoint, NULL,
-        "OTLP/HTTP base URL; one more destination"),
+        "OTLP/HTTP base URL; one more destination; without traces when it ends in "
+        "/v1/logs"),
     KEY("upload", "otlp_headers", CONFIG_SECRET, otlp_headers, NULL,
         "key=value,... sent to it"),
     KEY("upload", "connect_timeout", CONFIG_TIME, connect_timeout_ms, "10s",

@@ -223,6 +223,7 @@ static void to_server(struct pipeline *p, struct delivery *d,
         .body = body,
         .n_body = n,
         .content_type = otlp ? "application/json" : "application/x-sentry-envelope",
+        .url = otlp && d->job->result.otlp_traces ? to->traces_url : NULL,
         .extra_headers = extra,
         .gzipped = packed,
         .tag = d};
@@ -242,7 +243,9 @@ static void to_server(struct pipeline *p, struct delivery *d,
  * nothing that a collector of logs wants, or nothing at all. */
 static bool has_something(const struct job *j, const struct destination *to)
 {
-    return to->kind == DESTINATION_OTLP ? j->result.n_otlp > 0 : j->result.n_items > 0;
+    if (to->kind != DESTINATION_OTLP)
+        return j->result.n_items > 0;
+    return j->result.n_otlp > 0 && (to->traces_url || !j->result.otlp_traces);
 }
 
 static void send_one(struct pipeline *p, struct delivery *d)
@@ -374,6 +377,9 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     struct retry_decision dec;
     uint64_t now_s = pipeline_now_ms() / 1000;
     retry_decide(a, &p->limits, now_s, j->name.attempts, pipeline_random(p), &dec);
+    /* A collector without traces: no reason to keep logs and crashes from it. */
+    if (to->kind == DESTINATION_OTLP && j->result.otlp_traces && a->status == 404)
+        dec.verdict = RETRY_REJECTED;
     ledger_set_limits(p->ledger, to->id, &dec.limits, now_s);
     free(d->body);
     d->body = NULL;

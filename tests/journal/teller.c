@@ -185,6 +185,15 @@ static void say_spans(void)
     knell_syslog(3, "syslog says %s", "no");
 }
 
+static void say_transactions(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct knell_span *t = knell_transaction_start("job", "queue.process", NULL);
+        knell_span_finish(knell_span_start(t, "db.query", "select"), KNELL_SPAN_OK);
+        knell_span_finish(t, KNELL_SPAN_OK);
+    }
+}
+
 static void say_hang(void)
 {
     struct knell_heart *h = knell_watch("event loop", 100);
@@ -265,6 +274,8 @@ int main(int argc, char **argv)
         say_errors();
     else if (!strcmp(what, "spans"))
         say_spans();
+    else if (!strcmp(what, "transactions"))
+        say_transactions();
     else if (!strcmp(what, "hang"))
         say_hang();
     else if (!strncmp(what, "fork", 4))

@@ -55,17 +55,24 @@ int tell(const char *what, const char *how)
     return tell_with(what, how, NULL);
 }
 
-void upload_with(const char *more)
+int upload_to(const char *dsn, const char *more)
 {
-    char kept[sizeof said], spool_env[300], dsn[300];
+    char kept[sizeof said], spool_env[300], dsn_env[400];
     memcpy(kept, said, sizeof said);
     (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
-    (void)snprintf(dsn, sizeof dsn, "KNELL_DSN=file://%s", out);
+    (void)snprintf(dsn_env, sizeof dsn_env, "KNELL_DSN=%s", dsn);
     const char *const argv[] = {UPLOADER, NULL};
-    const char *const env[] = {spool_env, dsn, "HOME=/nonexistent", more, NULL};
+    const char *const env[] = {spool_env, dsn_env, "HOME=/nonexistent", more, NULL};
     int status = run(argv, env);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     memcpy(said, kept, sizeof said);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void upload_with(const char *more)
+{
+    char dsn[300];
+    (void)snprintf(dsn, sizeof dsn, "file://%s", out);
+    CHECK_INT(upload_to(dsn, more), 0);
     envelopes_free(&got);
     envelopes_read(&got, out);
 }

@@ -20,6 +20,9 @@ int tell_with(const char *what, const char *how, const char *more);
 /* … in a new place. */
 int tell(const char *what, const char *how);
 
+/* One pass of the uploader to somewhere else. Returns its exit status. */
+int upload_to(const char *dsn, const char *more);
+
 /* One pass of the uploader; what has arrived is in got. @more  as above */
 void upload_with(const char *more);
 void upload(void);

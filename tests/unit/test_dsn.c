@@ -50,6 +50,24 @@ static void parses_what_is_a_destination(void)
     }
 }
 
+static void traces_of_a_collector(void)
+{
+    static const struct {
+        const char *text, *url;
+    } rows[] = {{"otlp+http://localhost:4318", "http://localhost:4318/v1/traces"},
+        {"otlp+https://c.example/x/", "https://c.example/x/v1/traces"},
+        {"otlp+https://c.example/x/v1/logs", NULL}, {"https://k@h/1", NULL}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct destination d = {0};
+        const char *why;
+        CHECK_INT(destination_parse(rows[i].text, &d, &why), 0);
+        if (rows[i].url)
+            CHECK_STR(d.traces_url, rows[i].url);
+        CHECK_INT(d.traces_url != NULL, rows[i].url != NULL);
+        destination_done(&d);
+    }
+}
+
 static void parses_a_folder(void)
 {
     struct destination d = {0};
@@ -87,5 +105,5 @@ static void refuses_the_rest_and_says_why(void)
     free(huge);
 }
 
-TEST_MAIN(TEST(parses_what_is_a_destination), TEST(parses_a_folder),
-    TEST(refuses_the_rest_and_says_why))
+TEST_MAIN(TEST(parses_what_is_a_destination), TEST(traces_of_a_collector),
+    TEST(parses_a_folder), TEST(refuses_the_rest_and_says_why))

@@ -213,6 +213,9 @@ static int otlp(struct destination *d, const struct url *u)
     struct span tail = {u->host.at, u->host.n + (u->port.n ? u->port.n + 1 : 0)};
     int r = print(&d->url, "%s://%.*s%.*s%s", d->tls ? "https" : "http", (int)tail.n,
         tail.at, (int)path.n, path.at, whole ? "" : "/v1/logs");
+    if (!r && !whole)
+        r = print(&d->traces_url, "%s://%.*s%.*s/v1/traces", d->tls ? "https" : "http",
+            (int)tail.n, tail.at, (int)path.n, path.at);
     if (!r)
         r = print(&d->label, "otlp+%s", d->url);
     return r;
@@ -302,6 +305,7 @@ int destination_debuginfod(const char *text, struct destination *ret, const char
 void destination_done(struct destination *d)
 {
     free(d->url);
+    free(d->traces_url);
     free(d->dir);
     free(d->host);
     free(d->public_key);

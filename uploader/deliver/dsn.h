@@ -10,18 +10,20 @@
 #include <stdint.h>
 
 enum destination_kind {
-    DESTINATION_SENTRY,    /* http(s)://KEY[:SECRET]@HOST[:PORT][/PATH]/PROJECT */
-    DESTINATION_DIRECTORY, /* file:///DIR: one envelope file per event */
-    DESTINATION_OTLP,      /* otlp+http(s)://HOST[:PORT][/PATH]: logs as OTLP/HTTP JSON */
+    DESTINATION_SENTRY,     /* http(s)://KEY[:SECRET]@HOST[:PORT][/PATH]/PROJECT */
+    DESTINATION_DIRECTORY,  /* file:///DIR: one envelope file per event */
+    DESTINATION_OTLP,       /* otlp+http(s)://HOST[:PORT][/PATH]: OTLP/HTTP JSON; a path
+                               that ends in /v1/logs takes logs only */
     DESTINATION_DEBUGINFOD, /* nothing goes there: a server of debug files */
 };
 
 struct destination {
     enum destination_kind kind;
-    uint64_t id; /* of the whole text; stable, names the destination in the state */
-    char *url;   /* what to POST to; NULL for a folder */
-    char *dir;   /* the folder, decoded; NULL otherwise */
-    char *host;  /* "host:port", lower case; "file" for a folder: owner of a breaker */
+    uint64_t id;      /* of the whole text; stable, names the destination in the state */
+    char *url;        /* what to POST to; NULL for a folder */
+    char *traces_url; /* of a collector, for spans; NULL: they are not wanted */
+    char *dir;        /* the folder, decoded; NULL otherwise */
+    char *host; /* "host:port", lower case; "file" for a folder: owner of a breaker */
     char *public_key; /* NULL unless Sentry */
     char *secret;     /* NULL when there is none */
     char *dsn;        /* the DSN without the secret, for the envelope's head */

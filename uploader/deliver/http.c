@@ -280,7 +280,7 @@ static bool set_request(struct transfer *t, const struct http_request *q)
     SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
     SET(CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
     SET(CURLOPT_UNIX_SOCKET_PATH, socket);
-    SET(CURLOPT_URL, q->to->url);
+    SET(CURLOPT_URL, q->url ? q->url : q->to->url);
     SET(CURLOPT_HTTPHEADER, t->headers);
     SET(CURLOPT_POSTFIELDS, q->body);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->n_body);

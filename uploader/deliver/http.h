@@ -23,6 +23,7 @@ struct http_options {
 
 struct http_request {
     const struct destination *to; /* of a kind with a url; outlives the request */
+    const char *url;              /* instead of to->url; NULL: that one */
     const void *body;             /* the caller's until the answer */
     size_t n_body;
     const char *content_type;

@@ -1,14 +1,13 @@
 #include "uploader/event/otlp.h"
 
-#include "uploader/event/build.h"
+#include "uploader/event/otlp_values.h"
 
 #include <errno.h>
-#include <knell/knell.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_STACK_BYTES = 32 * 1024, MAX_VALUE = 8192, SEVERITY_FATAL = 21 };
+enum { MAX_STACK_BYTES = 32 * 1024 };
 
 static const cJSON *at(const cJSON *o, const char *key)
 {
@@ -21,50 +20,22 @@ static const char *text(const cJSON *o, const char *key)
     return cJSON_IsString(v) ? v->valuestring : NULL;
 }
 
-static cJSON *value_of(struct build *b, cJSON *list, const char *key)
-{
-    cJSON *one = build_object(b, list, NULL);
-    build_text(b, one, "key", key, 256);
-    return build_object(b, one, "value");
-}
-
-static void add_text(struct build *b, cJSON *list, const char *key, const char *value)
-{
-    if (value && *value)
-        build_text(b, value_of(b, list, key), "stringValue", value, MAX_VALUE);
-}
-
-/* 64-bit integers are strings in protobuf's JSON. */
-static void add_number(struct build *b, cJSON *list, const char *key, uint64_t value)
-{
-    char digits[24];
-    (void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    build_text(b, value_of(b, list, key), "intValue", digits, sizeof digits);
-}
-
 static void resource(struct build *b, cJSON *to, const cJSON *event, uint32_t pid)
 {
     const cJSON *contexts = at(event, "contexts"), *app = at(contexts, "app");
     const cJSON *images = at(at(event, "debug_meta"), "images");
-    cJSON *o = build_object(b, to, "resource");
-    cJSON *list = build_array(b, o, "attributes");
-    const char *name = text(app, "app_name"), *environment = text(event, "environment");
-    add_text(b, list, "service.name", name ? name : "unknown_service");
-    add_text(b, list, "service.version", text(app, "app_version"));
-    add_text(b, list, "deployment.environment.name", environment);
-    add_text(b, list, "deployment.environment", environment); /* the older name */
-    add_text(b, list, "host.name", text(event, "server_name"));
-    add_text(b, list, "os.type", "linux");
-    add_text(b, list, "os.version", text(at(contexts, "os"), "version"));
-    add_text(b, list, "host.arch", text(at(contexts, "device"), "arch"));
+    const struct otlp_service service = {.name = text(app, "app_name"),
+        .version = text(app, "app_version"),
+        .environment = text(event, "environment"),
+        .host = text(event, "server_name")};
+    cJSON *list = otlp_resource(b, to, &service);
+    otlp_text(b, list, "os.version", text(at(contexts, "os"), "version"));
+    otlp_text(b, list, "host.arch", text(at(contexts, "device"), "arch"));
     if (pid)
-        add_number(b, list, "process.pid", pid);
-    add_text(b, list, "process.executable.path",
+        otlp_integer(b, list, "process.pid", pid);
+    otlp_text(b, list, "process.executable.path",
         text(images ? images->child : NULL, "code_file"));
-    add_text(b, list, "process.executable.build_id.gnu", text(app, "app_build"));
-    add_text(b, list, "telemetry.sdk.name", "knell");
-    add_text(b, list, "telemetry.sdk.language", "cpp");
-    add_text(b, list, "telemetry.sdk.version", KNELL_VERSION);
+    otlp_text(b, list, "process.executable.build_id.gnu", text(app, "app_build"));
 }
 
 /* The exception, or for a message none. */
@@ -134,8 +105,8 @@ static void thread_attributes(struct build *b, cJSON *list, const cJSON *event)
         const cJSON *id = at(t, "id");
         if (!cJSON_IsTrue(at(t, "current")) || !cJSON_IsNumber(id))
             continue;
-        add_number(b, list, "thread.id", (uint64_t)id->valuedouble);
-        add_text(b, list, "thread.name", text(t, "name"));
+        otlp_integer(b, list, "thread.id", (int64_t)id->valuedouble);
+        otlp_text(b, list, "thread.name", text(t, "name"));
         return;
     }
 }
@@ -154,51 +125,27 @@ static void body(struct build *b, cJSON *record, const cJSON *event, const cJSON
     build_text(b, build_object(b, record, "body"), "stringValue", words, sizeof words);
 }
 
-static void nanoseconds(struct build *b, cJSON *to, const char *key, uint64_t ns)
-{
-    char digits[24];
-    (void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)ns);
-    build_text(b, to, key, digits, sizeof digits);
-}
-
-static void severity(struct build *b, cJSON *record, const cJSON *event)
-{
-    static const struct {
-        const char *level, *word;
-        int number;
-    } levels[] = {{"fatal", "FATAL", SEVERITY_FATAL}, {"error", "ERROR", 17},
-        {"warning", "WARN", 13}, {"info", "INFO", 9}, {"debug", "DEBUG", 5}};
-    const char *level = text(event, "level");
-    size_t k = 0;
-    for (size_t i = 0; level && i < sizeof levels / sizeof *levels; i++)
-        k = strcmp(level, levels[i].level) ? k : i;
-    build_number(b, record, "severityNumber", levels[k].number);
-    build_text(b, record, "severityText", levels[k].word, 16);
-}
-
 static void attributes(
     struct build *b, cJSON *record, const cJSON *event, const cJSON *frames)
 {
     const cJSON *e = exception_of(event), *tag;
     cJSON *list = build_array(b, record, "attributes");
-    add_text(b, list, "exception.type", text(e, "type"));
-    add_text(b, list, "exception.message", text(e, "value"));
+    otlp_text(b, list, "exception.type", text(e, "type"));
+    otlp_text(b, list, "exception.message", text(e, "value"));
     char *stack = frames ? stack_text(frames) : NULL;
-    if (stack && *stack)
-        build_text(b, value_of(b, list, "exception.stacktrace"), "stringValue", stack,
-            MAX_STACK_BYTES);
+    otlp_text_max(b, list, "exception.stacktrace", stack, MAX_STACK_BYTES);
     b->failed |= frames && !stack;
     free(stack);
-    add_text(b, list, "app.crash.id", text(event, "event_id"));
+    otlp_text(b, list, "app.crash.id", text(event, "event_id"));
     thread_attributes(b, list, event);
-    add_text(b, list, "knell.signature",
+    otlp_text(b, list, "knell.signature",
         text(at(at(event, "contexts"), "knell"), "signature"));
     cJSON_ArrayForEach(tag, at(event, "tags"))
     {
         char key[80];
         (void)snprintf(key, sizeof key, "tag.%.64s", tag->string);
         if (cJSON_IsString(tag))
-            add_text(b, list, key, tag->valuestring);
+            otlp_text(b, list, key, tag->valuestring);
     }
 }
 
@@ -213,13 +160,11 @@ int otlp_logs(const cJSON *event, const struct otlp_process *process, cJSON **re
     cJSON *rl = build_object(&b, build_array(&b, root, "resourceLogs"), NULL);
     resource(&b, rl, event, process->pid);
     cJSON *sl = build_object(&b, build_array(&b, rl, "scopeLogs"), NULL);
-    cJSON *scope = build_object(&b, sl, "scope");
-    build_text(&b, scope, "name", "knell", 16);
-    build_text(&b, scope, "version", KNELL_VERSION, 16);
+    otlp_scope(&b, sl);
     cJSON *record = build_object(&b, build_array(&b, sl, "logRecords"), NULL);
-    nanoseconds(&b, record, "timeUnixNano", process->time_ns);
-    nanoseconds(&b, record, "observedTimeUnixNano", process->observed_ns);
-    severity(&b, record, event);
+    otlp_nanoseconds(&b, record, "timeUnixNano", process->time_ns);
+    otlp_nanoseconds(&b, record, "observedTimeUnixNano", process->observed_ns);
+    otlp_severity(&b, record, text(event, "level"));
     build_text(&b, record, "eventName", "app.crash", 16);
     body(&b, record, event, frames);
     attributes(&b, record, event, frames);

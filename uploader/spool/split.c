@@ -44,6 +44,18 @@ static int read_head(struct bytes *b, struct knell_segment_head *ret)
     return 0;
 }
 
+/* Logs and sessions are a part of their own. */
+static bool has_others(struct bytes b)
+{
+    struct knell_segment_record r;
+    const uint8_t *payload;
+    while (next(&b, &r, &payload)) {
+        if (r.type != KNELL_RECORD_SPAN && r.type != KNELL_RECORD_TRANSACTION)
+            return true;
+    }
+    return false;
+}
+
 int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t *ret_n)
 {
     struct knell_segment_head head;
@@ -56,7 +68,7 @@ int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t
     if (!out)
         return -ENOMEM;
     size_t at = sizeof head;
-    uint32_t n_records = 0, transaction = 0;
+    uint32_t n_records = 0, first = has_others(b), transaction = first;
     /* Spans stand right before their transaction, so they belong to the next one. */
     while (next(&b, &r, &payload)) {
         bool traced = r.type == KNELL_RECORD_SPAN || r.type == KNELL_RECORD_TRANSACTION;

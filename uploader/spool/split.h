@@ -1,13 +1,14 @@
 /**
- * One transaction an envelope: servers keep only one of several. A segment in new/ that
- * holds more becomes as many segments, before anybody claims it.
+ * One transaction an envelope: servers keep only one of several; and logs go to another
+ * place of an OTLP collector than spans. A segment in new/ that holds more becomes as
+ * many segments, before anybody claims it.
  */
 #pragma once
 #include "uploader/spool/dir.h"
 
 /**
- * Pure: the @i-th part of a segment. Part 0 keeps everything but the transactions after
- * the first; each later part holds one transaction with its spans.
+ * Pure: the @i-th part of a segment. Logs and sessions, if there are any, are part 0;
+ * each other part holds one transaction with its spans.
  *
  * @bytes  the whole file, not trusted; the first record that is not whole ends it
  * @ret    malloc'd

@@ -33,7 +33,7 @@ struct worker_options {
     bool raw_minidump;            /* leave stack contents in an attached minidump */
     uint64_t attached_file_bytes; /* of each file the program attached; 0: none */
     bool no_sentry;               /* no envelope is wanted */
-    bool otlp;                    /* an OTLP logs request is wanted */
+    bool otlp;                    /* an OTLP request is wanted */
     /* Debug files that are not here may be asked for: see WORKER_ASKS. */
     bool may_ask;
     struct wishes arrived;    /* to be taken in first */
@@ -69,8 +69,9 @@ struct worker_result {
     char category[32]; /* client report reason of a drop: "event_processor", ... */
     uint8_t *items;    /* envelope items without the envelope's header line */
     size_t n_items;
-    uint8_t *otlp; /* body of POST /v1/logs; NULL: not wanted */
+    uint8_t *otlp; /* body of a POST; NULL: not wanted, or nothing of the kind */
     size_t n_otlp;
+    bool otlp_traces; /* to /v1/traces, else to /v1/logs */
     struct worker_summary summary;
     struct wishes wishes;
 };

@@ -6,6 +6,7 @@
 #include "uploader/event/rules.h"
 #include "uploader/event/scope.h"
 #include "uploader/event/session.h"
+#include "uploader/worker/segment_otlp.h"
 
 #include <errno.h>
 #include <knell/knell.h>
@@ -30,6 +31,8 @@ struct segment {
     struct span spans[MAX_SPANS]; /* whose transaction has not come yet */
     uint32_t n_spans;
     cJSON *logs; /* {"items": []} */
+    struct segment_otlp otlp;
+    struct otlp_service service;
     uint32_t n_logs, n_transactions, n_sessions, n_ignored;
 };
 
@@ -68,23 +71,6 @@ static int session(struct segment *s, struct bytes *b)
     cJSON_Delete(update);
     s->n_sessions++;
     return err;
-}
-
-static const char *status_name(uint32_t status)
-{
-    static const char *const names[] = {[KNELL_SPAN_OK] = "ok",
-        [KNELL_SPAN_CANCELLED] = "cancelled",
-        [KNELL_SPAN_UNKNOWN_ERROR] = "unknown",
-        [KNELL_SPAN_INVALID_ARGUMENT] = "invalid_argument",
-        [KNELL_SPAN_DEADLINE_EXCEEDED] = "deadline_exceeded",
-        [KNELL_SPAN_NOT_FOUND] = "not_found",
-        [KNELL_SPAN_ALREADY_EXISTS] = "already_exists",
-        [KNELL_SPAN_PERMISSION_DENIED] = "permission_denied",
-        [KNELL_SPAN_RESOURCE_EXHAUSTED] = "resource_exhausted",
-        [KNELL_SPAN_UNAVAILABLE] = "unavailable",
-        [KNELL_SPAN_INTERNAL_ERROR] = "internal_error",
-        [KNELL_SPAN_UNAUTHENTICATED] = "unauthenticated"};
-    return status < sizeof names / sizeof *names ? names[status] : NULL;
 }
 
 static void ids(struct build *b, cJSON *to, const struct knell_span_record *r)
@@ -129,7 +115,7 @@ static void one_span(
         MAX_NAME);
     build_time(b, to, "start_timestamp", sp->r.start_ns);
     build_time(b, to, "timestamp", sp->r.end_ns);
-    build_text(b, to, "status", status_name(sp->r.status), 32);
+    build_text(b, to, "status", segment_status_name(sp->r.status), 32);
     cJSON *tags = build_object(b, to, "tags"), *data = build_object(b, to, "data");
     pairs(b, tags, data, s, sp);
     build_drop_empty(to, "tags");
@@ -173,12 +159,29 @@ static void transaction_body(
     build_text(b, trace, "type", "trace", 8);
     ids(b, trace, &root->r);
     build_text_n(b, trace, "op", (const char *)root->rest, root->r.n_op, MAX_NAME);
-    const char *status = status_name(root->r.status);
+    const char *status = segment_status_name(root->r.status);
     build_text(b, trace, "status", status ? status : "unknown", 32);
     cJSON *tags = build_object(b, to, "tags"), *data = build_object(b, trace, "data");
     pairs(b, tags, data, s, root);
     build_drop_empty(to, "tags");
     build_drop_empty(trace, "data");
+}
+
+static int otlp_span(struct segment *s, const struct span *span, bool root)
+{
+    const struct knell_span_record *r = &span->r;
+    const struct journal_pair *all;
+    char op[MAX_NAME + 1], name[MAX_NAME + 1];
+    if (!s->o->otlp)
+        return 0;
+    int n =
+        journal_pairs(s->arena, span->rest + r->n_op + r->n_name, r->n_pairs_bytes, &all);
+    if (n < 0)
+        return n;
+    (void)text_copy(op, sizeof op, (const char *)span->rest, r->n_op);
+    (void)text_copy(name, sizeof name, (const char *)span->rest + r->n_op, r->n_name);
+    segment_otlp_span(&s->otlp, &s->service, r, op, name, root, all, (size_t)n);
+    return 0;
 }
 
 static bool same_root(const struct span *s, const struct span *root)
@@ -206,15 +209,19 @@ static int transaction(struct segment *s, const struct span *root)
     transaction_body(&b, to, s, root);
     cJSON *spans = build_array(&b, to, "spans");
     for (uint32_t i = 0; i < s->n_spans; i++) {
-        if (same_root(&s->spans[i], root))
-            one_span(&b, spans, s, &s->spans[i]);
-        else
+        if (!same_root(&s->spans[i], root)) {
             s->spans[kept++] = s->spans[i];
+            continue;
+        }
+        one_span(&b, spans, s, &s->spans[i]);
+        err = err ? err : otlp_span(s, &s->spans[i], false);
     }
     s->n_spans = kept;
+    err = err ? err : otlp_span(s, root, true);
     struct envelope_item item = {
         .type = "transaction", .content_type = "application/json"};
-    err = b.failed ? -ENOMEM : add(s, &item, to);
+    if (!err)
+        err = b.failed ? -ENOMEM : add(s, &item, to);
     cJSON_Delete(to);
     s->n_transactions++;
     return err;
@@ -297,6 +304,12 @@ static int log_record(struct segment *s, struct bytes *b)
     int n = journal_pairs(s->arena, rest, r.n_pairs_bytes, &all);
     for (int i = 0; i < n; i++)
         attribute(&build, attributes, all[i].key, &all[i].value);
+    if (s->o->otlp && n >= 0) {
+        const char *text = arena_text(s->arena, message, r.n_message);
+        if (!text)
+            return -ENOMEM;
+        segment_otlp_log(&s->otlp, &s->service, &r, text, all, (size_t)n);
+    }
     text_attribute(&build, attributes, "sentry.release", s->head.release);
     text_attribute(&build, attributes, "sentry.environment", s->head.environment);
     text_attribute(&build, attributes, "sentry.sdk.name", "knell");
@@ -377,6 +390,11 @@ static int read_head(struct segment *s)
     h->server_name[sizeof h->server_name - 1] = 0;
     h->app[sizeof h->app - 1] = 0;
     h->sdk[sizeof h->sdk - 1] = 0;
+    const char *at = strchr(h->release, '@');
+    s->service = (struct otlp_service){.name = h->app,
+        .version = at ? at + 1 : h->release,
+        .environment = h->environment,
+        .host = s->o->event.send_default_pii ? h->server_name : NULL};
     return 0;
 }
 
@@ -405,10 +423,14 @@ int segment_process(const uint8_t *bytes, size_t n, const struct worker_options 
             s->n_ignored ? "segment: all in it is ignored by rules"
                          : "segment: nothing in it");
     } else if (!err) {
-        ret->items = s->items.bytes;
-        ret->n_items = s->items.n;
-        s->items = (struct envelope){0};
+        err = s->o->otlp ? segment_otlp_finish(&s->otlp, ret) : 0;
+        if (!err && !s->o->no_sentry) {
+            ret->items = s->items.bytes;
+            ret->n_items = s->items.n;
+            s->items = (struct envelope){0};
+        }
     }
+    segment_otlp_done(&s->otlp);
     envelope_done(&s->items);
     cJSON_Delete(s->logs);
     arena_free(s->arena);

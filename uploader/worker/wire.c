@@ -15,7 +15,7 @@ struct wire_head {
     uint32_t magic;
     int32_t status;
     uint64_t n_items, n_otlp;
-    uint32_t outcome;
+    uint32_t outcome, otlp_traces;
     char why[256], category[32];
     struct worker_summary summary;
     struct wishes wishes;
@@ -47,6 +47,7 @@ int wire_write(int fd, int status, const struct worker_result *r)
     if (!status) {
         h.n_items = r->n_items;
         h.n_otlp = r->n_otlp;
+        h.otlp_traces = r->otlp_traces;
         h.outcome = r->outcome;
         memcpy(h.category, r->category, sizeof h.category);
         h.summary = r->summary;
@@ -170,7 +171,8 @@ int wire_read(int fd, int *ret_status, struct worker_result *ret)
         h.n_items > WIRE_MAX_BYTES || h.n_otlp > WIRE_MAX_BYTES ||
         (uint64_t)st.st_size != sizeof h + h.n_items + h.n_otlp)
         return -EBADMSG;
-    struct worker_result r = {.outcome = (enum worker_outcome)h.outcome};
+    struct worker_result r = {
+        .outcome = (enum worker_outcome)h.outcome, .otlp_traces = h.otlp_traces != 0};
     memcpy(r.why, h.why, sizeof r.why);
     memcpy(r.category, h.category, sizeof r.category);
     clean(r.why, sizeof r.why);
