@@ -53,12 +53,23 @@ static void tell(struct verify *v, const char *file, const char *what, const cha
     (void)fputc('\n', s->out.f);
 }
 
+/* Whether an error is the file's own and will not go away; a disk that cannot be read
+ * just now is no reason to put a sound report away. */
+static bool is_fault_of_file(int err)
+{
+    return err == -ELOOP || err == -EBADF || err == -ENXIO || err == -EMLINK ||
+           err == -EPERM || err == -E2BIG || err == -EBADMSG || err == -EPROTONOSUPPORT;
+}
+
 /* Put a file that must not stay where it is into bad/. */
 static const char *quarantine(struct verify *v, const char *file, const char *why)
 {
     if (!v->s->options.repair || v->state == SPOOL_BAD || v->state == SPOOL_WORK)
         return NULL;
-    return spool_quarantine(v->spool, v->state, file, why) ? NULL : "quarantined";
+    int err = spool_quarantine(v->spool, v->state, file, why);
+    if (err)
+        session_complain(v->s, "cannot quarantine: %s", strerrordesc_np(-err));
+    return err ? NULL : "quarantined";
 }
 
 /* A .why whose report is gone. */
@@ -75,15 +86,9 @@ static bool check_why(struct verify *v, const char *file)
 /* What was quarantined while the disk was full has none. */
 static void check_has_why(struct verify *v, const char *file)
 {
-    static const char reason[] = "no reason was kept\n";
-    char why[NAME_MAX + 1];
-    int bad = v->spool->state_fd[SPOOL_BAD];
-    struct stat st;
-    if (spool_why_name(file, why) || fstatat(bad, why, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
-        errno != ENOENT)
+    if (!tend_lacks_reason(v->spool, file))
         return;
-    bool made =
-        v->s->options.repair && !spool_replace_file(bad, why, reason, sizeof reason - 1);
+    bool made = v->s->options.repair && !tend_add_reason(v->spool, file);
     tell(v, file, "quarantined without a reason", made ? "written" : NULL);
 }
 
@@ -97,16 +102,15 @@ static void check_segment(struct verify *v, const char *file)
     if (!err || err == -ENOENT)
         return;
     (void)snprintf(what, sizeof what, "unreadable: %s", strerrordesc_np(-err));
-    tell(v, file, what, quarantine(v, file, what));
+    tell(v, file, what, is_fault_of_file(err) ? quarantine(v, file, what) : NULL);
 }
 
 static int check_name(void *ctx, const char *file, const struct spool_name *name)
 {
     struct verify *v = ctx;
-    const char *dot = strrchr(file, '.');
     if (v->state == SPOOL_BAD) {
         /* What was quarantined for its name has kept it. */
-        if (!check_why(v, file) && !(dot && !strcmp(dot, KNELL_WHY_SUFFIX)))
+        if (!check_why(v, file))
             check_has_why(v, file);
     } else if (!name) {
         tell(v, file, "no report's name", quarantine(v, file, "no report's name"));
@@ -146,7 +150,8 @@ static void check_report(struct verify *v, const struct report *r)
         (void)snprintf(what, sizeof what, "unreadable: %s", strerrordesc_np(-err));
     if (v->state == SPOOL_BAD)
         return; /* known to be bad */
-    tell(v, file, what, quarantine(v, file, what));
+    bool own = is_fault_of_file(err) || (why.what && err != -ENOMEM);
+    tell(v, file, what, own ? quarantine(v, file, what) : NULL);
 }
 
 static int by_event(const void *a, const void *b)
@@ -213,8 +218,6 @@ static void check_unadopted(struct verify *v)
     (void)snprintf(what, sizeof what, "reports of %u dead processes", n);
     (void)snprintf(done, sizeof done, "%d taken in", taken);
     tell(v, ".", what, taken > 0 ? done : NULL);
-    if (taken == -EBUSY)
-        session_note(v->s, "An uploader is at work; it takes them in.");
 }
 
 static int verify_spool(
@@ -244,6 +247,9 @@ static int verify_spool(
         progress_at(&bar, i);
     }
     progress_end(&bar);
+    if (err)
+        session_complain(v->s, "%s is not checked to the end: %s", v->spool->path,
+            strerrordesc_np(-err));
     if (v->s->options.repair && v->n_repaired)
         IGNORE(unlinkat(v->spool->fd, SPOOL_INDEX_FILE, 0), "it is made anew");
     spool_unlock(t->spools[spool].spool);

@@ -84,10 +84,6 @@ void unadopted_tell(FILE *f, unsigned n)
 int unadopted_take_in(struct spool *s)
 {
     struct adopt_result a = {0};
-    int err = spool_lock(s);
-    if (err)
-        return err;
-    err = adopt_all(s, obituary_write, "/proc", &a);
-    spool_unlock(s);
+    int err = adopt_all(s, obituary_write, "/proc", &a);
     return err ? err : (int)(a.n_dumps + a.n_obituaries);
 }

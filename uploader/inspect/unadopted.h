@@ -1,6 +1,6 @@
 /**
  * Deaths that the spool does not list yet: what a dead process left in live/ becomes a
- * report when the uploader runs, or at once with take_in_all().
+ * report when the uploader runs, or at once with unadopted_take_in().
  */
 #pragma once
 #include "uploader/inspect/session.h"
@@ -17,6 +17,7 @@ void unadopted_tell(FILE *f, unsigned n);
 /**
  * Make reports of them, as the uploader does.
  *
- * Returns how many there are now, or a negative errno: -EBUSY while an uploader works.
+ * @s  locked by the caller
+ * Returns how many there are now, or a negative errno.
  */
 int unadopted_take_in(struct spool *s) MUST_CHECK;

@@ -155,8 +155,9 @@ int spool_each(const struct spool *s, enum spool_state state,
         return -errno;
     CLEANUP(close_dir_p) DIR *d = fdopendir(fd);
     if (!d) {
+        int err = -errno;
         close_p(&fd);
-        return -ENOMEM;
+        return err;
     }
     for (;;) {
         errno = 0;

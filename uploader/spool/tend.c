@@ -170,11 +170,33 @@ bool tend_is_orphan(const struct spool *s, const char *file)
     return true;
 }
 
+bool tend_lacks_reason(const struct spool *s, const char *file)
+{
+    char why[NAME_MAX + 1];
+    struct stat st;
+    return !ends_with(file, KNELL_WHY_SUFFIX) && !spool_why_name(file, why) &&
+           fstatat(s->state_fd[SPOOL_BAD], why, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+           errno == ENOENT;
+}
+
+int tend_add_reason(const struct spool *s, const char *file)
+{
+    static const char reason[] = "no reason was kept\n";
+    char why[NAME_MAX + 1];
+    int r = spool_why_name(file, why);
+    return r < 0 ? r
+                 : spool_replace_file(
+                       s->state_fd[SPOOL_BAD], why, reason, sizeof reason - 1);
+}
+
 static int sweep(void *ctx, const char *file, const struct spool_name *name)
 {
     const struct spool *s = ctx;
-    if (!name && tend_is_orphan(s, file))
+    (void)name;
+    if (tend_is_orphan(s, file))
         IGNORE(unlinkat(s->state_fd[SPOOL_BAD], file, 0), "the next time");
+    else if (tend_lacks_reason(s, file))
+        IGNORE(tend_add_reason(s, file), "the next time");
     return 0;
 }
 

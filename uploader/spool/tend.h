@@ -41,10 +41,14 @@ int tend_trim(struct spool *s) MUST_CHECK;
  */
 int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n) MUST_CHECK;
 
-/* What killed processes left: temporary files older than an hour, here and in the symbol
- * store, and reasons in bad/ whose reports are gone. For the holder of the lock: nobody
- * else may be about to quarantine. */
+/* What killed processes and full disks left: temporary files older than an hour, here and
+ * in the symbol store; reasons in bad/ whose reports are gone, and reports there without
+ * one. For the holder of the lock: nobody else may be about to quarantine. */
 int tend_clean(const struct spool *s) MUST_CHECK;
 
 /* Whether a file of bad/ is a reason (NAME.why) and nothing it speaks of is there. */
 bool tend_is_orphan(const struct spool *s, const char *file);
+
+/* Whether a file of bad/ should have a reason beside it and has none; and give it one. */
+bool tend_lacks_reason(const struct spool *s, const char *file);
+int tend_add_reason(const struct spool *s, const char *file) MUST_CHECK;
