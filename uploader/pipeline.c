@@ -203,7 +203,7 @@ static int recover_all(struct pipeline *p)
     return r;
 }
 
-static int count_one(void *ctx, const char *file, const struct spool_name *name)
+static int count_waiting(void *ctx, const char *file, const struct spool_name *name)
 {
     struct pipeline_result *r = ctx;
     (void)file;
@@ -213,6 +213,25 @@ static int count_one(void *ctx, const char *file, const struct spool_name *name)
     if (!r->next_due_s || name->not_before_s < r->next_due_s)
         r->next_due_s = name->not_before_s;
     return 0;
+}
+
+/* What could not be moved, for want of room say, or came too late for a stopped pass. */
+static int count_stuck(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct pipeline *p = ctx;
+    (void)file;
+    p->result.remaining += name && chosen(p, name);
+    return 0;
+}
+
+static int count_remaining(struct pipeline *p)
+{
+    int r = spool_each(p->spool, SPOOL_WAIT, count_waiting, &p->result);
+    if (!r)
+        r = spool_each(p->spool, SPOOL_NEW, count_stuck, p);
+    if (!r)
+        r = spool_each(p->spool, SPOOL_WORK, count_stuck, p);
+    return r;
 }
 
 static int adopt(struct pipeline *p)
@@ -300,7 +319,7 @@ static int pass(struct pipeline *p)
     if (!r)
         evict(p);
     if (!r)
-        r = spool_each(p->spool, SPOOL_WAIT, count_one, &p->result);
+        r = count_remaining(p);
     if (!r && !p->o->n_destinations)
         p->result.disabled = p->result.remaining > 0;
     return r;

@@ -123,6 +123,15 @@ static struct job *free_job(struct pipeline *p)
     return NULL;
 }
 
+/* This machine has trouble: not the report's fault, and for people to know. */
+static void defer_for_fault(struct pipeline *p, struct job *j, int r)
+{
+    log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: a report waits: %s", p->spool->path,
+        strerrordesc_np(-r));
+    pipeline_defer(
+        p, j, pipeline_now_ms() / 1000 + LOCAL_FAULT_S, false, strerrordesc_np(-r));
+}
+
 /* Read the claimed report and give it to the worker. Also for a second, smaller try. */
 void pipeline_work(struct pipeline *p, struct job *j)
 {
@@ -134,8 +143,7 @@ void pipeline_work(struct pipeline *p, struct job *j)
     if (!r)
         r = p->o->worker->begin(p->o->worker->ctx, j->report, j->n_report, &j->options);
     if (r < 0) {
-        pipeline_defer(
-            p, j, pipeline_now_ms() / 1000 + LOCAL_FAULT_S, false, strerrordesc_np(-r));
+        defer_for_fault(p, j, r);
         return;
     }
     strikes_begin(p->strikes, j->name.event_id);
@@ -220,8 +228,7 @@ void pipeline_worked(struct pipeline *p)
     j->options.arrived.n = 0;
     strikes_end(p->strikes, j->name.event_id);
     if (r < 0) {
-        pipeline_defer(
-            p, j, pipeline_now_ms() / 1000 + LOCAL_FAULT_S, false, strerrordesc_np(-r));
+        defer_for_fault(p, j, r);
         return;
     }
     switch (j->result.outcome) {

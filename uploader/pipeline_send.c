@@ -180,6 +180,8 @@ static char *header_lines(const char *text)
 static void local_fault(struct pipeline *p, struct delivery *d, int r)
 {
     struct answer a = {.failure = ANSWER_LOCAL};
+    log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: a report waits: %s", p->spool->path,
+        strerrordesc_np(-r));
     snprintf(a.error, sizeof a.error, "%s", strerrordesc_np(-r));
     d->state = DELIVERY_OUT;
     pipeline_answer(p, d, &a);

@@ -6,6 +6,7 @@
 struct consent {
     int spool_fd;
     const struct config *config;
+    bool told; /* that it cannot be read: said once */
 };
 
 /**
@@ -15,5 +16,5 @@ struct consent {
  */
 enum config_consent consent_now(const struct consent *c);
 
-/* For http_options.may_connect. */
+/* For http_options.may_connect; @consent  struct consent. */
 bool consent_given(void *consent);
