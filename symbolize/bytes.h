@@ -92,10 +92,16 @@ static inline uint64_t bytes_uint(struct bytes *b, unsigned n, const char *what)
 {
     uint64_t v = 0;
     const uint8_t *p = n <= sizeof v ? bytes_take(b, n, what) : NULL;
-    if (p)
-        memcpy(&v, p, n);
-    else
+    if (!p)
         bytes_fail(b, -EBADMSG, what);
+    else if (n == 4)
+        memcpy(&v, p, 4); /* the usual sizes without a call */
+    else if (n == 1)
+        v = *p;
+    else if (n == 8)
+        memcpy(&v, p, 8);
+    else
+        memcpy(&v, p, n);
     return v;
 }
 

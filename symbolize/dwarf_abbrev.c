@@ -51,13 +51,12 @@ struct parse {
     struct abbrev_table t;
     struct dwarf_sizes sizes;
     uint32_t max_abbrevs, max_attrs, max_skips;
-    uint64_t until;
+    uint64_t only;
 };
 
 /* Add one attribute to the steps that skip @a. */
-static int add_skip(struct parse *p, struct abbrev *a, uint16_t form)
+static int add_skip(struct parse *p, struct abbrev *a, uint16_t form, int n)
 {
-    int n = dwarf_form_fixed_size(form, p->sizes);
     struct abbrev_skip *last = a->n_skips ? &p->t.skips[p->t.n_skips - 1] : NULL;
     if (n == 0)
         return 0;
@@ -92,16 +91,39 @@ static int parse_attrs(struct parse *p, struct bytes *r, struct abbrev *a)
             form == DW_FORM_IMPLICIT_CONST ? bytes_sleb(r, "implicit constant") : 0;
         int err = grow((void **)&p->t.attrs, p->t.n_attrs, &p->max_attrs,
             sizeof *p->t.attrs, MAX_ATTRS);
+        int n_fixed = dwarf_form_fixed_size((uint16_t)form, p->sizes);
         if (err == 0)
-            err = add_skip(p, a, (uint16_t)form);
+            err = add_skip(p, a, (uint16_t)form, n_fixed);
         if (err < 0)
             return err;
         p->t.attrs[p->t.n_attrs++] =
             (struct abbrev_attr){.at = at > UINT16_MAX ? 0 : (uint16_t)at,
                 .form = (uint16_t)form,
+                .n_fixed = (int8_t)n_fixed,
+                .class = (uint8_t)dwarf_form_class((uint16_t)form),
                 .implicit = implicit};
         a->n_attrs++;
         a->has_sibling |= at == DW_AT_SIBLING;
+    }
+}
+
+/* Go to the end of an abbreviation that is not asked for: false without one. */
+static bool pass_attrs(struct bytes *r)
+{
+    for (;;) {
+        const uint8_t *p = r->base + r->at;
+        if (r->n - r->at >= 2 && !((p[0] | p[1]) & 0x80) &&
+            p[1] != DW_FORM_IMPLICIT_CONST) {
+            r->at += 2; /* nearly all are of one byte */
+            if (!p[0] && !p[1])
+                return true;
+            continue;
+        }
+        uint64_t at = bytes_uleb(r, "attribute"), form = bytes_uleb(r, "form");
+        if (form == DW_FORM_IMPLICIT_CONST)
+            (void)bytes_sleb(r, "implicit constant");
+        if (r->err || (!at && !form))
+            return !r->err;
     }
 }
 
@@ -117,6 +139,11 @@ static int parse_all(struct parse *p, struct bytes *r)
         uint8_t children = bytes_u8(r, "children flag");
         if (r->err)
             return -EAGAIN;
+        if (p->only && code != p->only) {
+            if (!pass_attrs(r))
+                return -EAGAIN;
+            continue;
+        }
         struct abbrev a = {.code = code,
             .tag = tag > UINT16_MAX ? 0 : (uint16_t)tag,
             .kind = kind_of(tag),
@@ -130,7 +157,7 @@ static int parse_all(struct parse *p, struct bytes *r)
         if (err < 0)
             return err;
         p->t.abbrevs[p->t.n_abbrevs++] = a;
-        if (code == p->until)
+        if (p->only)
             return 0;
     }
 }
@@ -142,9 +169,9 @@ static int by_code(const void *a, const void *b)
 }
 
 int abbrev_table_parse(
-    struct bytes *r, struct dwarf_sizes sizes, uint64_t until, struct abbrev_table *ret)
+    struct bytes *r, struct dwarf_sizes sizes, uint64_t only, struct abbrev_table *ret)
 {
-    struct parse p = {.sizes = sizes, .until = until};
+    struct parse p = {.sizes = sizes, .only = only};
     size_t start = r->at;
     int err = parse_all(&p, r);
     if (err < 0) {

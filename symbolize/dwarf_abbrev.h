@@ -19,6 +19,8 @@ enum abbrev_kind {
 
 struct abbrev_attr {
     uint16_t at, form;
+    int8_t n_fixed;   /* bytes that the value takes; -1: that varies */
+    uint8_t class;    /* enum dwarf_class, when n_fixed is above 0 */
     int64_t implicit; /* DW_FORM_implicit_const */
 };
 
@@ -53,11 +55,12 @@ struct dwarf_sizes {
 };
 
 /**
- * Parse the table at the reader's place, up to and with the code @until (0: all of it).
+ * Parse the table at the reader's place; of it only the abbreviation @only, when that is
+ * not 0.
  * Errors: -EBADMSG, -E2BIG, -ENOMEM; -EAGAIN when the reader's bytes ended first (there
  * may be more in the section).
  */
-int abbrev_table_parse(struct bytes *r, struct dwarf_sizes sizes, uint64_t until,
+int abbrev_table_parse(struct bytes *r, struct dwarf_sizes sizes, uint64_t only,
     struct abbrev_table *ret) MUST_CHECK;
 void abbrev_table_done(struct abbrev_table *t);
 

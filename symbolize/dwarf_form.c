@@ -56,12 +56,12 @@ int dwarf_form_fixed_size(uint16_t form, struct dwarf_sizes sizes)
 
 void dwarf_form_skip(struct bytes *r, struct dwarf_sizes sizes, uint16_t form)
 {
-    int n = dwarf_form_fixed_size(form, sizes);
-    if (n >= 0) {
-        bytes_skip(r, (uint64_t)n, "attribute");
-        return;
-    }
+    int n;
     switch (form) {
+    case DW_FORM_EXPRLOC:
+    case DW_FORM_BLOCK:
+        bytes_skip(r, bytes_uleb(r, "block size"), "block");
+        break;
     case DW_FORM_SDATA:
     case DW_FORM_UDATA:
     case DW_FORM_REF_UDATA:
@@ -74,7 +74,11 @@ void dwarf_form_skip(struct bytes *r, struct dwarf_sizes sizes, uint16_t form)
         (void)bytes_uleb(r, "attribute");
         break;
     default:
-        (void)dwarf_form_read(r, sizes, form, 0);
+        n = dwarf_form_fixed_size(form, sizes);
+        if (n >= 0)
+            bytes_skip(r, (uint64_t)n, "attribute");
+        else
+            (void)dwarf_form_read(r, sizes, form, 0);
     }
 }
 
@@ -146,7 +150,7 @@ static struct dwarf_value read_variable(
     return v;
 }
 
-static enum dwarf_class class_of(uint16_t form)
+enum dwarf_class dwarf_form_class(uint16_t form)
 {
     switch (form) {
     case DW_FORM_ADDR:
@@ -201,5 +205,5 @@ struct dwarf_value dwarf_form_read(
     if (form == DW_FORM_DATA16)
         return read_block(r, 16);
     return (struct dwarf_value){
-        .class = class_of(form), .u = bytes_uint(r, (unsigned)n, "attribute")};
+        .class = dwarf_form_class(form), .u = bytes_uint(r, (unsigned)n, "attribute")};
 }

@@ -42,6 +42,28 @@ void dwarf_form_skip(struct bytes *r, struct dwarf_sizes sizes, uint16_t form);
 struct dwarf_value dwarf_form_read(
     struct bytes *r, struct dwarf_sizes sizes, uint16_t form, int64_t implicit);
 
+/* What a value of @form is, when its size is fixed. */
+enum dwarf_class dwarf_form_class(uint16_t form);
+
+/* Read one attribute's value, quickly when its size is fixed. */
+static inline struct dwarf_value dwarf_attr_read(
+    struct bytes *r, struct dwarf_sizes sizes, const struct abbrev_attr *a)
+{
+    if (a->n_fixed > 0 && a->n_fixed <= 8)
+        return (struct dwarf_value){.class = (enum dwarf_class)a->class,
+            .u = bytes_uint(r, (unsigned)a->n_fixed, "attribute")};
+    return dwarf_form_read(r, sizes, a->form, a->implicit);
+}
+
+static inline void dwarf_attr_skip(
+    struct bytes *r, struct dwarf_sizes sizes, const struct abbrev_attr *a)
+{
+    if (a->n_fixed >= 0)
+        bytes_skip(r, (uint64_t)a->n_fixed, "attribute");
+    else
+        dwarf_form_skip(r, sizes, a->form);
+}
+
 /* Skip all attributes of a DIE. */
 static inline void dwarf_skip_die(struct bytes *r, struct dwarf_sizes sizes,
     const struct abbrev_table *t, const struct abbrev *a)

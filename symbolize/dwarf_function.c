@@ -35,13 +35,36 @@ static uint32_t clamp(uint64_t v)
     return v > UINT32_MAX ? 0 : (uint32_t)v;
 }
 
+static bool is_of_use(uint16_t at)
+{
+    switch (at) {
+    case DW_AT_SIBLING:
+    case DW_AT_ABSTRACT_ORIGIN:
+    case DW_AT_NAME:
+    case DW_AT_LINKAGE_NAME:
+    case DW_AT_MIPS_LINKAGE_NAME:
+    case DW_AT_LOW_PC:
+    case DW_AT_HIGH_PC:
+    case DW_AT_RANGES:
+    case DW_AT_CALL_FILE:
+    case DW_AT_CALL_LINE:
+    case DW_AT_CALL_COLUMN:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void read_function(struct walk *w, const struct abbrev *a, struct function_die *d)
 {
     const struct abbrev_table *t = &w->u->abbrevs;
     for (uint32_t i = 0; i < a->n_attrs && !w->r.err; i++) {
         const struct abbrev_attr *attr = &t->attrs[a->first_attr + i];
-        struct dwarf_value v =
-            dwarf_form_read(&w->r, w->u->sizes, attr->form, attr->implicit);
+        if (!is_of_use(attr->at)) {
+            dwarf_attr_skip(&w->r, w->u->sizes, attr);
+            continue;
+        }
+        struct dwarf_value v = dwarf_attr_read(&w->r, w->u->sizes, attr);
         switch (attr->at) {
         case DW_AT_SIBLING:
             d->sibling = v.class == DWARF_REF_UNIT   ? w->u->offset + v.u

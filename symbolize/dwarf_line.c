@@ -17,6 +17,9 @@ struct machine {
     struct line_table *t;
     const struct range_list *areas;
     size_t area; /* the first that ends above the last address looked at */
+    uint64_t quiet_low, quiet_high; /* no area touches what lies between */
+    uint8_t address_steps[256];     /* of special opcodes, before min_instruction */
+    int8_t line_steps[256];
     struct bytes r;
     uint64_t address;
     struct line_row row;
@@ -38,7 +41,9 @@ static bool touches(struct machine *m, uint64_t low, uint64_t high)
         m->area = 0;
     while (m->area < a->n && a->ranges[m->area].high <= low)
         m->area++;
-    return m->area < a->n && a->ranges[m->area].low < high;
+    m->quiet_low = m->area ? a->ranges[m->area - 1].high : 0;
+    m->quiet_high = m->area < a->n ? a->ranges[m->area].low : UINT64_MAX;
+    return m->quiet_high < high;
 }
 
 static int keep(struct machine *m, uint64_t high)
@@ -62,7 +67,8 @@ static int keep(struct machine *m, uint64_t high)
 static int emit(struct machine *m)
 {
     int err = 0;
-    if (m->has_last && m->address > m->last_address)
+    if (m->has_last && m->address > m->last_address &&
+        (m->last_address < m->quiet_low || m->address > m->quiet_high))
         err = keep(m, m->address);
     if (!m->has_last)
         m->sequence_low = m->address;
@@ -128,12 +134,21 @@ static void advance(struct machine *m, uint64_t n)
 
 static int special(struct machine *m, uint8_t opcode)
 {
-    unsigned adjusted = (unsigned)opcode - m->t->opcode_base;
     if (m->t->line_range == 0)
         return -EBADMSG;
-    advance(m, adjusted / m->t->line_range);
-    m->row.line += (uint32_t)(m->t->line_base + (int)(adjusted % m->t->line_range));
+    advance(m, m->address_steps[opcode]);
+    m->row.line = (uint32_t)((int64_t)m->row.line + m->line_steps[opcode]);
     return emit(m);
+}
+
+static void set_steps(struct machine *m)
+{
+    const struct line_table *t = m->t;
+    for (unsigned i = t->opcode_base; i < 256 && t->line_range; i++) {
+        unsigned adjusted = i - t->opcode_base;
+        m->address_steps[i] = (uint8_t)(adjusted / t->line_range);
+        m->line_steps[i] = (int8_t)(t->line_base + (int)(adjusted % t->line_range));
+    }
 }
 
 static int standard(struct machine *m, uint8_t opcode)
@@ -185,6 +200,47 @@ static int by_high_falling(const void *a, const void *b)
     return x->first > y->first ? -1 : x->first < y->first;
 }
 
+/* The opcodes that make up nearly all of a program, as far as their operands have one
+ * byte. The reader is left at the first other one. */
+static int run_usual(struct machine *m)
+{
+    const uint8_t *base = m->r.base;
+    const struct line_table *t = m->t;
+    size_t at = m->r.at, end = m->r.n;
+    int err = 0;
+    for (unsigned n = 0; err == 0 && end - at >= 2 && n < OPCODES_BETWEEN_CLOCKS; n++) {
+        uint8_t opcode = base[at], operand = base[at + 1];
+        if (opcode >= t->opcode_base) {
+            at++;
+            err = special(m, opcode);
+        } else if (opcode == DW_LNS_NEGATE_STMT && !t->opcode_lengths[opcode]) {
+            at++;
+        } else if (opcode == DW_LNS_COPY) {
+            at++;
+            err = emit(m);
+        } else if (operand & 0x80) {
+            break;
+        } else if (opcode == DW_LNS_SET_COLUMN) {
+            m->row.column = operand;
+            at += 2;
+        } else if (opcode == DW_LNS_SET_FILE) {
+            m->row.file = operand;
+            at += 2;
+        } else if (opcode == DW_LNS_ADVANCE_PC) {
+            advance(m, operand);
+            at += 2;
+        } else if (opcode == DW_LNS_ADVANCE_LINE) {
+            int step = operand & 0x40 ? operand - 0x80 : operand;
+            m->row.line = (uint32_t)((int64_t)m->row.line + step);
+            at += 2;
+        } else {
+            break;
+        }
+    }
+    m->r.at = at;
+    return err;
+}
+
 /* Sort the segments; where sequences overlap, the one that ends first shows. */
 static int arrange(struct machine *m)
 {
@@ -215,12 +271,18 @@ int dwarf_line_run(struct line_table *t, const struct range_list *areas)
     m.r = bytes_of(t->u->file->sections[DWARF_LINE].bytes, (size_t)t->end);
     bytes_seek(&m.r, t->program, "line program");
     reset(&m);
+    set_steps(&m);
     int err = 0;
-    for (uint32_t n = 1; err == 0 && !m.r.err && m.r.at < m.r.n; n++) {
-        uint8_t opcode = m.r.base[m.r.at++];
-        err = opcode >= t->opcode_base ? special(&m, opcode) : standard(&m, opcode);
-        if (err == 0 && n % OPCODES_BETWEEN_CLOCKS == 0)
+    for (size_t clock = 0; err == 0 && !m.r.err && m.r.at < m.r.n;) {
+        err = run_usual(&m);
+        if (err == 0 && m.r.at < m.r.n) {
+            uint8_t opcode = m.r.base[m.r.at++];
+            err = opcode >= t->opcode_base ? special(&m, opcode) : standard(&m, opcode);
+        }
+        if (err == 0 && m.r.at >= clock) {
+            clock = m.r.at + OPCODES_BETWEEN_CLOCKS;
             err = budget_time(t->u->file->budget);
+        }
     }
     if (err == 0 || err == -EBADMSG)
         err = arrange(&m);

@@ -97,7 +97,7 @@ static int read_name_die(struct dwarf_place place, struct name_die *d)
         return -EBADMSG;
     for (uint32_t i = 0; i < a->n_attrs && !r.err; i++) {
         const struct abbrev_attr *attr = &u->abbrevs.attrs[a->first_attr + i];
-        struct dwarf_value v = dwarf_form_read(&r, u->sizes, attr->form, attr->implicit);
+        struct dwarf_value v = dwarf_attr_read(&r, u->sizes, attr);
         switch (attr->at) {
         case DW_AT_LINKAGE_NAME:
         case DW_AT_MIPS_LINKAGE_NAME:

@@ -57,8 +57,11 @@ static uint64_t read_scope(
     uint64_t sibling = 0;
     for (uint32_t i = 0; i < a->n_attrs && !w->r.err; i++) {
         const struct abbrev_attr *attr = &w->u->abbrevs.attrs[a->first_attr + i];
-        struct dwarf_value v =
-            dwarf_form_read(&w->r, w->u->sizes, attr->form, attr->implicit);
+        if (attr->at != DW_AT_SIBLING && attr->at != DW_AT_NAME) {
+            dwarf_attr_skip(&w->r, w->u->sizes, attr);
+            continue;
+        }
+        struct dwarf_value v = dwarf_attr_read(&w->r, w->u->sizes, attr);
         if (attr->at == DW_AT_SIBLING && v.class == DWARF_REF_UNIT)
             sibling = w->u->offset + v.u;
         else if (attr->at == DW_AT_NAME && dwarf_unit_text(w->u, &v, ret_name) < 0)

@@ -71,9 +71,9 @@ int dwarf_unit_head(struct dwarf_file *f, uint64_t offset, struct dwarf_unit *re
     return r.err;
 }
 
-/* Parse the abbreviations from @u's place, up to @until, in growing windows: where the
+/* Parse the abbreviations at @u's place, or @only one, in growing windows: where the
  * table ends shows only when it has been read. */
-static int read_abbrevs(struct dwarf_unit *u, uint64_t until, struct abbrev_table *ret)
+static int read_abbrevs(struct dwarf_unit *u, uint64_t only, struct abbrev_table *ret)
 {
     struct section *s = &u->file->sections[DWARF_ABBREV];
     if (u->abbrev_offset >= s->n)
@@ -84,7 +84,7 @@ static int read_abbrevs(struct dwarf_unit *u, uint64_t until, struct abbrev_tabl
         struct bytes r = section_reader(s, u->abbrev_offset, n);
         if (r.err)
             return r.err;
-        int err = abbrev_table_parse(&r, u->sizes, until, ret);
+        int err = abbrev_table_parse(&r, u->sizes, only, ret);
         if (err != -EAGAIN)
             return err;
         if (n == left)

@@ -11,6 +11,8 @@
 enum {
     PAGE = SECTION_PAGE_BYTES,
     STEP_BYTES = 1 << 18, /* unpacked between two looks at the deadline */
+    IN_ORDER = 3,         /* reads, each behind the one before: front to back */
+    AHEAD_PAGES = 8,      /* are then read at once */
     /* Deflate cannot do better than 1 to 1032: a larger promise is a lie. */
     MAX_DEFLATE_RATIO = 1040,
 };
@@ -166,7 +168,11 @@ static int fill_stored(struct section *s, uint64_t first, uint64_t end)
             continue;
         }
         uint64_t stop = first + 1;
-        while (stop < end && !section_page_present(s, stop))
+        s->n_in_order = first == s->next_page ? s->n_in_order + 1 : 0;
+        uint64_t ahead = s->n_in_order < IN_ORDER ? end : stop + AHEAD_PAGES;
+        if (ahead > (s->n + PAGE - 1) / PAGE)
+            ahead = (s->n + PAGE - 1) / PAGE;
+        while (stop < ahead && !section_page_present(s, stop))
             stop++;
         uint64_t at = first * PAGE, to = stop * PAGE < s->n ? stop * PAGE : s->n;
         int err = count(s, first, stop);
@@ -176,7 +182,7 @@ static int fill_stored(struct section *s, uint64_t first, uint64_t end)
         if (err < 0)
             return err;
         mark_present(s, first, stop);
-        first = stop;
+        s->next_page = first = stop;
     }
     return 0;
 }

@@ -27,7 +27,9 @@ struct section {
     const struct elf_file *file;
     uint64_t offset; /* in the file */
     struct budget *budget;
-    uint64_t counted; /* bytes taken from the budget */
+    uint64_t counted;    /* bytes taken from the budget */
+    uint64_t next_page;  /* behind the last read of a stored section */
+    unsigned n_in_order; /* reads of it that began there */
 };
 
 /**
