@@ -3,7 +3,28 @@
 #include "symbolize/demangle.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+int answers_init(struct answers *a)
+{
+    const struct table *t = a->table;
+    a->functions = calloc(t->functions.n ? t->functions.n : 1, sizeof *a->functions);
+    a->files = calloc(t->files.n ? t->files.n : 1, sizeof *a->files);
+    a->symbol_name = TABLE_NONE;
+    if (a->functions && a->files)
+        return 0;
+    answers_done(a);
+    return -ENOMEM;
+}
+
+void answers_done(struct answers *a)
+{
+    free(a->functions);
+    free(a->files);
+    a->functions = NULL;
+    a->files = NULL;
+}
 
 /* Text that outlives the table. */
 static int keep(struct answers *a, const char *text, const char **ret)
@@ -15,19 +36,31 @@ static int keep(struct answers *a, const char *text, const char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
+/* Both forms of a name, unless @known has them. */
+static int name_of(struct answers *a, uint32_t text, struct answered_function *known)
+{
+    const char *raw = known->readable ? NULL : table_text(a->table, text);
+    if (!raw)
+        return 0;
+    int err = keep(a, raw, &known->raw);
+    if (err == 0)
+        known->readable = demangle(a->out, raw, a->demangle);
+    return err == 0 && !known->readable ? -ENOMEM : err;
+}
+
 static int name_frame(
     struct answers *a, uint32_t function, struct knell_symbol_frame *frame)
 {
     const struct table_function *f = table_function_at(a->table, function);
-    const char *raw = f ? table_text(a->table, f->name) : NULL;
-    if (!raw)
+    if (!f)
         return 0;
-    if (f->entry)
+    struct answered_function *known = &a->functions[function];
+    int err = name_of(a, f->name, known);
+    if (f->entry && known->readable)
         frame->function_address = f->entry + a->bias;
-    if (!a->names[function])
-        a->names[function] = demangle(a->out, raw, a->demangle);
-    frame->function = a->names[function];
-    return frame->function ? keep(a, raw, &frame->symbol) : -ENOMEM;
+    frame->function = known->readable;
+    frame->symbol = known->raw;
+    return err;
 }
 
 static int file_frame(
@@ -38,8 +71,13 @@ static int file_frame(
     const struct table_file *f = table_file_at(a->table, p->file);
     if (!f)
         return 0;
-    int err = keep(a, table_text(a->table, f->name), &frame->file);
-    return err < 0 ? err : keep(a, table_text(a->table, f->directory), &frame->directory);
+    struct answered_file *known = &a->files[p->file];
+    int err = known->name ? 0 : keep(a, table_text(a->table, f->name), &known->name);
+    if (err == 0 && !known->directory)
+        err = keep(a, table_text(a->table, f->directory), &known->directory);
+    frame->file = known->name;
+    frame->directory = known->directory;
+    return err;
 }
 
 /* The outermost frame is a function of its own, so the symbol table knows it: copies by
@@ -47,22 +85,25 @@ static int file_frame(
 static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_frame *frame)
 {
     const struct table_symbol *y = table_find_symbol(a->table, vaddr);
-    const char *name = y ? table_text(a->table, y->name) : NULL;
-    if (!name)
+    if (!y)
         return 0;
+    if (a->symbol_name != y->name)
+        a->symbol = (struct answered_function){0};
+    a->symbol_name = y->name;
+    int err = name_of(a, y->name, &a->symbol);
+    if (err < 0 || !a->symbol.raw)
+        return err;
+    const char *name = a->symbol.raw;
     bool mangled = name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
     bool plain = frame->symbol && frame->symbol[0] != '_';
-    if (!frame->function || (mangled && plain && y->n_aliases == 0)) {
-        frame->function = demangle(a->out, name, a->demangle);
-        if (!frame->function)
-            return -ENOMEM;
-    }
-    int err = frame->file ? 0 : keep(a, table_text(a->table, y->file), &frame->file);
-    if (err < 0)
-        return err;
+    if (!frame->function || (mangled && plain && y->n_aliases == 0))
+        frame->function = a->symbol.readable;
+    if (!frame->file)
+        err = keep(a, table_text(a->table, y->file), &frame->file);
     if (!frame->function_address)
         frame->function_address = y->low + a->bias;
-    return keep(a, name, &frame->symbol);
+    frame->symbol = name;
+    return err;
 }
 
 static uint32_t depth_of(const struct answers *a, uint32_t place)

@@ -9,6 +9,15 @@
 #include <knell/symbolize.h>
 #include <stdbool.h>
 
+/* Texts of the table that were handed out once, so that each is copied once. */
+struct answered_function {
+    const char *readable, *raw;
+};
+
+struct answered_file {
+    const char *name, *directory;
+};
+
 struct answers {
     const struct table *table;
     struct store *out; /* owns what the frames point to */
@@ -16,8 +25,17 @@ struct answers {
     uint32_t max_frames;
     bool demangle;
     struct sources *sources;
-    const char **names; /* readable name of each function of the table; calloc'ed */
+    /* Kept by answers_init() and answer(). */
+    struct answered_function *functions; /* of each of the table's */
+    struct answered_file *files;
+    struct answered_function symbol; /* that the last answer ended in */
+    uint32_t symbol_name;            /* its string in the table */
 };
+
+/* Prepare what the caller has filled in, up to sources: 0 or -ENOMEM. */
+int answers_init(struct answers *a) MUST_CHECK;
+/* Accepts a zeroed one; what was handed out stays in the store. */
+void answers_done(struct answers *a);
 
 /**
  * Frames of the address @vaddr of the file.

@@ -72,6 +72,10 @@ void cache_free(struct cache *c);
 /* Make [at, at + n) of the parts readable: false, and c->bad, when they are not sound. */
 bool cache_need(struct cache *c, const void *at, size_t n);
 
+/* Say how many addresses will be looked up: for many in a small cache, all of it is read
+ * at once. */
+void cache_expect(struct cache *c, size_t n_addresses);
+
 /* Copy all of the cache into an empty table that can grow. -EBADMSG when it is bad. */
 int cache_copy(struct cache *c, struct table *ret) MUST_CHECK;
 
@@ -104,6 +108,9 @@ int cache_trim(const char *dir, uint64_t max_bytes, struct cache_usage *ret) MUS
 
 /* Open the folder, when it is ours. @make: create it. */
 int cache_open_dir(const char *dir, bool make, int *ret_fd) MUST_CHECK;
+
+/* CRC-32 as of gzip (RFC 1952). */
+uint32_t cache_checksum(const void *p, size_t n);
 
 /* Size of one item of a part. */
 size_t cache_item_bytes(enum cache_part part);

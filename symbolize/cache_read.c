@@ -2,15 +2,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <isa-l/crc.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <zlib.h>
 
-enum { TOUCH_AFTER_S = 60 };
+enum {
+    TOUCH_AFTER_S = 60,
+    /* An address takes some five pages, which cost more one by one than many more of
+     * them at once. */
+    PAGES_AN_ADDRESS = 4,
+};
 
 size_t cache_item_bytes(enum cache_part part)
 {
@@ -24,6 +29,11 @@ size_t cache_item_bytes(enum cache_part part)
         [CACHE_COVERED] = sizeof(struct table_covered),
     };
     return sizes[part];
+}
+
+uint32_t cache_checksum(const void *p, size_t n)
+{
+    return crc32_gzip_refl(0, p, n);
 }
 
 int cache_open_dir(const char *dir, bool make, int *ret_fd)
@@ -62,7 +72,7 @@ static int check_head(const struct cache_head *h, uint64_t n_file)
         return -EBADMSG;
     if (h->version != CACHE_VERSION)
         return -EPROTONOSUPPORT;
-    if (h->head_crc != crc32(0, (const Bytef *)h, offsetof(struct cache_head, head_crc)))
+    if (h->head_crc != cache_checksum(h, offsetof(struct cache_head, head_crc)))
         return -EBADMSG;
     if (h->n_build_id == 0 || h->n_build_id > sizeof h->build_id ||
         h->n_bytes > CACHE_MAX_BYTES)
@@ -90,7 +100,7 @@ static int read_checksums(struct cache *c)
         c->fd, c->checksums, (size_t)pages * 4, CACHE_PAGE_BYTES + c->head.n_bytes);
     if (err < 0)
         return err;
-    uLong crc = crc32(0, (const Bytef *)c->checksums, (uInt)(pages * 4));
+    uint32_t crc = cache_checksum(c->checksums, (size_t)pages * 4);
     return crc == c->head.checksums_crc ? 0 : -EBADMSG;
 }
 
@@ -203,20 +213,45 @@ void cache_free(struct cache *c)
     free(c);
 }
 
-static bool need_page(struct cache *c, uint64_t page)
+/* Check the page's bytes, which were read. */
+static bool take_page(struct cache *c, uint64_t page)
 {
-    if ((c->present[page / 64] >> (page % 64)) & 1)
-        return true;
     uint64_t at = page * CACHE_PAGE_BYTES, left = c->head.n_bytes - at;
     size_t n = left < CACHE_PAGE_BYTES ? (size_t)left : CACHE_PAGE_BYTES;
-    if (read_at(c->fd, c->bytes + at, n, CACHE_PAGE_BYTES + at) < 0 ||
-        crc32(0, c->bytes + at, (uInt)n) != c->checksums[page]) {
+    if (cache_checksum(c->bytes + at, n) != c->checksums[page]) {
         memset(c->bytes + at, 0, n);
         c->bad = true;
         return false;
     }
     c->present[page / 64] |= UINT64_C(1) << (page % 64);
     return true;
+}
+
+static bool need_page(struct cache *c, uint64_t page)
+{
+    if ((c->present[page / 64] >> (page % 64)) & 1)
+        return true;
+    uint64_t at = page * CACHE_PAGE_BYTES, left = c->head.n_bytes - at;
+    size_t n = left < CACHE_PAGE_BYTES ? (size_t)left : CACHE_PAGE_BYTES;
+    if (read_at(c->fd, c->bytes + at, n, CACHE_PAGE_BYTES + at) < 0) {
+        c->bad = true;
+        return false;
+    }
+    return take_page(c, page);
+}
+
+void cache_expect(struct cache *c, size_t n_addresses)
+{
+    uint64_t pages = (c->head.n_bytes + CACHE_PAGE_BYTES - 1) / CACHE_PAGE_BYTES;
+    if (pages / PAGES_AN_ADDRESS > n_addresses)
+        return;
+    IGNORE(madvise(c->bytes, (size_t)c->head.n_bytes, MADV_HUGEPAGE), "only slower");
+    if (read_at(c->fd, c->bytes, (size_t)c->head.n_bytes, CACHE_PAGE_BYTES) < 0) {
+        c->bad = true;
+        return;
+    }
+    for (uint64_t page = 0; page < pages && !c->bad; page++)
+        (void)take_page(c, page);
 }
 
 bool cache_need(struct cache *c, const void *p, size_t n)

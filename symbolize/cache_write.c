@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <zlib.h>
 
 enum { ABANDONED_AFTER_S = 3600 };
 
@@ -49,7 +48,7 @@ static void flush_page(struct sink *s)
         s->checksums = more;
         s->max_checksums = max;
     }
-    s->checksums[s->n_checksums++] = (uint32_t)crc32(0, s->page, (uInt)s->fill);
+    s->checksums[s->n_checksums++] = cache_checksum(s->page, s->fill);
     s->err = write_all(s->fd, s->page, s->fill);
     s->fill = 0;
 }
@@ -108,10 +107,8 @@ static int write_file(int fd, const struct cache_entry *e)
     put_part(&s, &h, CACHE_COVERED, t->covered.items, t->covered.n);
     flush_page(&s);
     h.n_bytes = s.n;
-    h.checksums_crc =
-        (uint32_t)crc32(0, (const Bytef *)s.checksums, (uInt)(s.n_checksums * 4));
-    h.head_crc =
-        (uint32_t)crc32(0, (const Bytef *)&h, offsetof(struct cache_head, head_crc));
+    h.checksums_crc = cache_checksum(s.checksums, s.n_checksums * 4);
+    h.head_crc = cache_checksum(&h, offsetof(struct cache_head, head_crc));
     if (!s.err)
         s.err = write_all(fd, s.checksums, s.n_checksums * 4);
     free(s.checksums);

@@ -2,11 +2,11 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <isa-l/crc.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 static bool format_path(char *out, const char *a, const char *b, const char *c)
 {
@@ -171,13 +171,13 @@ static bool has_checksum(const struct elf_file *f, uint32_t crc)
 {
     enum { CHUNK = 1 << 16 };
     CLEANUP(free_p) uint8_t *chunk = malloc(CHUNK);
-    uLong sum = crc32(0, NULL, 0);
+    uint32_t sum = 0;
     for (uint64_t at = 0; chunk && at < f->n_bytes;) {
         uint64_t left = f->n_bytes - at;
         size_t n = left < CHUNK ? (size_t)left : CHUNK;
         if (elf_file_read(f, at, chunk, n) < 0)
             return false;
-        sum = crc32(sum, chunk, (uInt)n);
+        sum = crc32_gzip_refl(sum, chunk, n);
         at += n;
     }
     return chunk && sum == crc;

@@ -47,7 +47,8 @@ static int run(const char *name, struct readable *r)
         return rust_demangle_callback(name, DMGL_NO_OPTS, append, r);
     if (strncmp(name, "_Z", 2) != 0)
         return 0;
-    if (rust_demangle_callback(name, DMGL_NO_OPTS, append, r))
+    /* Rust's older names end in a hash: 17h, 16 digits and E. */
+    if (strstr(name, "17h") && rust_demangle_callback(name, DMGL_NO_OPTS, append, r))
         return 1;
     r->n = 0;
     return cplus_demangle_v3_callback(name, DMGL_PARAMS | DMGL_ANSI, append, r);

@@ -34,29 +34,23 @@ static int answer_all(
         .max_frames = l->s->max_frames,
         .demangle = l->s->demangle,
         .sources = &l->s->sources};
-    CLEANUP(free_p)
-    const char **names = calloc(t->functions.n ? t->functions.n : 1, sizeof *names);
     const char *path = from.debug_path;
     const char *kept = path ? store_text(a.out, path, strlen(path)) : NULL;
-    if (!names || (path && !kept))
-        return -ENOMEM;
-    a.names = names;
-    for (size_t i = 0; i < l->n; i++) {
+    int err = path && !kept ? -ENOMEM : answers_init(&a);
+    for (size_t i = 0; err == 0 && i < l->n; i++) {
         struct knell_symbol_result *r = &l->results[l->q[i].query];
-        int err = 0;
         if (i && l->q[i].vaddr == l->q[i - 1].vaddr)
             *r = l->results[l->q[i - 1].query];
         else
             err = answer(&a, l->q[i].vaddr - bias, r);
-        if (err < 0)
-            return err;
         r->debug_path = kept;
         r->debug_status = from.debug_status;
         /* What went wrong is told where it cost the answer. */
         if (from.status != KNELL_SYMBOL_OK && r->status != KNELL_SYMBOL_OK)
             r->status = from.status;
     }
-    return 0;
+    answers_done(&a);
+    return err;
 }
 
 /* The file's addresses that are asked for. The order is kept: the bias is the same for
@@ -75,6 +69,7 @@ static int answer_cached(struct lookup *l, struct cache *c)
 {
     uint64_t bias = l->from->base - c->head.first_vaddr;
     set_pcs(l, bias);
+    cache_expect(c, l->n_pcs);
     for (size_t i = 0; i < l->n_pcs; i++) {
         if (!c->head.complete && !table_covers(&c->table, l->pcs[i]))
             return 0;

@@ -13,11 +13,10 @@ struct store_chunk {
     alignas(max_align_t) char bytes[];
 };
 
-void *store_array(struct store *s, size_t n, size_t size)
+/* @n bytes, aligned for any type, with whatever is in them. */
+static void *room(struct store *s, size_t n)
 {
-    if (size && n > (SIZE_MAX / 4) / size)
-        return NULL;
-    size_t want = (n * size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    size_t want = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     struct store_chunk *c = s->chunks;
     if (!c || want > c->max - c->used) {
         size_t max = want > CHUNK_BYTES ? want : CHUNK_BYTES;
@@ -31,15 +30,26 @@ void *store_array(struct store *s, size_t n, size_t size)
     }
     void *p = c->bytes + c->used;
     c->used += want;
-    memset(p, 0, want);
+    return p;
+}
+
+void *store_array(struct store *s, size_t n, size_t size)
+{
+    if (size && n > (SIZE_MAX / 4) / size)
+        return NULL;
+    void *p = room(s, n * size);
+    if (p)
+        memset(p, 0, n * size);
     return p;
 }
 
 char *store_text(struct store *s, const char *p, size_t n)
 {
-    char *out = store_array(s, n + 1, 1);
-    if (out)
-        memcpy(out, p, n);
+    char *out = n < SIZE_MAX / 4 ? room(s, n + 1) : NULL;
+    if (!out)
+        return NULL;
+    memcpy(out, p, n);
+    out[n] = 0;
     return out;
 }
 

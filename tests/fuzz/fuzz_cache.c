@@ -38,21 +38,19 @@ static void ask(struct cache *c)
 {
     struct store out = {0};
     struct sources sources = {.out = &out};
-    const char **names =
-        calloc(c->table.functions.n ? c->table.functions.n : 1, sizeof *names);
     struct answers a = {.table = &c->table,
         .out = &out,
         .max_frames = 128,
         .demangle = true,
-        .sources = &sources,
-        .names = names};
-    for (uint64_t pc = 0x1000; names && pc < 0x1400; pc += 16) {
+        .sources = &sources};
+    int err = answers_init(&a);
+    for (uint64_t pc = 0x1000; err == 0 && pc < 0x1400; pc += 16) {
         struct knell_symbol_result r;
         (void)table_covers(&c->table, pc);
         if (answer(&a, pc, &r) == -EBADMSG)
             break;
     }
-    free(names);
+    answers_done(&a);
     store_done(&out);
 }
 
