@@ -26,6 +26,27 @@
 #pragma GCC diagnostic ignored "-Wpedantic"
 #define NOINLINE __attribute__((noinline))
 
+#if defined __x86_64__
+#define ILLEGAL "ud2"
+#define BREAKPOINT "int3"
+#define WRITE_WITH_STACK_AT "mov %0, %%rsp\n movl $1, 0x10"
+static void misaligned_read(uintptr_t at)
+{
+    /* The flag AC: alignment matters. */
+    __asm__ volatile("pushf\n orl $0x40000, (%%rsp)\n popf\n movl (%0), %%eax" ::"r"(at)
+                     : "rax", "memory");
+}
+#else
+#define ILLEGAL "udf #0"
+#define BREAKPOINT "brk #0"
+#define WRITE_WITH_STACK_AT "mov sp, %0\n mov x9, #0x10\n str wzr, [x9]"
+static void misaligned_read(uintptr_t at)
+{
+    /* Alignment always matters to an exclusive load. */
+    __asm__ volatile("ldxr w9, [%0]" ::"r"(at) : "x9", "memory");
+}
+#endif
+
 NOINLINE void die_deep(int depth, void (*f)(void))
 {
     if (depth)
@@ -98,6 +119,9 @@ static void call_garbage(void)
 
 static NOINLINE void divide(void)
 {
+#if !defined __x86_64__
+    cannot("a CPU that divides by zero and goes on");
+#endif
     volatile int zero = 0;
     last_words((const void *)divide);
     volatile int r = 100 / zero;
@@ -107,22 +131,20 @@ static NOINLINE void divide(void)
 static NOINLINE void illegal(void)
 {
     last_words((const void *)illegal);
-    __asm__ volatile("ud2");
+    __asm__ volatile(ILLEGAL);
 }
 
 static NOINLINE void breakpoint(void)
 {
     last_words((const void *)breakpoint);
-    __asm__ volatile("int3");
+    __asm__ volatile(BREAKPOINT);
 }
 
 static NOINLINE void misaligned(void)
 {
     char bytes[16] = {0};
     last_words((const void *)misaligned);
-    __asm__ volatile("pushf\n orl $0x40000, (%%rsp)\n popf\n movl 1(%0), %%eax" ::"r"(
-        (uintptr_t)bytes | 1)
-                     : "rax", "memory");
+    misaligned_read((uintptr_t)bytes | 1);
 }
 
 static NOINLINE void past_end_of_file(void)
@@ -191,7 +213,7 @@ static uintptr_t bad_sp;
 static NOINLINE void with_bad_sp(void)
 {
     last_words((const void *)with_bad_sp);
-    __asm__ volatile("mov %0, %%rsp\n movl $1, 0x10" ::"r"(bad_sp) : "memory");
+    __asm__ volatile(WRITE_WITH_STACK_AT ::"r"(bad_sp) : "memory");
 }
 
 static void sp_in_heap(void)
@@ -399,7 +421,8 @@ static void fork_child_armed(void)
 
 static void raw_fork_child(void)
 {
-    pid_t pid = (pid_t)syscall(SYS_fork); /* no pthread_atfork(3) handlers */
+    /* fork(2), without pthread_atfork(3) handlers. */
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (!pid)
         null_write_deep();
     end_as(pid);

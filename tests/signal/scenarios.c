@@ -4,6 +4,23 @@
 #include <signal.h>
 #include <stddef.h>
 
+/* What the architectures call the same. */
+#if defined __x86_64__
+#define CODE_ILLEGAL ILL_ILLOPN
+#define CODE_BREAKPOINT CODE_KERNEL
+#define CODE_NON_CANONICAL CODE_KERNEL
+#define AT_NON_CANONICAL 0
+#define TEXT_ILLEGAL "instruction=0f0b"
+#define TEXT_NON_CANONICAL "0xdeadbeef00000000"
+#else
+#define CODE_ILLEGAL ILL_ILLOPC
+#define CODE_BREAKPOINT TRAP_BRKPT
+#define CODE_NON_CANONICAL SEGV_MAPERR
+#define AT_NON_CANONICAL ANYWHERE
+#define TEXT_ILLEGAL "instruction=00000000"
+#define TEXT_NON_CANONICAL NULL
+#endif
+
 const struct scenario scenarios[] = {
     {1, "null_write", "null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54,
         "fault.access=write", ALL_COUNTS},
@@ -18,14 +35,14 @@ const struct scenario scenarios[] = {
     {4, "call_garbage", "call_garbage", 1, SIGSEGV, SEGV_MAPERR, 0x12345000, 54, NULL,
         PLAIN},
     {5, "divide", "divide", 1, SIGFPE, FPE_INTDIV, ANYWHERE, 3, NULL, 0},
-    {5, "illegal", "illegal", 1, SIGILL, ILL_ILLOPN, ANYWHERE, 3, "instruction=0f0b", 0},
-    {5, "breakpoint", "breakpoint", 1, SIGTRAP, CODE_KERNEL, ANYWHERE, 3, NULL, 0},
+    {5, "illegal", "illegal", 1, SIGILL, CODE_ILLEGAL, ANYWHERE, 3, TEXT_ILLEGAL, 0},
+    {5, "breakpoint", "breakpoint", 1, SIGTRAP, CODE_BREAKPOINT, ANYWHERE, 3, NULL, 0},
     {5, "misaligned", "misaligned", 1, SIGBUS, BUS_ADRALN, ANYWHERE, 3, NULL, 0},
     {5, "past_end_of_file", "past_end_of_file", 1, SIGBUS, BUS_ADRERR, ANYWHERE, 3, NULL,
         0},
     {5, "trapped_syscall", "trapped_syscall", 1, SIGSYS, 1, ANYWHERE, 4, NULL, 0},
-    {6, "non_canonical", "non_canonical", 1, SIGSEGV, CODE_KERNEL, 0, 3,
-        "0xdeadbeef00000000", 0},
+    {6, "non_canonical", "non_canonical", 1, SIGSEGV, CODE_NON_CANONICAL,
+        AT_NON_CANONICAL, 3, TEXT_NON_CANONICAL, 0},
     {8, "overflow_main", "overflow_main", 1, SIGSEGV, ANY, ANYWHERE, 60,
         "fault.stack_overflow=1", ALL_COUNTS},
     {8, "overflow_main_small", "-w before_small_stacks overflow_main", 1, SIGSEGV, ANY,
@@ -126,7 +143,7 @@ const struct scenario scenarios[] = {
         SEGV_MAPERR, 0x10, 54, NULL, ROOT | IN_LIVE},
     {28, "init_fault", "null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54, NULL,
         RUN_AS_INIT | ALL_COUNTS},
-    {28, "init_breakpoint", "breakpoint", 1, SIGTRAP, CODE_KERNEL, ANYWHERE, 3, NULL,
+    {28, "init_breakpoint", "breakpoint", 1, SIGTRAP, CODE_BREAKPOINT, ANYWHERE, 3, NULL,
         RUN_AS_INIT},
     {28, "init_trapped_syscall", "trapped_syscall", 1, SIGSYS, 1, ANYWHERE, 4, NULL,
         RUN_AS_INIT},

@@ -134,6 +134,13 @@ static void no_ptrace(void)
     filter(code, 5);
 }
 
+/* How libc's pause(3) waits. */
+#if defined __x86_64__
+#define PAUSE SYS_pause
+#else
+#define PAUSE SYS_ppoll
+#endif
+
 /* The list in crash/handler/sys.h; everything else kills. */
 static void documented_calls_only(void)
 {
@@ -144,7 +151,7 @@ static void documented_calls_only(void)
         SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait,
         SYS_rt_tgsigqueueinfo, SYS_tgkill, SYS_timer_create, SYS_timer_delete,
         SYS_timer_settime, SYS_write /* the victim's last words */,
-        SYS_pause /* its other threads */};
+        PAUSE /* its other threads */};
     enum { N = sizeof allowed / sizeof *allowed };
     static struct sock_filter code[N + 3];
     code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
