@@ -88,7 +88,7 @@ void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info)
     (void)send_again(signo, &copy);
 }
 
-bool kn_end_lost_siginfo(int signo, const ucontext_t *uc)
+bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame)
 {
     struct kn_sigaction now;
     if (kn_sigaction(signo, NULL, &now) || now.handler != kn_on_signal ||
@@ -96,7 +96,8 @@ bool kn_end_lost_siginfo(int signo, const ucontext_t *uc)
         return false;
     now.flags |= FLAG_SIGINFO;
     (void)kn_sigaction(signo, &now, NULL);
-    if (kn_regs_is_fault(uc) && signo != SIGABRT && signo != SIGTRAP && signo != SIGSYS)
+    if (kn_regs_is_fault(kn_regs_frame(uc, frame)) && signo != SIGABRT &&
+        signo != SIGTRAP && signo != SIGSYS)
         return true;
     hold(signo);
     (void)KN_SYS3(SYS_tgkill, KN_SYS0(SYS_getpid), KN_SYS0(SYS_gettid), signo);

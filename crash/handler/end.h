@@ -28,13 +28,15 @@ void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info);
 
 /**
  * Some libraries put our handler back with signal(2), which drops SA_SIGINFO: what the
- * handler got as siginfo is then garbage. Installs it properly again, and raises what the
- * CPU will not raise again by itself.
+ * handler got as siginfo is then garbage, on aarch64 its ucontext as well. Installs it
+ * properly again, and raises what the CPU will not raise again by itself.
  *
- * Context: signal handler.
+ * Context: signal handler; writes to no memory but its own stack.
+ * @uc     as the handler got it
+ * @frame  the stack pointer at the handler's first instruction
  * Returns whether that was so; the handler then returns at once.
  */
-bool kn_end_lost_siginfo(int signo, const ucontext_t *uc);
+bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame);
 
 /**
  * Whether this signal would have gone unnoticed: it was ignored before, or it was sent

@@ -272,12 +272,14 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
     struct kn_process *p = c ? c->process : NULL;
     kn_clear_flags();
+    if (kn_end_lost_siginfo(signo, uc, __builtin_dwarf_cfa()))
+        return;
     /* A child of vfork(2) shares this memory: it must not write to it. */
     if (!p || KN_SYS0(SYS_getpid) != p->pid) {
         kn_end_child(p, signo, info);
         return;
     }
-    if (kn_end_lost_siginfo(signo, uc) || kn_end_would_ignore(p, signo, info))
+    if (kn_end_would_ignore(p, signo, info))
         return;
     kn_set_mask(kn_end_mask(p));
     enum kn_turn turn;

@@ -80,12 +80,30 @@ void kn_regs_undo_call(
 uint64_t kn_regs_plain_pc(uint64_t pc);
 
 /**
+ * From the kernel's return from a signal handler to what the signal interrupted, where
+ * frame information does not lead there.
+ *
+ * Context: signal handler.
+ * @r  the registers as kn_regs_get() counts; changed only where true is returned
+ */
+bool kn_regs_step_signal(uint64_t *r);
+
+/**
  * Make the interrupted code do again what raised @signo, where the kernel had moved on
  * behind it: a breakpoint, a system call that seccomp trapped.
  *
  * Context: signal handler.
  */
 void kn_regs_redo(ucontext_t *uc, int signo, int code);
+
+/**
+ * The kernel's ucontext for a handler that was installed without SA_SIGINFO.
+ *
+ * Context: signal handler.
+ * @uc     its third argument
+ * @frame  the stack pointer at its first instruction
+ */
+const ucontext_t *kn_regs_frame(const ucontext_t *uc, const void *frame);
 
 /**
  * Whether this frame was made by a fault of the CPU, rather than by kill(2) and its kind.

@@ -1,7 +1,9 @@
 #include "crash/handler/regs.h"
 
+#include "crash/handler/memory.h"
 #include <asm/sigcontext.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "crash/handler/poison.h"
@@ -97,6 +99,18 @@ uint64_t kn_regs_plain_pc(uint64_t pc)
     return pc & 0x0000ffffffffffffu; /* addresses of programs have 48 bits */
 }
 
+bool kn_regs_step_signal(uint64_t *r)
+{
+    /* The vDSO's information gives the link register for the pc, and leaves the stack
+     * pointer where it is. mov x8, #139; svc #0: */
+    static const uint32_t sigreturn[2] = {0xd2801168, 0xd4000001};
+    enum { REGISTERS = sizeof(siginfo_t) + offsetof(ucontext_t, uc_mcontext.regs) };
+    uint32_t code[2];
+    return kn_memory_copy(code, r[KN_REGISTER_PC], sizeof code) &&
+           !memcmp(code, sigreturn, sizeof code) &&
+           kn_memory_copy(r, r[KN_REGISTER_SP] + REGISTERS, KN_N_REGISTERS * sizeof *r);
+}
+
 void kn_regs_redo(ucontext_t *uc, int signo, int code)
 {
     (void)code; /* brk leaves pc where it is */
@@ -109,6 +123,13 @@ static uint64_t syndrome(const ucontext_t *uc)
     const struct esr_context *esr = (const struct esr_context *)find_record(
         uc, ESR_MAGIC, sizeof(struct esr_context));
     return esr ? esr->esr : 0;
+}
+
+const ucontext_t *kn_regs_frame(const ucontext_t *uc, const void *frame)
+{
+    /* struct rt_sigframe of the kernel; x1 and x2 are still the interrupted code's. */
+    (void)uc;
+    return (const ucontext_t *)(const void *)((const char *)frame + sizeof(siginfo_t));
 }
 
 bool kn_regs_is_fault(const ucontext_t *uc)

@@ -102,6 +102,12 @@ uint64_t kn_regs_plain_pc(uint64_t pc)
     return pc;
 }
 
+bool kn_regs_step_signal(uint64_t *r)
+{
+    (void)r; /* libc describes its own return */
+    return false;
+}
+
 void kn_regs_redo(ucontext_t *uc, int signo, int code)
 {
     /* int3 is one byte, syscall two; the kernel has put rax back for SECCOMP_RET_TRAP. */
@@ -109,6 +115,12 @@ void kn_regs_redo(ucontext_t *uc, int signo, int code)
         uc->uc_mcontext.gregs[REG_RIP] -= 1;
     else if (signo == SIGSYS)
         uc->uc_mcontext.gregs[REG_RIP] -= 2;
+}
+
+const ucontext_t *kn_regs_frame(const ucontext_t *uc, const void *frame)
+{
+    (void)frame; /* the kernel passes all three arguments to any handler */
+    return uc;
 }
 
 bool kn_regs_is_fault(const ucontext_t *uc)

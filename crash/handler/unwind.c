@@ -66,6 +66,10 @@ static bool step_frame_pointer(const struct kn_capture *c)
 
 static bool step(struct kn_capture *c)
 {
+    if (kn_regs_step_signal(cursor.r)) {
+        cursor.exact = true;
+        return true;
+    }
     const struct kn_module *m = kn_modules_find(c, cursor.r[KN_REGISTER_PC]);
     switch (m ? kn_cfi_step(m, &cursor) : KN_CFI_NONE) {
     case KN_CFI_STEP:
