@@ -104,6 +104,19 @@ static bool step_scan(struct walk *w)
     return false;
 }
 
+/* From the kernel's return from a signal handler to what it interrupted, on arm64: the
+ * vDSO's own information gives the link register for the pc. The registers lie in the
+ * order of struct crash_thread in struct rt_sigframe of the kernel, behind siginfo_t and
+ * the beginning of struct ucontext. */
+static bool step_signal_frame(struct walk *w)
+{
+    enum { REGISTERS = 128 + 176 + 8 };
+    const uint8_t *p = crash_memory_at(w->c, w->r[w->at->sp] + REGISTERS, sizeof w->r);
+    if (p)
+        memcpy(w->r, p, sizeof w->r);
+    return p;
+}
+
 /* A jump to an address that is no code: the call that went there has pushed its return
  * address, or put it into the link register, and no frame was made. */
 static bool step_bad_call(struct walk *w)
@@ -148,6 +161,11 @@ static bool step(struct walk *w)
             push(w, KNELL_FRAME_RETURN, CRASH_TRUST_SCAN);
             return true;
         }
+    } else if (sigreturn && is_arm64(w)) {
+        if (!step_signal_frame(w))
+            return false;
+        push(w, KNELL_FRAME_EXACT, CRASH_TRUST_CFI);
+        return true;
     } else if (w->cfi) {
         bool exact = f->kind == KNELL_FRAME_EXACT || sigreturn;
         switch (unwind_cfi_step(w->cfi, w->r, exact ? pc : pc - 1)) {
@@ -155,9 +173,10 @@ static bool step(struct walk *w)
             w->complete = true;
             return false;
         case UNWIND_CFI_STEP:
-            /* A signal may have come in on another stack; a call stays on its own. */
+            /* A signal may have come in on another stack; a call stays on its own. Where
+             * no call was made yet, a function may have no frame. */
             if (sigreturn || w->r[w->at->sp] > sp ||
-                (is_arm64(w) && w->r[w->at->sp] == sp && w->n == 1)) {
+                (is_arm64(w) && w->r[w->at->sp] == sp && f->kind == KNELL_FRAME_EXACT)) {
                 w->r[w->at->pc] = plain(w, w->r[w->at->pc]);
                 push(w, sigreturn ? KNELL_FRAME_EXACT : KNELL_FRAME_RETURN, trust);
                 return true;

@@ -172,6 +172,18 @@ void unwind_cfi_free(struct unwind_cfi *u)
     free(u);
 }
 
+/* To libunwind the link register of aarch64 is the pc, which it is of any frame but one
+ * that a signal interrupted: there its own value is in the kernel's frame. */
+static uint64_t link_register(struct unwind_cfi *u, unw_cursor_t *cursor, uint64_t pc)
+{
+    unw_save_loc_t at;
+    uint64_t value;
+    if (unw_get_save_loc(cursor, UNW_REG_IP, &at) < 0 || at.type != UNW_SLT_MEMORY ||
+        !code_map_read(u->map, at.u.addr, &value, sizeof value))
+        return pc;
+    return value;
+}
+
 enum unwind_cfi_step unwind_cfi_step(
     struct unwind_cfi *u, uint64_t registers[CRASH_N_REGISTERS], uint64_t lookup_pc)
 {
@@ -187,13 +199,16 @@ enum unwind_cfi_step unwind_cfi_step(
         return UNWIND_CFI_NONE;
     if (step == 0)
         return UNWIND_CFI_END;
-    uint64_t caller[CRASH_N_REGISTERS];
-    memcpy(caller, registers, sizeof caller);
+    unw_word_t pc;
+    if (unw_get_reg(&cursor, UNW_REG_IP, &pc) < 0)
+        return UNWIND_CFI_NONE;
     for (int i = 0; i < HOST_REGISTERS; i++) {
         unw_word_t v;
-        if (unw_get_reg(&cursor, i, &v) == 0)
-            caller[i] = v;
+        if (i != UNW_REG_IP && unw_get_reg(&cursor, i, &v) == 0)
+            registers[i] = v;
     }
-    memcpy(registers, caller, sizeof caller);
+    if ((int)UNW_REG_IP != (int)HOST_PC)
+        registers[UNW_REG_IP] = link_register(u, &cursor, pc);
+    registers[HOST_PC] = pc;
     return UNWIND_CFI_STEP;
 }
