@@ -84,7 +84,7 @@ static int file_frame(
  * their own name, and C++ functions of internal linkage by their full one. */
 static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_frame *frame)
 {
-    const struct table_symbol *y = table_find_symbol(a->table, vaddr);
+    const struct table_symbol *y = table_find_symbol(a->table, vaddr, frame->symbol);
     if (!y)
         return 0;
     if (a->symbol_name != y->name)

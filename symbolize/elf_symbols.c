@@ -7,12 +7,16 @@
 #include <elf.h>
 #include <stdlib.h>
 
-enum { SYMBOLS_AT_ONCE = 2048, MAX_NAME_BYTES = 1 << 16 };
+enum {
+    SYMBOLS_AT_ONCE = 2048,
+    MAX_NAME_BYTES = 1 << 16,
+    MAX_ALIASES = 16, /* names kept of one address */
+};
 
 /* A symbol that was taken; the name is fetched last. */
 struct found {
     uint64_t low, high;
-    uint32_t name, n_aliases, file;
+    uint32_t name, file;
     uint8_t rank; /* the higher the better a name for its address */
 };
 
@@ -136,47 +140,73 @@ static int by_address(const void *a, const void *b)
     return x->name < y->name ? -1 : x->name > y->name;
 }
 
-/* One symbol an address; the others are counted. */
-static size_t fold(struct found *f, size_t n)
+/* Whether two names are those of one constructor or destructor (C1, C2; D1, D2). */
+static bool are_twins(const char *a, const char *b)
 {
-    size_t out = 0;
-    if (n)
-        qsort(f, n, sizeof *f, by_address);
-    for (size_t i = 0; i < n; i++) {
-        if (out && f[out - 1].low == f[i].low) {
-            f[out - 1].n_aliases += f[i].name != f[out - 1].name;
-            if (f[i].high > f[out - 1].high)
-                f[out - 1].high = f[i].high;
-        } else {
-            f[out++] = f[i];
-        }
+    size_t i = 0;
+    while (a[i] && a[i] == b[i])
+        i++;
+    return i && (a[i - 1] == 'C' || a[i - 1] == 'D') && a[i] >= '0' && a[i] <= '9' &&
+           b[i] >= '0' && b[i] <= '9' && !strcmp(a + i + 1, b + i + 1);
+}
+
+/* The table's string at @name; TABLE_NONE when there is none or it says nothing. */
+static int text(struct section *names, uint32_t name, struct table *t, uint32_t *ret)
+{
+    const char *s;
+    *ret = TABLE_NONE;
+    int err = section_string(names, name, &s);
+    if (err < 0)
+        return err == -EBADMSG ? 0 : err;
+    /* $x and the like mark code and data on ARM. */
+    return *s && *s != '$' ? table_string(t, s, strnlen(s, MAX_NAME_BYTES), ret) : 0;
+}
+
+/* Add the symbols of one address, the best first. Nothing tells in which of them the code
+ * was written, so all have the same end and the number of the other functions. */
+static int store_address(
+    struct section *names, const struct found *f, size_t n, struct table *t)
+{
+    struct table_symbol y[MAX_ALIASES];
+    uint32_t n_kept = 0, n_others = 0;
+    uint64_t high = 0;
+    for (size_t i = 0; i < n; i++)
+        high = f[i].high > high ? f[i].high : high;
+    for (size_t i = 0; i < n && n_kept < MAX_ALIASES; i++) {
+        struct table_symbol s = {.low = f[i].low, .high = high, .rank = f[i].rank};
+        int err = text(names, f[i].name, t, &s.name);
+        s.file = TABLE_NONE;
+        if (err == 0 && f[i].file)
+            err = text(names, f[i].file, t, &s.file);
+        if (err < 0)
+            return err;
+        bool known = s.name == TABLE_NONE;
+        for (uint32_t k = 0; k < n_kept && !known; k++)
+            known = y[k].name == s.name;
+        if (known)
+            continue;
+        n_others += n_kept && !are_twins(t->text + y[0].name, t->text + s.name);
+        y[n_kept++] = s;
     }
-    return out;
+    int err = 0;
+    for (uint32_t k = 0; err == 0 && k < n_kept; k++) {
+        y[k].n_aliases = n_others;
+        err = table_add_symbol(t, &y[k]);
+    }
+    return err;
 }
 
 static int store(struct scan *s, struct section *names, struct table *t)
 {
-    s->n = fold(s->found, s->n);
-    for (size_t i = 0; i < s->n; i++) {
-        const char *name;
-        int err = section_string(names, s->found[i].name, &name);
-        if (err == -EBADMSG || (err == 0 && (!*name || *name == '$')))
-            continue; /* $x and the like mark code and data on ARM */
-        struct table_symbol y = {.low = s->found[i].low,
-            .high = s->found[i].high,
-            .file = TABLE_NONE,
-            .n_aliases = s->found[i].n_aliases};
-        if (err == 0)
-            err = table_string(t, name, strnlen(name, MAX_NAME_BYTES), &y.name);
-        if (err == 0 && s->found[i].file &&
-            section_string(names, s->found[i].file, &name) == 0 && *name)
-            err = table_string(t, name, strnlen(name, MAX_NAME_BYTES), &y.file);
-        if (err == 0)
-            err = table_add_symbol(t, &y);
-        if (err < 0)
-            return err;
+    int err = 0;
+    if (s->n)
+        qsort(s->found, s->n, sizeof *s->found, by_address);
+    for (size_t i = 0, end; err == 0 && i < s->n; i = end) {
+        for (end = i + 1; end < s->n && s->found[end].low == s->found[i].low;)
+            end++;
+        err = store_address(names, s->found + i, end - i, t);
     }
-    return 0;
+    return err;
 }
 
 int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budget,

@@ -227,7 +227,13 @@ static int symbol_by_low(const void *a, const void *b)
     const struct table_symbol *x = a, *y = b;
     if (x->low != y->low)
         return x->low < y->low ? -1 : 1;
-    return x->high < y->high ? -1 : x->high > y->high;
+    if (x->high != y->high)
+        return x->high < y->high ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    if (x->n_aliases != y->n_aliases)
+        return x->n_aliases < y->n_aliases ? -1 : 1;
+    return x->name < y->name ? -1 : x->name > y->name;
 }
 
 static int covered_by_low(const void *a, const void *b)

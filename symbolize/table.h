@@ -40,8 +40,8 @@ struct table_symbol {
     uint64_t low, high; /* high == low: of unknown size, to the next symbol */
     uint32_t name;
     uint32_t file;      /* of a local symbol, from STT_FILE; TABLE_NONE */
-    uint32_t n_aliases; /* other symbols at the same address */
-    uint32_t reserved;
+    uint32_t n_aliases; /* other functions at the same address */
+    uint32_t rank;      /* the higher, the better a name for its address */
 };
 
 struct table_covered {
@@ -91,9 +91,11 @@ int table_add_covered(struct table *t, uint64_t low, uint64_t high) MUST_CHECK;
 /* Sort what was added; of ranges that overlap, the one added first stays. */
 int table_settle(struct table *t) MUST_CHECK;
 
-/* After table_settle(). The range, symbol around @pc, or NULL. */
+/* After table_settle(). The range, symbol around @pc, or NULL. Of several symbols the one
+ * that is called @linkage (may be NULL), or a compiler's copy of it, else the best. */
 const struct table_range *table_find(const struct table *t, uint64_t pc);
-const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc);
+const struct table_symbol *table_find_symbol(
+    const struct table *t, uint64_t pc, const char *linkage);
 bool table_covers(const struct table *t, uint64_t pc);
 
 /* Items by index; NULL when there is none. */

@@ -5,7 +5,7 @@
 
 enum {
     PAGE = CACHE_PAGE_BYTES,
-    SYMBOLS_BACK = 16, /* symbols that may begin inside one that holds them */
+    SYMBOLS_BACK = 64, /* symbols that may begin inside one that holds them */
 };
 
 /* Whether @n bytes at @p can be looked at. */
@@ -42,7 +42,31 @@ const struct table_range *table_find(const struct table *t, uint64_t pc)
     return r && pc < r->high ? r : NULL;
 }
 
-const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc)
+/* Whether a symbol is called @linkage, with or without the suffix of a copy. */
+static bool is_called(
+    const struct table *t, const struct table_symbol *s, const char *linkage)
+{
+    const char *name = table_text(t, s->name);
+    size_t n = strlen(linkage);
+    return name && !strncmp(name, linkage, n) && (name[n] == 0 || name[n] == '.');
+}
+
+/* The symbol at @i's address that is called @linkage; @i itself when there is none. */
+static const struct table_symbol *namesake(
+    const struct table *t, ptrdiff_t i, const char *linkage)
+{
+    const struct table_symbol *s = t->symbols.items;
+    for (ptrdiff_t k = i; linkage && k >= 0 && k > i - SYMBOLS_BACK; k--) {
+        if (!readable(t, &s[k], sizeof *s) || s[k].low != s[i].low)
+            break;
+        if (is_called(t, &s[k], linkage))
+            return &s[k];
+    }
+    return &s[i];
+}
+
+const struct table_symbol *table_find_symbol(
+    const struct table *t, uint64_t pc, const char *linkage)
 {
     ptrdiff_t i = last_from(t, &t->symbols, sizeof(struct table_symbol), pc);
     const struct table_symbol *s = t->symbols.items;
@@ -50,9 +74,9 @@ const struct table_symbol *table_find_symbol(const struct table *t, uint64_t pc)
         if (!readable(t, &s[k], sizeof *s))
             return NULL;
         if (pc < s[k].high)
-            return &s[k];
+            return namesake(t, k, linkage);
     }
-    return i >= 0 && s[i].high == s[i].low ? &s[i] : NULL;
+    return i >= 0 && s[i].high == s[i].low ? namesake(t, i, linkage) : NULL;
 }
 
 bool table_covers(const struct table *t, uint64_t pc)
