@@ -73,28 +73,6 @@ static bool collapse(struct pipeline *p, const struct queue_entry *e)
     return true;
 }
 
-/* Faults of the file itself, not of this machine. */
-static const char *hostile(int r)
-{
-    switch (r) {
-    case -ELOOP:
-        return "a symbolic link";
-    case -EBADF:
-    case -ENXIO:
-    case -EISDIR:
-        return "not a regular file";
-    case -EMLINK:
-        return "a file with more than one name";
-    case -EPERM:
-    case -EACCES:
-        return "owner or mode are wrong";
-    case -E2BIG:
-        return "too large";
-    default:
-        return NULL;
-    }
-}
-
 static int read_report(struct pipeline *p, struct job *j)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1];
@@ -136,8 +114,8 @@ static void defer_for_fault(struct pipeline *p, struct job *j, int r)
 void pipeline_work(struct pipeline *p, struct job *j)
 {
     int r = read_report(p, j);
-    if (r < 0 && hostile(r)) {
-        pipeline_quarantine(p, j, hostile(r));
+    if (r < 0 && spool_fault(r)) {
+        pipeline_quarantine(p, j, spool_fault(r));
         return;
     }
     if (!r)

@@ -57,8 +57,7 @@ static void tell(struct verify *v, const char *file, const char *what, const cha
  * just now is no reason to put a sound report away. */
 static bool is_fault_of_file(int err)
 {
-    return err == -ELOOP || err == -EBADF || err == -ENXIO || err == -EMLINK ||
-           err == -EPERM || err == -E2BIG || err == -EBADMSG || err == -EPROTONOSUPPORT;
+    return spool_fault(err) || err == -EBADMSG || err == -EPROTONOSUPPORT;
 }
 
 /* Put a file that must not stay where it is into bad/. */
@@ -101,7 +100,8 @@ static void check_segment(struct verify *v, const char *file)
     char what[100];
     if (!err || err == -ENOENT)
         return;
-    (void)snprintf(what, sizeof what, "unreadable: %s", strerrordesc_np(-err));
+    (void)snprintf(what, sizeof what, "unreadable: %s",
+        spool_fault(err) ? spool_fault(err) : strerrordesc_np(-err));
     tell(v, file, what, is_fault_of_file(err) ? quarantine(v, file, what) : NULL);
 }
 
@@ -147,7 +147,8 @@ static void check_report(struct verify *v, const struct report *r)
         (void)snprintf(what, sizeof what, "unreadable: %s at offset %llu", why.what,
             (unsigned long long)why.offset);
     else
-        (void)snprintf(what, sizeof what, "unreadable: %s", strerrordesc_np(-err));
+        (void)snprintf(what, sizeof what, "unreadable: %s",
+            spool_fault(err) ? spool_fault(err) : strerrordesc_np(-err));
     if (v->state == SPOOL_BAD)
         return; /* known to be bad */
     bool own = is_fault_of_file(err) || (why.what && err != -ENOMEM);

@@ -286,8 +286,8 @@ static int adopt_one(void *ctx, const char *file, const struct spool_name *name)
     CLEANUP(close_p) int fd = take(a, file, &live);
     if (fd == -EBUSY)
         a->result->n_alive++;
-    if (fd == -ELOOP || fd == -EBADF || fd == -EMLINK || fd == -EPERM || fd == -E2BIG)
-        quarantine(a, file, strerrordesc_np(-fd));
+    if (fd < 0 && spool_fault(fd))
+        quarantine(a, file, spool_fault(fd));
     if (fd < 0)
         return 0;
     if (live.segment) {

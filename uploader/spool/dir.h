@@ -110,6 +110,10 @@ int spool_sync(const struct spool *s, enum spool_state state) MUST_CHECK;
 int spool_open_file(const struct spool *s, enum spool_state state, const char *file,
     uint64_t max_bytes, int *ret_fd, struct stat *ret_stat) MUST_CHECK;
 
+/* What is wrong with a file of which spool_open_file() said @err, in words for people;
+ * NULL: the trouble is this machine's, and the file may be sound. Static. */
+const char *spool_fault(int err);
+
 /* Read a whole file once into memory; the writer may still hold it, so only this copy is
  * ever looked at. @ret is malloc'd and never NULL, even for an empty file.
  * Errors: -E2BIG when it grew over @max_bytes, -ENOMEM, read(2)'s. */

@@ -42,6 +42,27 @@ int spool_open_file(const struct spool *s, enum spool_state state, const char *f
     return 0;
 }
 
+const char *spool_fault(int err)
+{
+    switch (err) {
+    case -ELOOP:
+        return "a symbolic link";
+    case -EBADF:
+    case -ENXIO:
+    case -EISDIR:
+        return "not a regular file";
+    case -EMLINK:
+        return "a file with more than one name";
+    case -EPERM:
+    case -EACCES:
+        return "owner or mode are wrong";
+    case -E2BIG:
+        return "too large";
+    default:
+        return NULL;
+    }
+}
+
 int spool_read_all(int fd, uint64_t max_bytes, uint8_t **ret, size_t *ret_n)
 {
     struct stat st;

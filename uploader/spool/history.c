@@ -16,7 +16,8 @@ static int open_log(int dir_fd, int flags)
     int fd = openat(dir_fd, HISTORY_FILE, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
         KNELL_SPOOL_FILE_MODE);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    /* A second name would have us write into somebody's file. */
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
         return -1;
     return take_fd(&fd);
 }
