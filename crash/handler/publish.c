@@ -69,6 +69,8 @@ static void new_name(struct kn_capture *c)
     uint64_t now = kn_now_ns(CLOCK_REALTIME) ^ (uint64_t)p->pid << 40;
     if (got != (long)sizeof p->event_id)
         memcpy(p->event_id, &now, sizeof now);
+    p->event_id[6] = (uint8_t)((p->event_id[6] & 0x0f) | 0x40); /* a UUID of version 4 */
+    p->event_id[8] = (uint8_t)((p->event_id[8] & 0x3f) | 0x80);
     struct kn_text t;
     kn_text_init(&t, p->live_name, sizeof p->live_name);
     kn_text_hex_bytes(&t, p->boot_id, 4);
