@@ -57,6 +57,7 @@ struct config {
     uint64_t max_bytes_per_day;
     uint64_t connect_timeout_ms, total_timeout_ms, low_speed_time_ms, low_speed_bytes;
     uint64_t retry_base_ms, retry_max_ms, hint_max_ms, hint_default_ms, breaker_config_ms;
+    uint64_t local_retry_ms, keep_alive_ms, stop_grace_ms;
     uint64_t breaker_failures, max_response_bytes, max_headers_bytes, max_body_bytes;
     /* [spool] */
     char *spool;
@@ -64,7 +65,8 @@ struct config {
     uint64_t keep_first, keep_last, retain_sent_ms, retain_sent_bytes, retain_bad_ms;
     uint64_t retain_bad_bytes, worker_deaths;
     /* [event] */
-    bool send_default_pii, send_cmdline, scrub, frame_hints;
+    bool send_default_pii, send_cmdline, scrub, frame_hints, send_fingerprint;
+    uint64_t max_event_bytes, max_threads, max_frames;
     char *scrub_patterns, *in_app_include, *in_app_exclude, *tags;
     uint64_t context_lines, attached_file_bytes;
     /* [rules] one rule a line, in the order given; the worker reads them */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { STOP_GRACE_MS = 5000, WAIT_MS = 1000 };
+enum { WAIT_MS = 1000 };
 
 static uint64_t clock_ms(clockid_t id)
 {
@@ -121,7 +121,7 @@ static void drain(struct pipeline *p)
             return;
         if (pipeline_stopping(p)) {
             uint64_t now = pipeline_tick_ms();
-            stop_ms = stop_ms ? stop_ms : now + STOP_GRACE_MS;
+            stop_ms = stop_ms ? stop_ms : now + p->config->stop_grace_ms;
             if (now >= stop_ms)
                 return;
         }
@@ -341,6 +341,7 @@ static int set_up(struct pipeline *p)
         .total_timeout_ms = c->total_timeout_ms,
         .low_speed_time_ms = c->low_speed_time_ms,
         .low_speed_bytes = c->low_speed_bytes,
+        .keep_alive_ms = c->keep_alive_ms,
         .max_response_bytes = c->max_response_bytes,
         .max_headers_bytes = c->max_headers_bytes,
         .may_connect = consent_given,

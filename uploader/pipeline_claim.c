@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCAL_FAULT_S = 60 };
-
 static bool all_local(const struct pipeline *p)
 {
     for (size_t i = 0; i < p->o->n_destinations; i++) {
@@ -106,8 +104,8 @@ static void defer_for_fault(struct pipeline *p, struct job *j, int r)
 {
     log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: a report waits: %s", p->spool->path,
         strerrordesc_np(-r));
-    pipeline_defer(
-        p, j, pipeline_now_ms() / 1000 + LOCAL_FAULT_S, false, strerrordesc_np(-r));
+    pipeline_defer(p, j, (pipeline_now_ms() + p->config->local_retry_ms) / 1000, false,
+        strerrordesc_np(-r));
 }
 
 /* Read the claimed report and give it to the worker. Also for a second, smaller try. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DAY_S = 86400, LOCAL_FAULT_S = 60 };
+enum { DAY_S = 86400 };
 
 static uint64_t later_of(uint64_t a, uint64_t b)
 {
@@ -413,7 +413,7 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     case RETRY_FORBIDDEN:
         break;
     case RETRY_LOCAL:
-        d->not_before_s = now_s + LOCAL_FAULT_S;
+        d->not_before_s = now_s + p->config->local_retry_ms / 1000;
         break;
     }
     if (!j->sending)

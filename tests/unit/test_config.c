@@ -147,7 +147,49 @@ static void do_not_track_is_no_consent(void)
     config_done(&c);
 }
 
+/* The manual page's settings, one "section.key=default" a line. */
+static char *manual_settings(void)
+{
+    FILE *f = fopen(SOURCE_DIR "/man/knell.conf.5", "r");
+    char line[512], section[64] = "", key[64], value[128], *out = calloc(1, 64 * 1024);
+    CHECK(f != NULL);
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        if (!strncmp(line, ".Sh", 3))
+            *section = 0;
+        (void)sscanf(line, ".Ss Section %63s", section);
+        int n = *section ? sscanf(line, ".It Cm %63s No = %127[^\n]", key, value) : 0;
+        if (n >= 1)
+            sprintf(out + strlen(out), "%s.%s=%s\n", section, key, n == 2 ? value : "");
+    }
+    if (f)
+        fclose(f);
+    return out;
+}
+
+static void the_manual_page_has_every_key_and_no_other(void)
+{
+    struct config_set c = load(&(struct config_sources){.file = "/dev/null"});
+    char *manual = manual_settings();
+    size_t n = 0;
+    for (const char *p = manual; *p; p++)
+        n += *p == '\n';
+    CHECK_INT(n, config_n_keys());
+    for (size_t i = 0; i < config_n_keys(); i++) {
+        struct config_line l;
+        char want[800];
+        config_describe(&c, i, &l);
+        snprintf(want, sizeof want, "%s.%s=%s\n", l.section, l.key, l.value);
+        const char *at = strstr(manual, want);
+        if (!CHECK(at && (at == manual || at[-1] == '\n')))
+            printf("knell.conf(5) lacks %s", want);
+    }
+    free(manual);
+    config_done(&c);
+}
+
 TEST_MAIN(TEST(built_in_values_stand), TEST(later_sources_win),
     TEST(mistakes_are_noted_and_harm_nothing),
     TEST(secrets_come_from_files_and_are_masked),
-    TEST(every_value_is_shown_as_it_can_be_written), TEST(do_not_track_is_no_consent))
+    TEST(every_value_is_shown_as_it_can_be_written), TEST(do_not_track_is_no_consent),
+    TEST(the_manual_page_has_every_key_and_no_other))

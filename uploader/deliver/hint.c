@@ -16,11 +16,6 @@ static const char *const names[HINT_N_CATEGORIES] = {
     [HINT_INTERNAL] = "internal",
 };
 
-const char *hint_category_name(enum hint_category c)
-{
-    return names[c];
-}
-
 /* Whole seconds, rounded up, from digits with an optional fraction; clamped to @max_s.
  * @n  the number must fill exactly that much. */
 static int parse_seconds(const char *p, size_t n, uint64_t max_s, uint64_t *ret)

@@ -18,9 +18,6 @@ enum hint_category {
     HINT_N_CATEGORIES,
 };
 
-/* "error", "transaction", …; static. */
-const char *hint_category_name(enum hint_category c);
-
 /* Seconds until each category may be sent again; 0: now. */
 struct hint {
     uint64_t seconds[HINT_N_CATEGORIES];

@@ -63,11 +63,6 @@ void http_free(struct http *h)
     free(h);
 }
 
-size_t http_in_flight(const struct http *h)
-{
-    return h->n_in_flight;
-}
-
 static int start(struct http *h)
 {
     if (h->multi)
@@ -240,8 +235,7 @@ static bool set_fixed(struct transfer *t)
      * requests when a server answers before it read the body. */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    /* Common servers close idle connections after 5 s. */
-    SET(CURLOPT_MAXAGE_CONN, 4L);
+    SET(CURLOPT_MAXAGE_CONN, (long)((o->keep_alive_ms + 999) / 1000));
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)o->low_speed_bytes);
     SET(CURLOPT_LOW_SPEED_TIME, (long)((o->low_speed_time_ms + 999) / 1000));

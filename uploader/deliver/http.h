@@ -15,6 +15,7 @@ struct http_options {
     const char *unix_socket, *user_agent;
     bool insecure; /* obeyed for destinations on this machine only */
     uint64_t connect_timeout_ms, total_timeout_ms, low_speed_time_ms, low_speed_bytes;
+    uint64_t keep_alive_ms; /* an idle connection is used again for so long */
     size_t max_response_bytes, max_headers_bytes;
     /* The consent gate: asked before each request and again before each connection. */
     bool (*may_connect)(void *ctx);
@@ -69,5 +70,3 @@ bool http_readable(int fd);
 
 /* One finished request. Returns false when there is none now. */
 bool http_next(struct http *h, void **ret_tag, struct answer *ret);
-
-size_t http_in_flight(const struct http *h);

@@ -4,13 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *retry_verdict_name(enum retry_verdict v)
-{
-    static const char *const names[] = {"sent", "limited", "again", "unreachable",
-        "configuration", "too large", "rejected", "forbidden", "local"};
-    return names[v];
-}
-
 uint64_t retry_backoff_ms(
     const struct retry_limits *limits, unsigned attempts, uint64_t random)
 {

@@ -60,6 +60,3 @@ void retry_decide(const struct answer *a, const struct retry_limits *limits,
  */
 uint64_t retry_backoff_ms(
     const struct retry_limits *limits, unsigned attempts, uint64_t random);
-
-/* "sent", "limited", …; static. */
-const char *retry_verdict_name(enum retry_verdict v);

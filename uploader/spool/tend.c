@@ -112,40 +112,6 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
         *ret_files = keep_files - files;
 }
 
-struct retry {
-    const struct spool *spool;
-    const char *prefix;
-    uint64_t n;
-};
-
-static int make_due(void *ctx, const char *file, const struct spool_name *name)
-{
-    struct retry *t = ctx;
-    char id[33];
-    (void)file;
-    if (!name)
-        return 0;
-    spool_event_id_format(name->event_id, id);
-    if (t->prefix && strncmp(id, t->prefix, strlen(t->prefix)) != 0)
-        return 0;
-    t->n++;
-    if (!name->not_before_s)
-        return 0;
-    struct spool_name due = *name;
-    due.not_before_s = 0;
-    int r = spool_move(t->spool, SPOOL_WAIT, name, SPOOL_WAIT, &due);
-    /* The uploader may be faster. */
-    return r == -ENOENT || r == -EEXIST ? 0 : r;
-}
-
-int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n)
-{
-    struct retry t = {.spool = s, .prefix = prefix};
-    int r = spool_each(s, SPOOL_WAIT, make_due, &t);
-    *ret_n = t.n;
-    return r;
-}
-
 static bool ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), k = strlen(end);

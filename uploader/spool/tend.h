@@ -33,14 +33,6 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
  */
 int tend_trim(struct spool *s) MUST_CHECK;
 
-/**
- * Make waiting reports due now.
- *
- * @prefix  event ids that begin so; NULL: all
- * @ret_n   how many were renamed or were due already
- */
-int tend_retry(const struct spool *s, const char *prefix, uint64_t *ret_n) MUST_CHECK;
-
 /* What killed processes and full disks left: temporary files older than an hour, here and
  * in the symbol store; reasons in bad/ whose reports are gone, and reports there without
  * one. For the holder of the lock: nobody else may be about to quarantine. */

@@ -76,7 +76,7 @@ static int ask_hook(const struct worker_options *o, struct worker_result *r,
     char *answer = NULL;
     size_t n = 0;
     int err = hook_run(o->before_send, (const char *)v->payload, v->n_payload,
-        o->hook_timeout_ms, WORKER_MAX_EVENT_BYTES, &answer, &n);
+        o->hook_timeout_ms, worker_max_event_bytes(o), &answer, &n);
     if (err == -ENOMEM)
         return err;
     if (err)

@@ -29,6 +29,7 @@ struct worker_options {
     const struct rules *rules;                     /* NULL: none */
     const char *const *before_send;                /* program and arguments; NULL: none */
     uint32_t hook_timeout_ms;                      /* 0: 5000 */
+    uint64_t max_event_bytes;                      /* 0: WORKER_MAX_EVENT_BYTES */
     enum worker_minidump minidump;
     bool raw_minidump;            /* leave stack contents in an attached minidump */
     uint64_t attached_file_bytes; /* of each file the program attached; 0: none */

@@ -16,7 +16,9 @@ struct worker_settings {
     char *command;       /* cut into argv */
     const char *argv[MAX_ARGUMENTS + 1];
     uint32_t hook_timeout_ms;
-    bool send_cmdline, raw_minidump;
+    bool send_cmdline, raw_minidump, fingerprint;
+    uint64_t max_event_bytes;
+    uint32_t max_threads, max_frames;
     struct sandbox_limits limits;
     struct knell_symbolize_options symbols;
     char *store_dir, *cache_dir, *fetched_dir;
@@ -105,6 +107,10 @@ int worker_settings_new(
     s->hook_timeout_ms = (uint32_t)config->hook_timeout_ms;
     s->send_cmdline = config->send_cmdline;
     s->raw_minidump = !config->scrub;
+    s->fingerprint = config->send_fingerprint;
+    s->max_event_bytes = config->max_event_bytes;
+    s->max_threads = (uint32_t)config->max_threads;
+    s->max_frames = (uint32_t)config->max_frames;
     s->limits = (struct sandbox_limits){.memory_bytes = config->worker_memory_bytes,
         .cpu_ms = config->worker_cpu_ms,
         .time_ms = config->worker_time_ms};
@@ -136,6 +142,12 @@ void worker_settings_apply(const struct worker_settings *s, struct worker_option
     o->before_send = s->argv[0] ? s->argv : NULL;
     o->hook_timeout_ms = s->hook_timeout_ms;
     o->raw_minidump = s->raw_minidump;
+    o->max_event_bytes = s->max_event_bytes;
+    o->event.fingerprint = s->fingerprint;
+    if (!o->event.max_threads) /* else it is being made smaller already */
+        o->event.max_threads = s->max_threads;
+    if (!o->event.max_frames)
+        o->event.max_frames = s->max_frames;
     o->symbols = &s->symbols;
     o->unwind.store_dir = s->symbols.store_dir;
 }
