@@ -99,18 +99,25 @@ static void tag(struct build *b, cJSON *tags, const struct journal_fact *f)
         build_text(b, tags, key, value, sizeof value);
 }
 
-static void user(struct build *b, cJSON *to, const struct journal_fact *f)
-{
-    char text[MAX_MESSAGE];
-    as_text(&f->value, text, sizeof text);
-    if (to && !cJSON_HasObjectItem(to, f->key))
-        build_text(b, to, f->key, text, sizeof text);
-}
-
 static cJSON *child(struct build *b, cJSON *parent, const char *key)
 {
     cJSON *item = parent ? cJSON_GetObjectItemCaseSensitive(parent, key) : NULL;
     return item ? item : build_object(b, parent, key);
+}
+
+/* What the protocol has no name for goes into data: a strict server refuses the event. */
+static void user(struct build *b, cJSON *who, const struct journal_fact *f)
+{
+    static const char *const known[] = {
+        "id", "email", "ip_address", "username", "name", "segment"};
+    char text[MAX_MESSAGE];
+    cJSON *to = NULL;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        to = strcmp(f->key, known[i]) ? to : who;
+    to = to ? to : child(b, who, "data");
+    as_text(&f->value, text, sizeof text);
+    if (to && !cJSON_HasObjectItem(to, f->key))
+        build_text(b, to, f->key, text, sizeof text);
 }
 
 static void context(struct build *b, cJSON *contexts, const struct journal_fact *f)

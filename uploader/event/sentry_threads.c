@@ -119,7 +119,9 @@ static void frame(struct build *b, cJSON *frames, const struct crash *c,
 void event_stacktrace(struct build *b, cJSON *to, const struct crash *c,
     const struct crash_thread *t, const struct event_options *o)
 {
-    if (!t->n_frames)
+    /* Of a thread that could not be stopped nothing may be known, not even a place. */
+    bool nowhere = t->n_frames == 1 && !t->frames[0].pc && !t->crashed;
+    if (!t->n_frames || nowhere)
         return;
     uint32_t max = o->max_frames ? o->max_frames : 250;
     /* Of a stack that is too deep both ends: where it died and how it got there. */

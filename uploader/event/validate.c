@@ -284,7 +284,11 @@ int validate_event(const cJSON *event, char *why, size_t n_why)
     const cJSON *user = want(&c, event, "user", OBJECT, false);
     if (user) {
         size_t before = enter(&c, "user", 0);
-        (void)want(&c, user, "id", TEXT, false);
+        static const char *const texts[] = {
+            "id", "email", "username", "ip_address", "name", "segment"};
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+            (void)want(&c, user, texts[i], TEXT, false);
+        (void)want(&c, user, "data", OBJECT, false);
         leave(&c, before);
     }
     (void)want(&c, event, "extra", OBJECT, false);

@@ -112,7 +112,7 @@ static int make_event(const struct work *w, cJSON **ret, char **ret_text)
             return err;
         err = rules_apply(w->o->rules, c, event);
         char *text = err ? NULL : cJSON_PrintUnformatted(event);
-        if (text && strlen(text) <= WORKER_MAX_EVENT_BYTES) {
+        if (text && strlen(text) <= worker_max_event_bytes(w->o)) {
             *ret = event;
             *ret_text = text;
             return 0;
@@ -263,10 +263,11 @@ static void leave_out_own_frames(struct crash *c)
         if (f && !strncmp(f, "knell_capture_", 14))
             n_own = i + 1;
     }
-    if (n_own < t->n_frames) {
-        t->frames += n_own;
-        t->n_frames -= n_own;
-    }
+    if (!n_own || n_own >= t->n_frames)
+        return;
+    t->frames += n_own;
+    t->n_frames -= n_own;
+    t->has_registers = false; /* they are of a frame that is not shown */
 }
 
 /* Whether a rule keeps the event here. */

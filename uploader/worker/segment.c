@@ -122,11 +122,17 @@ static void one_span(
     build_drop_empty(to, "data");
 }
 
-/* An id of the transaction itself, the same at every try. */
-static void event_id(struct build *b, cJSON *to, const struct knell_span_record *r)
+/* The file's, which the envelope's head has too: some servers believe one, some the
+ * other. Without a file's name one of the transaction itself, the same at every try. */
+static void event_id(struct build *b, cJSON *to, const struct segment *s,
+    const struct knell_span_record *r)
 {
     uint8_t id[16];
     char text[33];
+    if (*s->o->event.event_id) {
+        build_text(b, to, "event_id", s->o->event.event_id, 33);
+        return;
+    }
     memcpy(id, r->trace_id, 16);
     for (int i = 0; i < 8; i++)
         id[i + 8] ^= r->span_id[i];
@@ -139,7 +145,7 @@ static void transaction_body(
 {
     char text[16];
     (void)snprintf(text, sizeof text, "%u", root->r.tid);
-    event_id(b, to, &root->r);
+    event_id(b, to, s, &root->r);
     build_text(b, to, "type", "transaction", 16);
     build_text(b, to, "platform", "native", 16);
     build_text_n(b, to, "transaction",
