@@ -75,6 +75,8 @@ static bool chosen(const struct pipeline *p, const struct spool_name *name)
 
 static void fill(struct pipeline *p)
 {
+    if (!pipeline_stopping(p) && !p->in_worker)
+        (void)pipeline_work_again(p);
     while (!pipeline_stopping(p) && !p->in_worker && p->n_jobs < pipeline_width(p)) {
         if (p->tokens_ms > pipeline_tick_ms())
             return;
@@ -330,10 +332,7 @@ static int set_up(struct pipeline *p)
     const struct config *c = p->config;
     struct http_options h = {.proxy = c->proxy,
         .no_proxy = c->no_proxy,
-        .ca_file = c->ca_file,
-        .ca_path = c->ca_path,
-        .client_cert = c->client_cert,
-        .client_key = c->client_key,
+        .tls = {c->ca_file, c->ca_path, c->client_cert, c->client_key},
         .unix_socket = c->unix_socket,
         .user_agent = "knell/" KNELL_VERSION,
         .insecure = c->insecure,
@@ -346,6 +345,12 @@ static int set_up(struct pipeline *p)
         .max_headers_bytes = c->max_headers_bytes,
         .may_connect = consent_given,
         .ctx = &p->consent};
+    bool own_ca = c->otlp_ca_file && *c->otlp_ca_file;
+    bool own_cert = c->otlp_client_cert && *c->otlp_client_cert;
+    p->otlp_tls = (struct http_tls){.ca_file = own_ca ? c->otlp_ca_file : c->ca_file,
+        .ca_path = own_ca ? NULL : c->ca_path,
+        .client_cert = own_cert ? c->otlp_client_cert : c->client_cert,
+        .client_key = own_cert ? c->otlp_client_key : c->client_key};
     p->consent = (struct consent){.spool_fd = p->spool->fd, .config = c};
     p->limits = (struct retry_limits){.base_ms = c->retry_base_ms,
         .max_ms = c->retry_max_ms,

@@ -108,23 +108,47 @@ static void defer_for_fault(struct pipeline *p, struct job *j, int r)
         strerrordesc_np(-r));
 }
 
-/* Read the claimed report and give it to the worker. Also for a second, smaller try. */
-void pipeline_work(struct pipeline *p, struct job *j)
+/* Read the claimed report and give it to the worker. */
+static int begin(struct pipeline *p, struct job *j)
 {
     int r = read_report(p, j);
-    if (r < 0 && spool_fault(r)) {
-        pipeline_quarantine(p, j, spool_fault(r));
-        return;
-    }
     if (!r)
         r = p->o->worker->begin(p->o->worker->ctx, j->report, j->n_report, &j->options);
-    if (r < 0) {
-        defer_for_fault(p, j, r);
-        return;
-    }
+    if (r < 0)
+        return r;
     strikes_begin(p->strikes, j->name.event_id);
     p->in_worker = j;
     p->worker_end_ms = pipeline_tick_ms() + p->o->worker->most_ms;
+    return 0;
+}
+
+void pipeline_work(struct pipeline *p, struct job *j)
+{
+    int r = begin(p, j);
+    if (r < 0 && spool_fault(r))
+        pipeline_quarantine(p, j, spool_fault(r));
+    else if (r < 0)
+        defer_for_fault(p, j, r);
+}
+
+bool pipeline_work_again(struct pipeline *p)
+{
+    struct job *j = NULL;
+    for (size_t i = 0; i < PIPELINE_MAX_JOBS && !j; i++)
+        j = p->jobs[i].busy && p->jobs[i].wants_small ? &p->jobs[i] : NULL;
+    if (!j)
+        return false;
+    j->options.minidump = WORKER_MINIDUMP_NEVER;
+    j->options.may_ask = false;
+    j->options.event.max_threads = 1;
+    j->options.event.max_frames = 50;
+    j->options.event.trimmed = true;
+    int r = begin(p, j);
+    if (r < 0) {
+        j->wants_small = false;
+        pipeline_send_small(p, j, DELIVERY_LATER, strerrordesc_np(-r));
+    }
+    return true;
 }
 
 static void claim(struct pipeline *p, const struct queue_entry *e)
@@ -184,14 +208,34 @@ static void worker_died(struct pipeline *p, struct job *j, const char *how)
             p, j, pipeline_now_ms() / 1000 + p->config->retry_base_ms / 1000, false, why);
 }
 
+/* The second, smaller event of a report whose first one is on its way elsewhere. */
+static void worked_small(struct pipeline *p, struct job *j, int r)
+{
+    j->wants_small = false;
+    if (r == -ECHILD)
+        (void)strikes_death(p->strikes, j->name.event_id);
+    else
+        strikes_end(p->strikes, j->name.event_id);
+    if (!r && j->small.outcome == WORKER_READY)
+        pipeline_send_small(p, j, DELIVERY_OPEN, "");
+    else
+        pipeline_send_small(p, j, r ? DELIVERY_LATER : DELIVERY_REJECTED,
+            r && r != -ECHILD ? strerrordesc_np(-r) : j->small.why);
+}
+
 void pipeline_worked(struct pipeline *p)
 {
     struct job *j = p->in_worker;
+    struct worker_result *made = j->wants_small ? &j->small : &j->result;
     p->in_worker = NULL;
-    worker_result_done(&j->result);
-    int r = p->o->worker->finish(p->o->worker->ctx, &j->result);
+    worker_result_done(made);
+    int r = p->o->worker->finish(p->o->worker->ctx, made);
     free(j->report);
     j->report = NULL;
+    if (j->wants_small) {
+        worked_small(p, j, r);
+        return;
+    }
     if (r == -ECHILD) {
         if (pipeline_blames_files(j)) {
             strikes_end(p->strikes, j->name.event_id);

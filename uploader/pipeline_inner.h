@@ -25,12 +25,20 @@ enum delivery_state {
     DELIVERY_LATER,
 };
 
+/* How much of a report a destination gets: less after each 413. */
+enum delivery_size {
+    DELIVERY_WHOLE = 0,
+    DELIVERY_NO_ATTACHMENTS,
+    DELIVERY_SMALL, /* the crashed thread alone: the worker makes it anew */
+};
+
 /* One report to one destination. */
 struct delivery {
     struct job *job;
     unsigned destination;
     enum delivery_state state;
-    bool counts, trimmed;
+    enum delivery_size size;
+    bool counts;
     bool marked; /* a mark in the spool says that it arrived */
     enum retry_verdict verdict;
     uint64_t not_before_s;
@@ -42,13 +50,14 @@ struct delivery {
 struct job {
     bool busy;
     bool sending;           /* its requests are being made: not to be settled yet */
-    bool smaller;           /* the worker made it smaller already */
+    bool wants_small;       /* a destination waits for what the worker is to make */
     struct spool_name name; /* as in work/ */
     uint8_t *report;        /* until the worker is done with it */
     size_t n_report;
     struct worker_options options;
     struct worker_result result;
     struct debuginfod_fetch *fetch; /* NULL: none is under way */
+    struct worker_result small;     /* n_items and n_otlp 0: not made */
     struct delivery to[PIPELINE_MAX_DESTINATIONS];
     struct ledger_drop *told; /* drops that ride with this report */
     size_t n_told;
@@ -65,6 +74,7 @@ struct pipeline {
     struct http *http;
     struct debuginfod *debuginfod; /* NULL: no server is configured */
     char fetched_dir[4096];        /* where its files are */
+    struct http_tls otlp_tls;
     struct gzip *gzip;
     struct consent consent;
     struct retry_limits limits;
@@ -92,8 +102,10 @@ bool pipeline_stopping(const struct pipeline *p);
 /* Take one report out of the queue: claim it and hand it to the worker, or move it to a
  * later time. */
 void pipeline_take(struct pipeline *p, const struct queue_entry *e);
-/* Read a claimed report and give it to the worker. */
+/* Read a claimed report and give it to the idle worker; again, when debug files came. */
 void pipeline_work(struct pipeline *p, struct job *j);
+/* Give the idle worker a report that is to be made smaller. Returns false: none is. */
+bool pipeline_work_again(struct pipeline *p);
 /* The worker has an answer. */
 void pipeline_worked(struct pipeline *p);
 
@@ -116,6 +128,9 @@ uint64_t pipeline_gate(const struct pipeline *p, bool segment);
 /* How many reports may be on their way at once just now. */
 size_t pipeline_width(const struct pipeline *p);
 void pipeline_send(struct pipeline *p, struct job *j);
+/* The smaller event is there, or (@why) it is not: @state for those who wait for it. */
+void pipeline_send_small(
+    struct pipeline *p, struct job *j, enum delivery_state state, const char *why);
 void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer *a);
 
 /* pipeline_settle.c */

@@ -4,6 +4,7 @@
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -114,13 +115,19 @@ static char *take_drops(struct pipeline *p, struct job *j)
     return ledger_client_report(p->ledger, pipeline_now_ms() / 1000);
 }
 
+static const struct worker_result *result_for(const struct delivery *d)
+{
+    return d->size == DELIVERY_SMALL ? &d->job->small : &d->job->result;
+}
+
 static enum frame_keep keep_of(
     const struct pipeline *p, const struct delivery *d, const struct destination *to)
 {
     uint64_t until = ledger_limited_until(p->ledger, to->id, HINT_ATTACHMENT);
     bool limited = until > pipeline_now_ms() / 1000;
-    bool large = d->job->result.n_items > p->config->max_body_bytes;
-    return d->trimmed || limited || large ? FRAME_NO_ATTACHMENTS : FRAME_ALL;
+    bool large = result_for(d)->n_items > p->config->max_body_bytes;
+    return d->size != DELIVERY_WHOLE || limited || large ? FRAME_NO_ATTACHMENTS
+                                                         : FRAME_ALL;
 }
 
 /* The bytes of one request. @ret malloc'd. */
@@ -128,12 +135,13 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
     uint8_t **ret, size_t *ret_n)
 {
     struct job *j = d->job;
+    const struct worker_result *result = result_for(d);
     if (to->kind == DESTINATION_OTLP) {
-        *ret = malloc(j->result.n_otlp);
+        *ret = malloc(result->n_otlp);
         if (!*ret)
             return -ENOMEM;
-        memcpy(*ret, j->result.otlp, j->result.n_otlp);
-        *ret_n = j->result.n_otlp;
+        memcpy(*ret, result->otlp, result->n_otlp);
+        *ret_n = result->n_otlp;
         return 0;
     }
     char id[33];
@@ -143,33 +151,56 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
     bool server = to->kind == DESTINATION_SENTRY;
     CLEANUP(free_p) char *drops = server ? take_drops(p, j) : NULL;
     return frame_envelope(
-        &head, j->result.items, j->result.n_items, keep_of(p, d, to), drops, ret, ret_n);
+        &head, result->items, result->n_items, keep_of(p, d, to), drops, ret, ret_n);
 }
 
 static bool wants_gzip(const struct pipeline *p, const struct destination *to)
 {
     bool near = to->local || (p->config->unix_socket && *p->config->unix_socket);
-    return p->config->compression == CONFIG_COMPRESS_GZIP ||
-           (p->config->compression == CONFIG_COMPRESS_AUTO && !near);
+    unsigned how = p->config->compression;
+    if (to->kind == DESTINATION_OTLP &&
+        p->config->otlp_compression != CONFIG_COMPRESS_AUTO)
+        how = p->config->otlp_compression;
+    return how == CONFIG_COMPRESS_GZIP || (how == CONFIG_COMPRESS_AUTO && !near);
 }
 
-/* "key=value,key=value" as lines "key: value". @ret malloc'd; NULL: none or no memory. */
+/* A character of a header's value, which may be percent-encoded; 0: none that may stand
+ * there. */
+static char header_char(const char **text)
+{
+    unsigned v;
+    const char *p = *text;
+    bool encoded = p[0] == '%' && isxdigit((unsigned char)p[1]) &&
+                   isxdigit((unsigned char)p[2]) && sscanf(p + 1, "%2x", &v) == 1;
+    *text += encoded ? 3 : 1;
+    char c = encoded ? (char)v : *p;
+    return (unsigned char)c < 0x20 || c == 0x7f ? 0 : c;
+}
+
+/* "key=value,key=value" as lines "key: value". @ret malloc'd; NULL: none or no memory.
+ * Source: OpenTelemetry, OTEL_EXPORTER_OTLP_HEADERS (W3C Baggage). */
 static char *header_lines(const char *text)
 {
     if (!text || !*text)
         return NULL;
-    size_t n = strlen(text), at = 0;
-    char *out = malloc(2 * n + 2);
-    for (bool in_value = false; out && *text; text++) {
+    size_t at = 0;
+    char *out = malloc(2 * strlen(text) + 2);
+    for (bool in_value = false; out && *text;) {
         if (*text == ',') {
             out[at++] = '\n';
             in_value = false;
+            text++;
         } else if (*text == '=' && !in_value) {
             out[at++] = ':';
             out[at++] = ' ';
             in_value = true;
-        } else if (*text != ' ' || in_value) {
-            out[at++] = *text;
+            text++;
+        } else if (*text == ' ' && !in_value) {
+            text++;
+        } else {
+            char c = header_char(&text);
+            if (c)
+                out[at++] = c;
         }
     }
     if (out)
@@ -228,6 +259,8 @@ static void to_server(struct pipeline *p, struct delivery *d,
         .url = otlp && d->job->result.otlp_traces ? to->traces_url : NULL,
         .extra_headers = extra,
         .gzipped = packed,
+        .tls = otlp ? &p->otlp_tls : NULL,
+        .total_timeout_ms = otlp ? p->config->otlp_timeout_ms : 0,
         .tag = d};
     d->body = body;
     int r = http_post(p->http, &q);
@@ -243,11 +276,11 @@ static void to_server(struct pipeline *p, struct delivery *d,
 
 /* Whether the worker made anything for this kind of destination: a segment may hold
  * nothing that a collector of logs wants, or nothing at all. */
-static bool has_something(const struct job *j, const struct destination *to)
+static bool has_something(const struct worker_result *r, const struct destination *to)
 {
     if (to->kind != DESTINATION_OTLP)
-        return j->result.n_items > 0;
-    return j->result.n_otlp > 0 && (to->traces_url || !j->result.otlp_traces);
+        return r->n_items > 0;
+    return r->n_otlp > 0 && (to->traces_url || !r->otlp_traces);
 }
 
 static void send_one(struct pipeline *p, struct delivery *d)
@@ -255,7 +288,7 @@ static void send_one(struct pipeline *p, struct delivery *d)
     const struct destination *to = &p->o->destinations[d->destination];
     uint8_t *body = NULL;
     size_t n = 0;
-    if (!has_something(d->job, to)) {
+    if (!has_something(result_for(d), to)) {
         d->state = DELIVERY_SENT;
         return;
     }
@@ -350,26 +383,45 @@ static void arrived(struct pipeline *p, struct delivery *d, const struct destina
     }
 }
 
-/* 413: once more without attachments, then once more with the crashed thread alone. */
+/* 413: once more without attachments, then once more with the crashed thread alone. Other
+ * destinations go their own way meanwhile. */
 static bool try_smaller(struct pipeline *p, struct delivery *d)
 {
     struct job *j = d->job;
-    if (!d->trimmed && frame_attachment_bytes(j->result.items, j->result.n_items)) {
-        d->trimmed = true;
-        d->state = DELIVERY_OPEN;
-        send_one(p, d);
-        return true;
-    }
-    if (j->smaller || p->in_worker || p->o->n_destinations > 1)
+    const struct destination *to = &p->o->destinations[d->destination];
+    bool attached = to->kind != DESTINATION_OTLP &&
+                    frame_attachment_bytes(j->result.items, j->result.n_items);
+    if (d->size == DELIVERY_SMALL || (j->name.segment && !attached))
         return false;
-    j->smaller = true;
-    d->trimmed = true;
+    d->size =
+        d->size == DELIVERY_WHOLE && attached ? DELIVERY_NO_ATTACHMENTS : DELIVERY_SMALL;
     d->state = DELIVERY_OPEN;
-    j->options.minidump = WORKER_MINIDUMP_NEVER;
-    j->options.event.max_threads = 1;
-    j->options.event.max_frames = 50;
-    pipeline_work(p, j);
+    if (d->size == DELIVERY_NO_ATTACHMENTS || has_something(&j->small, to))
+        send_one(p, d);
+    else
+        j->wants_small = true;
     return true;
+}
+
+void pipeline_send_small(
+    struct pipeline *p, struct job *j, enum delivery_state state, const char *why)
+{
+    j->sending = true;
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        struct delivery *d = &j->to[i];
+        if (d->state != DELIVERY_OPEN || d->size != DELIVERY_SMALL)
+            continue;
+        d->state = state;
+        d->not_before_s = (pipeline_now_ms() + p->config->local_retry_ms) / 1000;
+        if (state == DELIVERY_OPEN)
+            send_one(p, d);
+        else
+            snprintf(d->why, sizeof d->why,
+                "%.100s: too large, and not made smaller: %.100s",
+                p->o->destinations[i].label, why);
+    }
+    j->sending = false;
+    settle_when_done(p, j);
 }
 
 void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer *a)
@@ -378,7 +430,9 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     struct job *j = d->job;
     struct retry_decision dec;
     uint64_t now_s = pipeline_now_ms() / 1000;
-    retry_decide(a, &p->limits, now_s, j->name.attempts, pipeline_random(p), &dec);
+    struct answer judged = *a;
+    judged.otlp = to->kind == DESTINATION_OTLP;
+    retry_decide(&judged, &p->limits, now_s, j->name.attempts, pipeline_random(p), &dec);
     /* A collector without traces: no reason to keep logs and crashes from it. */
     if (to->kind == DESTINATION_OTLP && j->result.otlp_traces && a->status == 404)
         dec.verdict = RETRY_REJECTED;

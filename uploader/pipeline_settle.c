@@ -10,6 +10,7 @@ void pipeline_job_done(struct pipeline *p, struct job *j)
 {
     worker_result_done(&j->result);
     debuginfod_end(j->fetch, NULL);
+    worker_result_done(&j->small);
     free(j->report);
     free(j->told);
     for (size_t i = 0; i < PIPELINE_MAX_DESTINATIONS; i++)
@@ -171,6 +172,29 @@ static void forget_marks(struct pipeline *p, struct job *j)
     }
 }
 
+/* It arrived elsewhere and goes to sent/: who will never have it is said here alone. */
+static void tell_rejections(struct pipeline *p, const struct job *j)
+{
+    char id[33];
+    spool_event_id_format(j->name.event_id, id);
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        const struct delivery *d = &j->to[i];
+        if (d->state != DELIVERY_REJECTED || d->marked)
+            continue;
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER,
+            &(struct log_report){.event_id = id,
+                .destination = p->o->destinations[i].label,
+                .http_status = d->status},
+            "%.8s rejected: %s", id, d->why);
+        history_add(&p->history, &(struct history_line){.event_id = id,
+                                     .what = "rejected",
+                                     .why = d->why,
+                                     .to = p->o->destinations[i].label,
+                                     .status = d->status,
+                                     .time_ms = pipeline_now_ms()});
+    }
+}
+
 void pipeline_settle(struct pipeline *p, struct job *j)
 {
     const struct delivery *later = NULL, *rejected = NULL;
@@ -186,6 +210,8 @@ void pipeline_settle(struct pipeline *p, struct job *j)
             (!later || d->not_before_s < later->not_before_s))
             later = d;
     }
+    if (later || any_sent)
+        tell_rejections(p, j);
     if (later) {
         keep_marks(p, j);
         if (forbidden)

@@ -43,8 +43,12 @@ static void make_items(struct fake *f, struct worker_result *r)
         f->asked->event.event_id);
     for (size_t i = 0; i < n_pad; i++) /* compresses about as an event does */
         event[n++] = (char)('a' + (i * 7 + i / 13 * (i % 11)) % 23);
-    n += sprintf(event + n, "\",\"suppressed\":%llu}",
-        (unsigned long long)f->asked->event.suppressed);
+    n += sprintf(event + n, "\",\"threads\":%u,\"suppressed\":%llu}",
+        f->asked->event.max_threads, (unsigned long long)f->asked->event.suppressed);
+    if (f->asked->otlp) {
+        r->otlp = (uint8_t *)strdup(event);
+        r->n_otlp = strlen(event);
+    }
     r->items = malloc((size_t)n + n_attachment + 512);
     size_t at = (size_t)sprintf((char *)r->items,
         "{\"type\":\"event\",\"content_type\":\"application/json\",\"length\":%d}\n%s\n",
@@ -68,8 +72,10 @@ static int finish(void *ctx, struct worker_result *ret)
     snprintf(r.why, sizeof r.why, "the report says so");
     bool asks = says(f, "ASK") || says(f, "POISON");
     bool arrived = f->asked->arrived.n > 0;
+    bool small = f->asked->event.max_threads == 1;
     f->n_arrived += arrived;
-    if (says(f, "DIE") || (says(f, "POISON") && arrived)) {
+    if (says(f, "DIE") || (says(f, "POISON") && arrived) ||
+        (small && says(f, "DIE SMALL"))) {
         *ret = r;
         return -ECHILD;
     }
@@ -79,7 +85,7 @@ static int finish(void *ctx, struct worker_result *ret)
         *ret = r;
         return 0;
     }
-    if (says(f, "REFUSE"))
+    if (says(f, "REFUSE") || (small && says(f, "REFUSE SMALL")))
         r.outcome = WORKER_REFUSED;
     else if (says(f, "DROP"))
         r.outcome = WORKER_DROPPED;

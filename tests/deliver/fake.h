@@ -7,6 +7,7 @@
  *     "DIE"     the worker dies    "BIG"    an event with an attachment of 1 MiB
  *     "ASK"     asks for a debug file, where it may
  *     "POISON"  likewise, and dies on the one that arrives
+ *     "DIE SMALL", "REFUSE SMALL"  so, once a smaller event is asked for
  *     others    an event
  */
 #pragma once

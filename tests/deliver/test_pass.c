@@ -226,6 +226,67 @@ static void a_large_event_is_trimmed_and_sent_once_more(void)
     ingest_stop(&s);
 }
 
+/* Each destination gets as much as it takes, and the others wait for none of it. */
+static void a_large_event_is_trimmed_for_those_who_ask(void)
+{
+    const char *out = test_tmpdir(), *otlp_out = test_tmpdir();
+    struct ingest strict =
+        ingest_start(&(struct ingest_options){.dir = out, .script = "413,413,200"});
+    struct ingest never = ingest_start(&(struct ingest_options){.script = "413"});
+    struct ingest slow =
+        ingest_start(&(struct ingest_options){.script = "200/delay=300"});
+    struct ingest logs = ingest_start(
+        &(struct ingest_options){.dir = otlp_out, .script = "413,200/body={}"});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, strict.port);
+    fake_destination(f, DSN, never.port);
+    fake_destination(f, DSN, slow.port);
+    fake_destination(f, "otlp+http://127.0.0.1:%d", logs.port);
+    fake_report(f, "new", 1, "BIG", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(fake_total(f), 1);
+    CHECK_INT(f->n_worked, 2);
+    CHECK_INT(strict.counts->requests, 3);
+    CHECK(!strstr(slurp(out, "000003.body"), "attachment"));
+    CHECK(strstr(slurp(out, "000002.body"), "\"threads\":0"));
+    CHECK(strstr(slurp(out, "000003.body"), "\"threads\":1"));
+    CHECK_INT(never.counts->requests, 3);
+    CHECK_INT(slow.counts->requests, 1);
+    CHECK(slow.counts->body_bytes > 1 << 20);
+    CHECK_INT(logs.counts->requests, 2);
+    CHECK(strstr(slurp(otlp_out, "000002.body"), "\"threads\":1"));
+    CHECK(strstr(slurp(f->path, "log"), "\"what\":\"rejected\""));
+    fake_free(f);
+    ingest_stop(&strict);
+    ingest_stop(&never);
+    ingest_stop(&slow);
+    ingest_stop(&logs);
+}
+
+/* The worker that was to make it smaller dies: the one who asked waits, nobody else. */
+static void no_smaller_event_can_be_made(void)
+{
+    struct ingest strict = ingest_start(&(struct ingest_options){.script = "413"});
+    struct ingest good = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, strict.port);
+    fake_destination(f, DSN, good.port);
+    fake_report(f, "new", 1, "DIE SMALL", NULL);
+    fake_report(f, "new", 2, "REFUSE SMALL", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "wait"), 1);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(strict.counts->requests, 2);
+    CHECK_INT(good.counts->requests, 2);
+    fake_forgive(f);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(good.counts->requests, 2); /* not once more */
+    fake_free(f);
+    ingest_stop(&strict);
+    ingest_stop(&good);
+}
+
 static void hostile_files_are_quarantined(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){0});
@@ -331,5 +392,6 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(three_deaths_of_the_worker_quarantine),
     TEST(a_dead_destination_does_not_hold_back_the_others),
     TEST(a_large_event_is_trimmed_and_sent_once_more),
+    TEST(a_large_event_is_trimmed_for_those_who_ask), TEST(no_smaller_event_can_be_made),
     TEST(hostile_files_are_quarantined), TEST(leftovers_of_a_dead_uploader_are_sent),
     TEST(a_signature_is_throttled_and_told))
