@@ -7,6 +7,7 @@
 #include "crash/launch.h"
 #include "crash/modules.h"
 #include "crash/nudge.h"
+#include "crash/otel.h"
 #include "crash/process.h"
 #include "crash/quota.h"
 #include "crash/settings.h"
@@ -257,6 +258,8 @@ int knell_start(const struct knell_options *options)
     else
         send_what_waits();
     (void)pthread_mutex_unlock(&arm.lock);
+    if (!r)
+        kn_otel_remember(arm.settings.otel_attributes, arm.settings.otel_service);
     errno = saved;
     return r;
 }

@@ -1,6 +1,9 @@
 #include "crash/settings.h"
 
+#include "crash/otel.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -101,6 +104,41 @@ static void choose_dsn(struct kn_settings *s, const char *given)
     kn_copy_text(s->dsn, sizeof s->dsn, dsn);
 }
 
+static void choose_release(struct kn_settings *s, const char *given)
+{
+    char name[64], version[128];
+    const char *release = FIRST_OF(given, "SENTRY_RELEASE");
+    if (!release && kn_otel_attribute(
+                        s->otel_attributes, "service.version", version, sizeof version)) {
+        bool whole = strchr(version, '@') != NULL;
+        if (s->otel_service[0])
+            kn_copy_text(name, sizeof name, s->otel_service);
+        else if (!kn_otel_attribute(
+                     s->otel_attributes, "service.name", name, sizeof name))
+            kn_copy_text(name, sizeof name, s->app);
+        (void)snprintf(s->release, sizeof s->release, "%s%s%s", whole ? "" : name,
+            whole ? "" : "@", version);
+        return;
+    }
+    kn_copy_text(s->release, sizeof s->release,
+        FIRST_OF(release, "GIT_SHA", "HEROKU_SLUG_COMMIT", "SOURCE_VERSION",
+            "VERCEL_GIT_COMMIT_SHA", "RENDER_GIT_COMMIT"));
+}
+
+static void choose_environment(struct kn_settings *s, const char *given)
+{
+    const char *list = s->otel_attributes;
+    char *out = s->environment;
+    given = FIRST_OF(given, "SENTRY_ENVIRONMENT");
+    if (given)
+        kn_copy_text(out, sizeof s->environment, given);
+    else if (!kn_otel_attribute(
+                 list, "deployment.environment.name", out, sizeof s->environment) &&
+             !kn_otel_attribute(
+                 list, "deployment.environment", out, sizeof s->environment))
+        kn_copy_text(out, sizeof s->environment, "production");
+}
+
 int kn_settings_init(struct kn_settings *s, const struct knell_options *given)
 {
     struct knell_options o = KNELL_OPTIONS_INIT;
@@ -116,12 +154,12 @@ int kn_settings_init(struct kn_settings *s, const struct knell_options *given)
     else
         kn_program_name(s->app, sizeof s->app);
     clean_app(s->app);
-    kn_copy_text(s->release, sizeof s->release,
-        FIRST_OF(o.release, "SENTRY_RELEASE", "GIT_SHA", "HEROKU_SLUG_COMMIT",
-            "SOURCE_VERSION", "VERCEL_GIT_COMMIT_SHA", "RENDER_GIT_COMMIT"));
-    const char *environment = FIRST_OF(o.environment, "SENTRY_ENVIRONMENT");
+    kn_copy_text(s->otel_attributes, sizeof s->otel_attributes,
+        from_environment("OTEL_RESOURCE_ATTRIBUTES"));
     kn_copy_text(
-        s->environment, sizeof s->environment, environment ? environment : "production");
+        s->otel_service, sizeof s->otel_service, from_environment("OTEL_SERVICE_NAME"));
+    choose_release(s, o.release);
+    choose_environment(s, o.environment);
     kn_copy_text(s->dist, sizeof s->dist, FIRST_OF(o.dist, "SENTRY_DIST"));
     kn_copy_text(s->spool_dir, sizeof s->spool_dir, FIRST_OF(o.spool_dir, "KNELL_SPOOL"));
     kn_copy_text(s->uploader, sizeof s->uploader, FIRST_OF(o.uploader, "KNELL_UPLOADER"));

@@ -18,6 +18,7 @@ struct kn_settings {
     char spool_dir[KN_PATH_BYTES]; /* empty: the default places for app */
     char uploader[KN_PATH_BYTES];  /* empty: look for it */
     char dsn[1024];
+    char otel_attributes[2048], otel_service[256]; /* as the environment has them */
     bool has_dsn; /* an empty dsn that was given means: send nothing */
     bool start_uploader, allow_setuid, debug;
     uint32_t max_threads, deadline_ms;

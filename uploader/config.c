@@ -209,28 +209,82 @@ static void read_files(struct loader *l, const struct config_sources *src)
     read_folder(l, path);
 }
 
-/* Variables that others defined, in rising order of precedence. Set but empty counts as
- * unset, but for a DSN: there it means "send nothing". DEBUGINFOD_URLS is left alone on
- * purpose: such a server hears which programs run here, so it must be asked for. */
+/* A variable that others defined and the key it sets. */
+struct standard {
+    const char *variable, *section, *key;
+    bool empty_counts; /* set but empty is a choice, not as good as unset */
+    const char *unit;  /* what its plain number counts */
+};
+
+static void read_variables(
+    struct loader *l, char *const *env, const struct standard *known, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *v = variable(env, known[i].variable);
+        char text[MAX_LINE];
+        if (!v || (!*v && !known[i].empty_counts))
+            continue;
+        int len = snprintf(text, sizeof text, "%s%s", v, known[i].unit);
+        if (len > 0 && (size_t)len >= sizeof text)
+            note(l, true, "%s: too long", known[i].variable);
+        else
+            set(l, known[i].section, known[i].key, text, known[i].variable);
+    }
+}
+
+/* Whether its collector can be ours: we speak OTLP/HTTP, and its receivers for that take
+ * JSON beside protobuf. */
+static bool collector_is_wanted(struct loader *l, char *const *env)
+{
+    static const char *const names[] = {
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"};
+    const char *exporter = variable(env, "OTEL_LOGS_EXPORTER"), *protocol = NULL;
+    const char *silent = variable(env, "KNELL_DSN");
+    silent = silent ? silent : variable(env, "SENTRY_DSN");
+    for (size_t i = 0; i < 2 && !(protocol && *protocol); i++)
+        protocol = variable(env, names[i]);
+    if ((exporter && *exporter && !strstr(exporter, "otlp")) || (silent && !*silent))
+        return false;
+    if (!protocol || strcmp(protocol, "grpc") != 0)
+        return true;
+    if (variable(env, "OTEL_EXPORTER_OTLP_ENDPOINT") ||
+        variable(env, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"))
+        note(l, false, "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not spoken: no collector");
+    return false;
+}
+
+/* In rising order of precedence. DEBUGINFOD_URLS is left alone on purpose: such a server
+ * hears which programs run here, so it must be asked for. */
 static void read_standard(struct loader *l, char *const *env)
 {
-    static const struct {
-        const char *variable, *section, *key;
-        bool empty_counts;
-    } known[] = {
-        {"SSL_CERT_FILE", "upload", "ca_file", false},
-        {"SSL_CERT_DIR", "upload", "ca_path", false},
-        {"OTEL_EXPORTER_OTLP_HEADERS", "upload", "otlp_headers", false},
-        {"OTEL_EXPORTER_OTLP_LOGS_HEADERS", "upload", "otlp_headers", false},
-        {"SENTRY_DSN", "upload", "dsn", true},
-        {"KNELL_DSN", "upload", "dsn", true},
-        {"KNELL_SPOOL", "spool", "path", false},
+    static const struct standard collector[] = {
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "upload", "otlp_endpoint", false, ""},
+        {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "upload", "otlp_logs_url", false, ""},
     };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        const char *v = variable(env, known[i].variable);
-        if (v && (*v || known[i].empty_counts))
-            set(l, known[i].section, known[i].key, v, known[i].variable);
-    }
+    static const struct standard known[] = {
+        {"SSL_CERT_FILE", "upload", "ca_file", false, ""},
+        {"SSL_CERT_DIR", "upload", "ca_path", false, ""},
+        {"OTEL_EXPORTER_OTLP_HEADERS", "upload", "otlp_headers", false, ""},
+        {"OTEL_EXPORTER_OTLP_LOGS_HEADERS", "upload", "otlp_headers", false, ""},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT", "upload", "otlp_timeout", false, "ms"},
+        {"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "upload", "otlp_timeout", false, "ms"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION", "upload", "otlp_compression", false, ""},
+        {"OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "upload", "otlp_compression", false, ""},
+        {"OTEL_EXPORTER_OTLP_CERTIFICATE", "upload", "otlp_ca_file", false, ""},
+        {"OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "upload", "otlp_ca_file", false, ""},
+        {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "upload", "otlp_client_cert", false,
+            ""},
+        {"OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "upload", "otlp_client_cert",
+            false, ""},
+        {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "upload", "otlp_client_key", false, ""},
+        {"OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "upload", "otlp_client_key", false, ""},
+        {"SENTRY_DSN", "upload", "dsn", true, ""},
+        {"KNELL_DSN", "upload", "dsn", true, ""},
+        {"KNELL_SPOOL", "spool", "path", false, ""},
+    };
+    if (collector_is_wanted(l, env))
+        read_variables(l, env, collector, sizeof collector / sizeof *collector);
+    read_variables(l, env, known, sizeof known / sizeof *known);
     static const char *const off[] = {"DO_NOT_TRACK", "OTEL_SDK_DISABLED"};
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
         const char *v = variable(env, off[i]);

@@ -2,8 +2,8 @@
  * What the uploader and the knell command were told, from every place it can be told in,
  * lowest first: built-in; $PREFIX/lib/knell/knell.conf; /etc/knell/knell.conf;
  * /etc/knell/knell.conf.d/<any>.conf in order of name; standard environment variables
- * (SENTRY_DSN, SSL_CERT_FILE, OTEL_…); KNELL_SECTION_KEY (and KNELL_DSN, KNELL_SPOOL);
- * the command line. KNELL_CONFIG=FILE replaces all files by that one.
+ * (SENTRY_DSN, SSL_CERT_FILE, OTEL_EXPORTER_OTLP_…); KNELL_SECTION_KEY (and KNELL_DSN,
+ * KNELL_SPOOL); the command line. KNELL_CONFIG=FILE replaces all files by that one.
  *
  * A file is INI: [section], key = value, # or ; at the start of a line for comments,
  * "include = PATH" (relative to the file) anywhere. Sizes take K, M, G; times s, m, h, d;
@@ -49,9 +49,11 @@ struct config {
     /* [upload] */
     char *dsn; /* one or more destinations, separated by white space */
     char *dsn_file, *proxy, *no_proxy, *ca_file, *ca_path, *client_cert, *client_key;
-    char *unix_socket, *otlp_endpoint, *otlp_headers;
+    char *unix_socket, *otlp_endpoint, *otlp_logs_url, *otlp_headers;
+    char *otlp_ca_file, *otlp_client_cert, *otlp_client_key;
+    uint64_t otlp_timeout_ms;
     bool enabled, insecure;
-    unsigned consent, compression, minidump;
+    unsigned consent, compression, otlp_compression, minidump;
     uint64_t concurrency, compression_level;
     struct config_rate max_rate;
     uint64_t max_bytes_per_day;

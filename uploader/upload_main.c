@@ -1,6 +1,6 @@
 /* knell-upload: one pass over a spool, or over all spools of this machine. */
 #include "uploader/config.h"
-#include "uploader/deliver/dsn.h"
+#include "uploader/destinations.h"
 #include "uploader/log.h"
 #include "uploader/pipeline.h"
 #include "uploader/prometheus.h"
@@ -46,6 +46,7 @@ struct upload {
     struct config_set config;
     struct destination destinations[PIPELINE_MAX_DESTINATIONS];
     size_t n_destinations;
+    bool bad_destination;
     struct prometheus figures; /* stream NULL: not wanted */
     struct arguments args;
 };
@@ -149,32 +150,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
     return EXIT_USAGE;
 }
 
-/* Each word of the setting is a destination. One that does not parse is told and left
- * out: its reports are kept for the others. */
-static bool add_destinations(struct upload *u, const char *text, const char *prefix)
+static void tell_bad_destination(void *ctx, const char *masked, const char *why)
 {
-    bool ok = true;
-    while (text && *(text += strspn(text, " \t\n"))) {
-        char word[2100];
-        const char *why = "too many destinations";
-        size_t n = strcspn(text, " \t\n");
-        int r = -E2BIG;
-        int len = snprintf(word, sizeof word, "%s%.*s", prefix, (int)n, text);
-        text += n;
-        if (u->n_destinations < PIPELINE_MAX_DESTINATIONS && len > 0 &&
-            (size_t)len < sizeof word)
-            r = destination_parse(word, &u->destinations[u->n_destinations], &why);
-        if (r < 0) {
-            char masked[256];
-            config_mask(word, masked, sizeof masked);
-            log_line(LOG_LEVEL_ERROR, LOG_CONFIGURATION, NULL, "destination %s: %s",
-                masked, why);
-            ok = false;
-        } else {
-            u->n_destinations++;
-        }
-    }
-    return ok;
+    struct upload *u = ctx;
+    u->bad_destination = true;
+    log_line(LOG_LEVEL_ERROR, LOG_CONFIGURATION, NULL, "destination %s: %s", masked, why);
 }
 
 static const char *journal_socket(const struct config *c)
@@ -313,12 +293,12 @@ static int run(struct upload *u)
     for (size_t i = 0; i < u->config.n_notes; i++)
         log_line(u->config.notes[i].error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
             LOG_CONFIGURATION, NULL, "%s", u->config.notes[i].text);
-    bool ok = add_destinations(u, c->dsn, "");
-    ok = add_destinations(u, c->otlp_endpoint, "otlp+") && ok;
+    u->n_destinations = destinations_of(
+        c, u->destinations, PIPELINE_MAX_DESTINATIONS, tell_bad_destination, u);
     int status = c->spool && *c->spool ? upload_one(u, c->spool)
                                        : spools_each(&stop, upload_one, u);
     write_figures(u);
-    return !ok && status == EXIT_DONE ? EXIT_FAULT : status;
+    return u->bad_destination && status == EXIT_DONE ? EXIT_FAULT : status;
 }
 
 /* The worker reads them again; only we can tell of one that is none. */

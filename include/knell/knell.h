@@ -57,12 +57,14 @@ enum knell_on_fork {
  * from the environment variable or the default named beside it.
  */
 struct knell_options {
-    size_t size;         /* sizeof(struct knell_options), for later versions */
-    const char *app;     /* short name; default: the program's file name */
-    const char *release; /* SENTRY_RELEASE, GIT_SHA, HEROKU_SLUG_COMMIT, SOURCE_VERSION,
-                            VERCEL_GIT_COMMIT_SHA, RENDER_GIT_COMMIT, else the build-id
-                            of the executable */
-    const char *environment; /* SENTRY_ENVIRONMENT, else "production" */
+    size_t size;             /* sizeof(struct knell_options), for later versions */
+    const char *app;         /* short name; default: the program's file name */
+    const char *release;     /* SENTRY_RELEASE, NAME@service.version of
+                                OTEL_RESOURCE_ATTRIBUTES, GIT_SHA, HEROKU_SLUG_COMMIT,
+                                SOURCE_VERSION, VERCEL_GIT_COMMIT_SHA, RENDER_GIT_COMMIT,
+                                else the build-id of the executable */
+    const char *environment; /* SENTRY_ENVIRONMENT, deployment.environment.name of
+                                OTEL_RESOURCE_ATTRIBUTES, else "production" */
     const char *dist;        /* SENTRY_DIST, else none */
     const char *spool_dir; /* KNELL_SPOOL, else /var/spool/knell/APP when that can be made
                               or written, else $XDG_STATE_HOME/knell/APP */

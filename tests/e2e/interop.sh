@@ -1,9 +1,10 @@
 #!/bin/sh
 # What arrives, looked at by others than knell.
-# usage: interop.sh envelopes|spotlight SOURCE_DIR TELLER UPLOADER
+# usage: interop.sh envelopes|otlp|spotlight SOURCE_DIR TELLER UPLOADER [INGEST]
 #
 # envelopes  every kind of envelope through envelope_check.py, and through another
 #            validator when KNELL_VALIDATOR names a command that takes files
+# otlp       what a collector gets that OpenTelemetry's own variables name
 # spotlight  to a real Spotlight server (npm @spotlightjs/spotlight, hono 4.12):
 #            "spotlight" in PATH, or KNELL_SPOTLIGHT=…/@spotlightjs/spotlight/dist/run.js
 # Exit status 77: what the test needs is not here.
@@ -58,6 +59,44 @@ envelopes)
     file=$(grep -l '"type":"event"' "$dir"/out/* | head -1)
     sed 's/"platform":"native"/"platform":"bative"/' "$file" >"$dir/broken"
     ! python3 "$source/tests/e2e/envelope_check.py" "$dir/broken" >"$dir/result"
+    ;;
+otlp)
+    mkdir "$dir/in"
+    "$5" -s "413,200/body={},400,200/body={},200/body={}" -o "$dir/in" >"$dir/port" &
+    server=$!
+    until [ -s "$dir/port" ]; do sleep 0.05; done
+    to=http://127.0.0.1:$(cat "$dir/port")
+    env -i KNELL_SPOOL="$dir/spool" KNELL_START_UPLOADER=0 OTEL_SERVICE_NAME=basket \
+        OTEL_RESOURCE_ATTRIBUTES="service.name=no,service.version=7.1,k8s.pod.name=pod%20one,host.name=secrethost,process.owner=secretuser,db.password=hunter2secret" \
+        "$teller" scope segv >"$dir/said" 2>&1 || :
+    # The uploader's own surroundings say nothing of the dead process.
+    env -i HOME=/nonexistent KNELL_CONFIG=/dev/null OTEL_SERVICE_NAME=uploader \
+        OTEL_RESOURCE_ATTRIBUTES=service.version=0 OTEL_EXPORTER_OTLP_ENDPOINT="$to" \
+        OTEL_EXPORTER_OTLP_HEADERS="x-tenant=a%20b,authorization=Bearer%20t" \
+        OTEL_EXPORTER_OTLP_COMPRESSION=gzip "$uploader" --all --spool "$dir/spool"
+    python3 - "$dir/in" <<'END'
+import json, sys
+head = open(sys.argv[1] + "/000002.head", newline="").read()
+assert head.startswith("POST /v1/logs HTTP/1.1\r\n"), head
+for line in ("x-tenant: a b", "authorization: Bearer t", "Content-Type: application/json",
+             "Content-Encoding: gzip"):
+    assert "\r\n" + line + "\r\n" in head, (line, head)
+text = open(sys.argv[1] + "/000002.body").read()
+assert "secret" not in text
+body = json.loads(text)
+(resource,) = body["resourceLogs"]
+attributes = [(a["key"], *a["value"].values()) for a in resource["resource"]["attributes"]]
+assert len(dict(a[:2] for a in attributes)) == len(attributes), attributes
+have = dict(attributes)
+assert have["service.name"] == "basket" and have["service.version"] == "7.1", have
+assert have["k8s.pod.name"] == "pod one" and have["telemetry.sdk.name"] == "knell", have
+(record,) = resource["scopeLogs"][0]["logRecords"]
+assert record["eventName"] == "app.crash" and record["severityText"] == "FATAL", record
+assert record["body"]["stringValue"].startswith("SIGSEGV in "), record["body"]
+names = {a["key"] for a in record["attributes"]}
+assert {"exception.type", "exception.stacktrace", "app.crash.id", "thread.id"} <= names, names
+END
+    ls "$dir"/spool/sent | grep -q . || { ls -R "$dir/spool"; exit 1; }
     ;;
 spotlight)
     command -v node >/dev/null || { echo "skip: no node"; exit 77; }

@@ -2,6 +2,7 @@
 #include "tmpdir.h"
 
 #include "uploader/config.h"
+#include "uploader/destinations.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -147,6 +148,64 @@ static void do_not_track_is_no_consent(void)
     config_done(&c);
 }
 
+static struct config_set with_env(char **env)
+{
+    return load(&(struct config_sources){.file = "/dev/null", .environ_ = env});
+}
+
+/* https://opentelemetry.io/docs/specs/otel/protocol/exporter/ */
+static void collectors_of_opentelemetry(void)
+{
+    char *all[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318",
+        "OTEL_EXPORTER_OTLP_HEADERS=a=1", "OTEL_EXPORTER_OTLP_LOGS_HEADERS=b=2",
+        "OTEL_EXPORTER_OTLP_TIMEOUT=2500", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca", "OTEL_EXPORTER_OTLP_CLIENT_KEY=/key",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=/cert",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", NULL};
+    struct config_set c = with_env(all);
+    CHECK_INT(c.n_notes, 0);
+    CHECK_STR(c.values.otlp_endpoint, "http://c:4318");
+    CHECK_STR(c.values.otlp_headers, "b=2"); /* the one for logs wins */
+    CHECK_INT(c.values.otlp_timeout_ms, 2500);
+    CHECK_INT(c.values.otlp_compression, CONFIG_COMPRESS_GZIP);
+    CHECK_STR(c.values.otlp_ca_file, "/ca");
+    CHECK_STR(c.values.otlp_client_key, "/key");
+    CHECK_STR(c.values.otlp_client_cert, "/cert");
+    struct destination d[4];
+    CHECK_INT(destinations_of(&c.values, d, 4, NULL, NULL), 1);
+    CHECK_STR(d[0].url, "http://c:4318/v1/logs");
+    destination_done(&d[0]);
+    config_done(&c);
+    char *whole[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=https://l:1/as/it/is/", NULL};
+    c = with_env(whole);
+    CHECK_INT(destinations_of(&c.values, d, 4, NULL, NULL), 1);
+    CHECK_STR(d[0].url, "https://l:1/as/it/is/");
+    CHECK(!d[0].traces_url);
+    destination_done(&d[0]);
+    config_done(&c);
+    /* Not ours to use, or not wanted. */
+    static const char *const not_used[] = {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+        "OTEL_LOGS_EXPORTER=none", "OTEL_LOGS_EXPORTER=console",
+        "KNELL_DSN=", "SENTRY_DSN="};
+    for (size_t i = 0; i < sizeof not_used / sizeof *not_used; i++) {
+        char *env[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318",
+            (char *)(uintptr_t)not_used[i], NULL};
+        c = with_env(env);
+        CHECK_INT(destinations_of(&c.values, d, 4, NULL, NULL), 0);
+        CHECK_INT(c.n_notes, strstr(not_used[i], "grpc") != NULL);
+        config_done(&c);
+    }
+    char *used[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318",
+        "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=http/json",
+        "OTEL_LOGS_EXPORTER=console,otlp", "KNELL_DSN=http://k@h/1", NULL};
+    c = with_env(used);
+    CHECK_INT(destinations_of(&c.values, d, 4, NULL, NULL), 2);
+    destination_done(&d[0]);
+    destination_done(&d[1]);
+    config_done(&c);
+}
+
 /* The manual page's settings, one "section.key=default" a line. */
 static char *manual_settings(void)
 {
@@ -192,4 +251,4 @@ TEST_MAIN(TEST(built_in_values_stand), TEST(later_sources_win),
     TEST(mistakes_are_noted_and_harm_nothing),
     TEST(secrets_come_from_files_and_are_masked),
     TEST(every_value_is_shown_as_it_can_be_written), TEST(do_not_track_is_no_consent),
-    TEST(the_manual_page_has_every_key_and_no_other))
+    TEST(collectors_of_opentelemetry), TEST(the_manual_page_has_every_key_and_no_other))

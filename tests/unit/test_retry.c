@@ -79,6 +79,45 @@ static void an_answer_that_is_not_ours_is_no_success(void)
     }
 }
 
+static void collectors_say_what_is_final(void)
+{
+    static const int again[] = {502, 503, 504};
+    for (int status = 300; status < 600; status++) {
+        struct answer a = {.failure = ANSWER_OK, .status = status, .otlp = true};
+        struct retry_decision d;
+        bool may = false;
+        for (size_t i = 0; i < sizeof again / sizeof *again; i++)
+            may |= status == again[i];
+        retry_decide(&a, &limits, 1700000000, 3, 99999, &d);
+        CHECK_INT(d.verdict == RETRY_AGAIN, may);
+        CHECK_INT(d.verdict == RETRY_LIMITED, status == 429);
+        CHECK(*d.why);
+    }
+    static const struct {
+        const char *body;
+        enum retry_verdict verdict;
+    } rows[] = {{"{}", RETRY_SENT}, {"", RETRY_SENT},
+        {"{\"partialSuccess\":{}}", RETRY_SENT},
+        {"{\"partialSuccess\":{\"rejectedLogRecords\":\"0\",\"errorMessage\":\"old\"}}",
+            RETRY_SENT},
+        {"{\"partialSuccess\":{\"rejectedLogRecords\":\"1\"}}", RETRY_REJECTED},
+        {"{ \"partialSuccess\": { \"rejectedLogRecords\" : 99999999999999999999 } }",
+            RETRY_REJECTED},
+        {"{\"partialSuccess\":{\"rejectedSpans\":3}}", RETRY_REJECTED},
+        {"<html>", RETRY_CONFIGURATION}, {"{\"rejectedLogRecords\"", RETRY_SENT}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer a = {.failure = ANSWER_OK, .status = 200, .otlp = true};
+        struct retry_decision d;
+        memcpy(a.body, rows[i].body, strlen(rows[i].body) + 1);
+        a.n_body = strlen(rows[i].body);
+        retry_decide(&a, &limits, 1, 0, 0, &d);
+        CHECK_INT(d.verdict, rows[i].verdict);
+        a.otlp = false; /* an envelope's answer is not read so */
+        retry_decide(&a, &limits, 1, 0, 0, &d);
+        CHECK(d.verdict != RETRY_REJECTED);
+    }
+}
+
 TEST_MAIN(TEST(waits_grow_and_are_jittered_over_their_whole_range),
     TEST(each_failure_has_its_verdict), TEST(every_status_keeps_or_settles_a_report),
-    TEST(an_answer_that_is_not_ours_is_no_success))
+    TEST(an_answer_that_is_not_ours_is_no_success), TEST(collectors_say_what_is_final))

@@ -1,3 +1,4 @@
+#include "crash/otel.h"
 #include "crash/settings.h"
 
 #include "test.h"
@@ -7,7 +8,8 @@
 static const char *const variables[] = {"SENTRY_RELEASE", "GIT_SHA", "HEROKU_SLUG_COMMIT",
     "SOURCE_VERSION", "VERCEL_GIT_COMMIT_SHA", "RENDER_GIT_COMMIT", "SENTRY_ENVIRONMENT",
     "SENTRY_DIST", "KNELL_SPOOL", "KNELL_DSN", "SENTRY_DSN", "KNELL_UPLOADER",
-    "KNELL_START_UPLOADER", "KNELL_DEBUG", "KNELL_SESSIONS"};
+    "KNELL_START_UPLOADER", "KNELL_DEBUG", "KNELL_SESSIONS", "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME"};
 
 static void forget_environment(void)
 {
@@ -113,6 +115,38 @@ static void odd_input(void)
     CHECK_STR(s.environment, "production");
 }
 
+static void opentelemetry_names_it_too(void)
+{
+    struct kn_settings s;
+    char value[16];
+    forget_environment();
+    setenv("GIT_SHA", "abc", 1);
+    setenv("OTEL_RESOURCE_ATTRIBUTES",
+        "service.name=shop, service.version = 1.2%2B3 ,deployment.environment=old,"
+        "deployment.environment.name=stag%69ng,broken,=x,y=",
+        1);
+    CHECK_INT(kn_settings_init(&s, NULL), 0);
+    CHECK_STR(s.release, "shop@1.2+3");
+    CHECK_STR(s.environment, "staging");
+    CHECK_STR(s.app, "test_settings"); /* it names the spool: not from there */
+    setenv("OTEL_SERVICE_NAME", "basket", 1);
+    CHECK_INT(kn_settings_init(&s, NULL), 0);
+    CHECK_STR(s.release, "basket@1.2+3");
+    setenv("SENTRY_RELEASE", "r", 1);
+    setenv("SENTRY_ENVIRONMENT", "e", 1);
+    CHECK_INT(kn_settings_init(&s, NULL), 0);
+    CHECK_STR(s.release, "r");
+    CHECK_STR(s.environment, "e");
+    CHECK(kn_otel_attribute("a=1,b=%0a%1b2%,a=3", "a", value, sizeof value));
+    CHECK_STR(value, "3");
+    CHECK(kn_otel_attribute("a=1,b=%0a%1b2%zz%4", "b", value, sizeof value));
+    CHECK_STR(value, "2%zz%4");
+    CHECK(!kn_otel_attribute("a=1", "b", value, sizeof value));
+    CHECK(!kn_otel_attribute(NULL, "b", value, sizeof value));
+    CHECK_STR(value, "");
+    forget_environment();
+}
+
 static void text_is_cut_between_characters(void)
 {
     char out[6];
@@ -126,4 +160,4 @@ static void text_is_cut_between_characters(void)
 
 TEST_MAIN(TEST(code_beats_environment), TEST(release_is_looked_for_in_order),
     TEST(dsn_of_knell_comes_first), TEST(sessions_are_for_sentry), TEST(odd_input),
-    TEST(text_is_cut_between_characters))
+    TEST(opentelemetry_names_it_too), TEST(text_is_cut_between_characters))

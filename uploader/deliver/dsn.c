@@ -204,12 +204,12 @@ static int directory(struct destination *d, const struct url *u, const char **wh
     return r;
 }
 
-static int otlp(struct destination *d, const struct url *u)
+static int otlp(struct destination *d, const struct url *u, bool as_is)
 {
     struct span path = u->path;
-    while (path.n && path.at[path.n - 1] == '/')
+    while (!as_is && path.n && path.at[path.n - 1] == '/')
         path.n--;
-    bool whole = path.n >= 8 && !strncmp(path.at + path.n - 8, "/v1/logs", 8);
+    bool whole = as_is || (path.n >= 8 && !strncmp(path.at + path.n - 8, "/v1/logs", 8));
     struct span tail = {u->host.at, u->host.n + (u->port.n ? u->port.n + 1 : 0)};
     int r = print(&d->url, "%s://%.*s%.*s%s", d->tls ? "https" : "http", (int)tail.n,
         tail.at, (int)path.n, path.at, whole ? "" : "/v1/logs");
@@ -232,9 +232,12 @@ int destination_parse(const char *text, struct destination *ret, const char **wh
     if (r < 0)
         return r;
     bool file = is_scheme(u.scheme, "file");
+    bool as_is =
+        is_scheme(u.scheme, "otlp-logs+http") || is_scheme(u.scheme, "otlp-logs+https");
     bool collector =
-        is_scheme(u.scheme, "otlp+http") || is_scheme(u.scheme, "otlp+https");
-    d.tls = is_scheme(u.scheme, "https") || is_scheme(u.scheme, "otlp+https");
+        as_is || is_scheme(u.scheme, "otlp+http") || is_scheme(u.scheme, "otlp+https");
+    d.tls = is_scheme(u.scheme, "https") || is_scheme(u.scheme, "otlp+https") ||
+            is_scheme(u.scheme, "otlp-logs+https");
     d.kind = file        ? DESTINATION_DIRECTORY
              : collector ? DESTINATION_OTLP
                          : DESTINATION_SENTRY;
@@ -246,7 +249,7 @@ int destination_parse(const char *text, struct destination *ret, const char **wh
         r = set_host(&d, &u);
     if (!r)
         r = file        ? directory(&d, &u, why)
-            : collector ? otlp(&d, &u)
+            : collector ? otlp(&d, &u, as_is)
                         : sentry(&d, &u, why);
     if (r < 0) {
         destination_done(&d);

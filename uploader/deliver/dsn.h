@@ -13,7 +13,8 @@ enum destination_kind {
     DESTINATION_SENTRY,     /* http(s)://KEY[:SECRET]@HOST[:PORT][/PATH]/PROJECT */
     DESTINATION_DIRECTORY,  /* file:///DIR: one envelope file per event */
     DESTINATION_OTLP,       /* otlp+http(s)://HOST[:PORT][/PATH]: OTLP/HTTP JSON; a path
-                               that ends in /v1/logs takes logs only */
+                               that ends in /v1/logs takes logs only, as does any path of
+                               otlp-logs+http(s)://… */
     DESTINATION_DEBUGINFOD, /* nothing goes there: a server of debug files */
 };
 

@@ -9,7 +9,8 @@
 
 struct transfer {
     struct http *http;
-    CURL *easy; /* kept for the next request */
+    CURL *easy; /* kept for the next request with the same tls */
+    const struct http_tls *tls;
     struct curl_slist *headers;
     bool busy;
     bool refused;   /* never handed to libcurl: consent was gone */
@@ -220,13 +221,14 @@ static bool set_text(CURL *e, CURLoption option, const char *text)
 static bool set_fixed(struct transfer *t)
 {
     const struct http_options *o = &t->http->options;
+    const struct http_tls *tls = t->tls ? t->tls : &o->tls;
     CURL *e = t->easy;
     bool ok = set_text(e, CURLOPT_PROXY, o->proxy) &&
               set_text(e, CURLOPT_NOPROXY, o->no_proxy) &&
-              set_text(e, CURLOPT_CAINFO, o->ca_file) &&
-              set_text(e, CURLOPT_CAPATH, o->ca_path) &&
-              set_text(e, CURLOPT_SSLCERT, o->client_cert) &&
-              set_text(e, CURLOPT_SSLKEY, o->client_key) &&
+              set_text(e, CURLOPT_CAINFO, tls->ca_file) &&
+              set_text(e, CURLOPT_CAPATH, tls->ca_path) &&
+              set_text(e, CURLOPT_SSLCERT, tls->client_cert) &&
+              set_text(e, CURLOPT_SSLKEY, tls->client_key) &&
               set_text(e, CURLOPT_USERAGENT, o->user_agent) &&
               set_text(e, CURLOPT_PROTOCOLS_STR, "http,https");
 #define SET(option, value) (ok = ok && curl_easy_setopt(e, option, value) == CURLE_OK)
@@ -278,6 +280,8 @@ static bool set_request(struct transfer *t, const struct http_request *q)
     SET(CURLOPT_HTTPHEADER, t->headers);
     SET(CURLOPT_POSTFIELDS, q->body);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->n_body);
+    SET(CURLOPT_TIMEOUT_MS,
+        (long)(q->total_timeout_ms ? q->total_timeout_ms : o->total_timeout_ms));
     SET(CURLOPT_SSL_VERIFYPEER, trust_all ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, trust_all ? 0L : 2L);
     return ok && set_proxy(t, q->to->local || socket);
@@ -305,20 +309,34 @@ static bool set_fetch(struct transfer *t, const struct http_fetch *q)
 #undef SET
 }
 
-static struct transfer *idle_transfer(struct http *h)
+/* One that is not busy; its handle, if it has any, is for this @tls. */
+static struct transfer *idle_transfer(struct http *h, const struct http_tls *tls)
 {
+    struct transfer *other = NULL;
     for (size_t i = 0; i < HTTP_MAX_IN_FLIGHT; i++) {
-        if (!h->transfers[i].busy)
-            return &h->transfers[i];
+        struct transfer *t = &h->transfers[i];
+        if (t->busy)
+            continue;
+        if (!t->easy || t->tls == tls) {
+            t->tls = tls;
+            return t;
+        }
+        other = t;
     }
-    return NULL;
+    if (other) { /* what was set on a handle cannot be taken back one by one */
+        curl_easy_cleanup(other->easy);
+        other->easy = NULL;
+        other->tls = tls;
+    }
+    return other;
 }
 
 /* A transfer for one more request, its handle made: 0, or why there is none. One that is
  * not allowed to leave is not set up: no name is looked up for it. */
-static int take_transfer(struct http *h, void *tag, struct transfer **ret)
+static int take_transfer(
+    struct http *h, const struct http_tls *tls, void *tag, struct transfer **ret)
 {
-    struct transfer *t = idle_transfer(h);
+    struct transfer *t = idle_transfer(h, tls);
     if (!t)
         return -EBUSY;
     t->answer = (struct answer){0};
@@ -357,7 +375,7 @@ static int send_off(struct transfer *t)
 int http_post(struct http *h, const struct http_request *q)
 {
     struct transfer *t;
-    int r = take_transfer(h, q->tag, &t);
+    int r = take_transfer(h, q->tls, q->tag, &t);
     if (r < 0)
         return r;
     if (!t->refused && !set_request(t, q))
@@ -369,7 +387,7 @@ int http_post(struct http *h, const struct http_request *q)
 int http_get(struct http *h, const struct http_fetch *q)
 {
     struct transfer *t;
-    int r = take_transfer(h, q->tag, &t);
+    int r = take_transfer(h, NULL, q->tag, &t);
     if (r < 0)
         return r;
     t->answer.fetched = true;

@@ -9,10 +9,15 @@
 
 enum { HTTP_MAX_IN_FLIGHT = 64 };
 
+/* Whom to trust and who we are; borrowed, NULL: not set. */
+struct http_tls {
+    const char *ca_file, *ca_path, *client_cert, *client_key;
+};
+
 struct http_options {
     /* Borrowed for the life of the http; NULL: not set. */
-    const char *proxy, *no_proxy, *ca_file, *ca_path, *client_cert, *client_key;
-    const char *unix_socket, *user_agent;
+    const char *proxy, *no_proxy, *unix_socket, *user_agent;
+    struct http_tls tls;
     bool insecure; /* obeyed for destinations on this machine only */
     uint64_t connect_timeout_ms, total_timeout_ms, low_speed_time_ms, low_speed_bytes;
     uint64_t keep_alive_ms; /* an idle connection is used again for so long */
@@ -30,7 +35,11 @@ struct http_request {
     const char *content_type;
     const char *extra_headers; /* lines "Name: value", '\n' between; NULL: none */
     bool gzipped;
-    void *tag; /* comes back with the answer */
+    const struct http_tls
+        *tls;                  /* instead of the options', always the same pointer for the
+                                  same contents, as long as the http lives; NULL: none */
+    uint64_t total_timeout_ms; /* instead of the options'; 0: theirs */
+    void *tag;                 /* comes back with the answer */
 };
 
 /* A file to fetch. Redirections are followed, a few. */

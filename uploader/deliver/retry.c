@@ -1,5 +1,7 @@
 #include "uploader/deliver/retry.h"
 
+#include "uploader/deliver/otlp_answer.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,9 +30,17 @@ static bool is_ours(const struct answer *a)
     return *p == '{' || !*p || !strcmp(p, "ok") || !strcmp(p, "OK");
 }
 
+static bool collector_is_final(int status)
+{
+    return status >= 400 && status != 429 && status != 502 && status != 503 &&
+           status != 504;
+}
+
 static enum retry_verdict judge_status(const struct answer *a)
 {
     int s = a->status;
+    if (s >= 200 && s < 300 && a->otlp && is_ours(a) && otlp_answer_rejected(a->body))
+        return RETRY_REJECTED;
     if (s >= 200 && s < 300)
         return is_ours(a) ? RETRY_SENT : RETRY_CONFIGURATION;
     if (s >= 300 && s < 400)
@@ -55,7 +65,7 @@ static enum retry_verdict judge_status(const struct answer *a)
     case 422:
         return RETRY_REJECTED;
     default:
-        return RETRY_AGAIN;
+        return a->otlp && collector_is_final(s) ? RETRY_REJECTED : RETRY_AGAIN;
     }
 }
 
@@ -111,7 +121,7 @@ static void read_hints(const struct answer *a, const struct retry_limits *l,
 
 static void explain(const struct answer *a, struct retry_decision *d)
 {
-    bool page = a->status >= 200 && a->status < 300;
+    bool page = a->status >= 200 && a->status < 300 && d->verdict != RETRY_REJECTED;
     if (d->verdict == RETRY_SENT)
         return;
     if (a->failure != ANSWER_OK || !a->status)

@@ -16,6 +16,10 @@
  * | 400, 406, 411, 415, 422                  | REJECTED       | -                |
  * | consent gone                             | FORBIDDEN      | no               |
  * | our own want of memory, descriptors      | LOCAL          | no               |
+ *
+ * An OTLP collector's: only 429, 502, 503 and 504 may be tried again, any other 5xx, 408
+ * and 425 are REJECTED; so is a 2xx that says it took none of it (partial success).
+ * Source: OpenTelemetry protocol specification, OTLP/HTTP response.
  */
 #pragma once
 #include "uploader/deliver/answer.h"

@@ -1,5 +1,6 @@
 #include "uploader/event/otlp.h"
 
+#include "uploader/event/otel_resource.h"
 #include "uploader/event/otlp_values.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ static void resource(struct build *b, cJSON *to, const cJSON *event, uint32_t pi
     const struct otlp_service service = {.name = text(app, "app_name"),
         .version = text(app, "app_version"),
         .environment = text(event, "environment"),
-        .host = text(event, "server_name")};
+        .host = text(event, "server_name"),
+        .own = otel_resource_of(event)};
     cJSON *list = otlp_resource(b, to, &service);
     otlp_text(b, list, "os.version", text(at(contexts, "os"), "version"));
     otlp_text(b, list, "host.arch", text(at(contexts, "device"), "arch"));
@@ -36,6 +38,7 @@ static void resource(struct build *b, cJSON *to, const cJSON *event, uint32_t pi
     otlp_text(b, list, "process.executable.path",
         text(images ? images->child : NULL, "code_file"));
     otlp_text(b, list, "process.executable.build_id.gnu", text(app, "app_build"));
+    otlp_resource_own(b, list, &service);
 }
 
 /* The exception, or for a message none. */

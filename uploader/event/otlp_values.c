@@ -122,6 +122,29 @@ cJSON *otlp_resource(struct build *b, cJSON *to, const struct otlp_service *serv
     return list;
 }
 
+static void drop_key(cJSON *list, const char *key)
+{
+    for (cJSON *one = list ? list->child : NULL; one; one = one->next) {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(one, "key");
+        if (cJSON_IsString(name) && !strcmp(name->valuestring, key)) {
+            cJSON_Delete(cJSON_DetachItemViaPointer(list, one));
+            return;
+        }
+    }
+}
+
+void otlp_resource_own(struct build *b, cJSON *list, const struct otlp_service *service)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, service->own)
+    {
+        if (!cJSON_IsString(one) || !*one->valuestring)
+            continue;
+        drop_key(list, one->string); /* keys are unique */
+        otlp_text(b, list, one->string, one->valuestring);
+    }
+}
+
 void otlp_scope(struct build *b, cJSON *to)
 {
     cJSON *scope = build_object(b, to, "scope");

@@ -27,8 +27,11 @@ void otlp_severity(struct build *b, cJSON *record, const char *level);
 /* Who a body is about. Texts may be NULL or empty. */
 struct otlp_service {
     const char *name, *version, *environment, *host;
+    const cJSON *own; /* texts that the process's own variables gave it; NULL: none */
 };
 /* "resource" with its attributes. Returns the list, for more. */
 cJSON *otlp_resource(struct build *b, cJSON *to, const struct otlp_service *service);
+/* Put the process's own attributes in, last: they win over what we know. */
+void otlp_resource_own(struct build *b, cJSON *list, const struct otlp_service *service);
 /* "scope": knell itself. */
 void otlp_scope(struct build *b, cJSON *to);

@@ -1,6 +1,7 @@
 #include "uploader/event/sentry.h"
 
 #include "uploader/event/fingerprint.h"
+#include "uploader/event/otel_resource.h"
 #include "uploader/event/scope.h"
 #include "uploader/event/scrub.h"
 #include "uploader/event/sentry_inner.h"
@@ -385,6 +386,8 @@ int sentry_event(const struct crash *c, const struct event_options *options, cJS
     scope_trace(&b, cJSON_GetObjectItemCaseSensitive(event, "contexts"), c->said,
         id ? id->valuestring : "");
     scope_to_event(&b, event, c->said);
+    if (!b.failed && otel_resource_clean(event, o->send_default_pii, o->scrub) < 0)
+        b.failed = true;
     if (!cJSON_HasObjectItem(event, "fingerprint"))
         fingerprint(&b, event, c, o);
     if (b.failed) {

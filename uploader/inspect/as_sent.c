@@ -1,6 +1,7 @@
 #include "uploader/inspect/as_sent.h"
 
 #include "uploader/deliver/frame.h"
+#include "uploader/destinations.h"
 #include "uploader/event/envelope.h"
 #include "uploader/event_options.h"
 #include "uploader/inspect/safe.h"
@@ -21,28 +22,14 @@ struct plan {
     struct worker_settings *settings;
 };
 
-static void add_destinations(struct plan *p, const char *text, const char *prefix)
-{
-    while (text && *(text += strspn(text, " \t\n")) && p->n < MAX_DESTINATIONS) {
-        char word[2100];
-        size_t n = strcspn(text, " \t\n");
-        const char *why;
-        int k = snprintf(word, sizeof word, "%s%.*s", prefix, (int)n, text);
-        text += n;
-        if (k > 0 && (size_t)k < sizeof word &&
-            destination_parse(word, &p->destinations[p->n], &why) == 0)
-            p->n++;
-    }
-}
-
 static int make_plan(struct session *s, const struct spool *spool, struct plan *p)
 {
     struct config_sources sources = {.file = s->options.config, .environ_ = environ};
     int err = config_load(&sources, &p->config);
     if (err)
         return err;
-    add_destinations(p, p->config.values.dsn, "");
-    add_destinations(p, p->config.values.otlp_endpoint, "otlp+");
+    p->n =
+        destinations_of(&p->config.values, p->destinations, MAX_DESTINATIONS, NULL, NULL);
     struct config config = p->config.values;
     char note[256], symbols[4096];
     config.debuginfod_dir =
