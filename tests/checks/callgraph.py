@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Check the signal handler's call graph, as gcc -fcallgraph-info=su wrote it.
 
-usage: callgraph.py SOURCE_DIR ENTRY[,ENTRY...] MAX_STACK RESERVE FILE.ci...
+usage: callgraph.py SOURCE_DIR ENTRY[,ENTRY...] MAX_STACK RESERVE FILE.ci... [FILE.su...]
+
+With FILE.su, of any compiler's -fstack-usage, frames have the sizes given there; a
+function that is not in any of them was inlined and has none of its own.
 
 Fails on recursion, on frames of unbounded size, on indirect calls whose source lines lack
 an INDIRECT: comment (on the line or the two above), and when the deepest path from an
@@ -26,11 +29,20 @@ def explained(source_dir, where):
 
 def main(source_dir, entries, max_stack, reserve, *files):
     frame, calls, bad = {}, {}, set()
-    for name in files:
+    sizes = {}
+    for name in (f for f in files if f.endswith(".su")):
+        with open(name, encoding="utf-8") as text:
+            for where, size, how in (line.split("\t") for line in text):
+                function = where.rsplit(":", 1)[-1]
+                sizes[function] = max(int(size), sizes.get(function, 0))
+                if how.strip() == "dynamic":
+                    bad.add(f"unbounded frame: {where}")
+    for name in (f for f in files if f.endswith(".ci")):
         with open(name, encoding="utf-8") as text:
             for line in text:
                 if node := NODE.match(line):
-                    frame[node[1]] = int(node[2])
+                    own = sizes.get(node[1].rsplit(":", 1)[-1], 0)
+                    frame[node[1]] = own if sizes else int(node[2])
                     if node[3] == "dynamic":
                         bad.add(f"unbounded frame: {node[1]}")
                 elif edge := EDGE.match(line):
