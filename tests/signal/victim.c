@@ -1,5 +1,6 @@
 #include "victim.h"
 
+#include <errno.h>
 #include <knell/knell.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ void fail(const char *what)
 
 void cannot(const char *what)
 {
-    perror(what);
+    fprintf(stderr, "%s%s%s\n", what, errno ? ": " : "", errno ? strerror(errno) : "");
     _exit(VICTIM_CANNOT);
 }
 
