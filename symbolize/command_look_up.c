@@ -189,7 +189,10 @@ int command_look_up(int argc, char **argv)
         err = read_addresses(&a);
     for (int i = optind; err == 0 && i < argc; i++)
         err = add_address(&a, argv[i]);
-    int code = err < 0 ? EXIT_USAGE : look_up(&s, &a) < 0 ? EXIT_FAILED : EXIT_OK;
+    int code = err == -ENOMEM        ? EXIT_FAILED
+               : err < 0             ? EXIT_USAGE
+               : look_up(&s, &a) < 0 ? EXIT_FAILED
+                                     : EXIT_OK;
     free(a.q);
     return code;
 }

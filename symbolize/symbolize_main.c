@@ -2,6 +2,7 @@
  * cache. */
 #include "symbolize/commands.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
         {"gc", command_gc},
     };
     int code = -1;
+    (void)signal(SIGXFSZ, SIG_IGN); /* a cache without room is no reason to die */
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++) {
         if (!strcmp(argv[1], commands[i].name))
             code = commands[i].run(argc - 1, argv + 1);

@@ -37,6 +37,7 @@ static void default_signals(void)
     for (int i = 1; i < NSIG; i++)
         (void)signal(i, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a cache that grew too large is EFBIG */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
