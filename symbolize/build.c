@@ -4,6 +4,8 @@
 #include "symbolize/cache.h"
 #include "symbolize/module.h"
 
+#include <string.h>
+
 static int cover_all(const struct module *m, struct table *t)
 {
     const struct elf_file *f = m->has_main ? &m->main : &m->separate;
@@ -66,6 +68,16 @@ static bool is_text(const struct table *t, uint32_t at)
     return at == TABLE_NONE || at < t->n_text;
 }
 
+static bool check_steps(
+    const struct table_list *steps, const struct table_list *l, size_t size)
+{
+    const uint64_t *step = steps->items;
+    bool good = steps->n == (l->n + TABLE_STEP - 1) / TABLE_STEP;
+    for (size_t i = 0; good && i < steps->n; i++)
+        good = !memcmp((const char *)l->items + i * TABLE_STEP * size, &step[i], 8);
+    return good;
+}
+
 static const char *check_ranges(const struct table *t)
 {
     const struct table_range *r = t->ranges.items;
@@ -87,6 +99,9 @@ static const char *check_ranges(const struct table *t)
         if (!is_text(t, s[i].name) || !is_text(t, s[i].file))
             return "a symbol's name";
     }
+    if (!check_steps(&t->range_steps, &t->ranges, sizeof *r) ||
+        !check_steps(&t->symbol_steps, &t->symbols, sizeof *s))
+        return "an index";
     return NULL;
 }
 

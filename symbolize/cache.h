@@ -14,8 +14,8 @@
 
 enum {
     CACHE_PAGE_BYTES = 4096,
-    CACHE_VERSION = 1,
-    CACHE_N_PARTS = 7,
+    CACHE_VERSION = 2,
+    CACHE_N_PARTS = 9,
 };
 #define CACHE_MAX_BYTES (UINT64_C(1) << 34)
 
@@ -27,6 +27,8 @@ enum cache_part {
     CACHE_RANGES,
     CACHE_SYMBOLS,
     CACHE_COVERED,
+    CACHE_RANGE_STEPS, /* of the table */
+    CACHE_SYMBOL_STEPS,
 };
 
 struct cache_head {

@@ -27,6 +27,8 @@ size_t cache_item_bytes(enum cache_part part)
         [CACHE_RANGES] = sizeof(struct table_range),
         [CACHE_SYMBOLS] = sizeof(struct table_symbol),
         [CACHE_COVERED] = sizeof(struct table_covered),
+        [CACHE_RANGE_STEPS] = sizeof(uint64_t),
+        [CACHE_SYMBOL_STEPS] = sizeof(uint64_t),
     };
     return sizes[part];
 }
@@ -124,6 +126,10 @@ static void set_table(struct cache *c)
     t->symbols.n = h->parts[CACHE_SYMBOLS].n;
     t->covered.items = c->bytes + h->parts[CACHE_COVERED].offset;
     t->covered.n = h->parts[CACHE_COVERED].n;
+    t->range_steps.items = c->bytes + h->parts[CACHE_RANGE_STEPS].offset;
+    t->range_steps.n = h->parts[CACHE_RANGE_STEPS].n;
+    t->symbol_steps.items = c->bytes + h->parts[CACHE_SYMBOL_STEPS].offset;
+    t->symbol_steps.n = h->parts[CACHE_SYMBOL_STEPS].n;
 }
 
 static int open_parts(struct cache *c)

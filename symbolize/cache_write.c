@@ -79,6 +79,15 @@ static void put_part(struct sink *s, struct cache_head *h, enum cache_part part,
     put(s, items, (size_t)n * cache_item_bytes(part));
 }
 
+/* The first 8 bytes of every TABLE_STEP'th item of @l, which is part @of. */
+static void put_steps(struct sink *s, struct cache_head *h, enum cache_part part,
+    enum cache_part of, const struct table_list *l)
+{
+    put_part(s, h, part, NULL, 0);
+    for (size_t i = 0; i < l->n; i += TABLE_STEP, h->parts[part].n++)
+        put(s, (const char *)l->items + i * cache_item_bytes(of), sizeof(uint64_t));
+}
+
 static int write_file(int fd, const struct cache_entry *e)
 {
     uint8_t first[CACHE_PAGE_BYTES] = {0};
@@ -105,6 +114,8 @@ static int write_file(int fd, const struct cache_entry *e)
     put_part(&s, &h, CACHE_RANGES, t->ranges.items, t->ranges.n);
     put_part(&s, &h, CACHE_SYMBOLS, t->symbols.items, t->symbols.n);
     put_part(&s, &h, CACHE_COVERED, t->covered.items, t->covered.n);
+    put_steps(&s, &h, CACHE_RANGE_STEPS, CACHE_RANGES, &t->ranges);
+    put_steps(&s, &h, CACHE_SYMBOL_STEPS, CACHE_SYMBOLS, &t->symbols);
     flush_page(&s);
     h.n_bytes = s.n;
     h.checksums_crc = cache_checksum(s.checksums, s.n_checksums * 4);

@@ -12,6 +12,8 @@
 
 #define TABLE_NONE UINT32_MAX
 
+enum { TABLE_STEP = 128 }; /* items between two entries of an index */
+
 /* One structure for memory and file: fixed sizes, little-endian. */
 struct table_function {
     uint64_t entry; /* lowest address of its first range; 0: unknown */
@@ -72,6 +74,9 @@ struct table {
     struct table_list symbols; /* table_symbol */
     struct table_list covered; /* table_covered */
     size_t n_sorted;           /* ranges that table_settle() has seen */
+    /* Of a table in the cache: the low of every TABLE_STEP'th item, uint64_t, so that a
+     * search touches few pages. */
+    struct table_list range_steps, symbol_steps;
 };
 
 void table_done(struct table *t);

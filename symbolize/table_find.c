@@ -14,29 +14,46 @@ static bool readable(const struct table *t, const void *p, size_t n)
     return !t->pages || cache_need(t->pages, p, n);
 }
 
-/* Index of the last item whose first 8 bytes are not above @pc; -1: none. */
-static ptrdiff_t last_from(
-    const struct table *t, const struct table_list *l, size_t size, uint64_t pc)
+/* In items [*low, *high): where those begin whose first 8 bytes are above @pc. Both end
+ * there; false when something is not readable. */
+static bool search(const struct table *t, const void *items, size_t size, uint64_t pc,
+    size_t *low, size_t *high)
 {
-    size_t low = 0, high = l->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const char *item = (const char *)l->items + middle * size;
+    while (*low < *high) {
+        size_t middle = *low + (*high - *low) / 2;
+        const char *item = (const char *)items + middle * size;
         uint64_t at;
         if (!readable(t, item, size))
-            return -1;
+            return false;
         memcpy(&at, item, sizeof at);
         if (at <= pc)
-            low = middle + 1;
+            *low = middle + 1;
         else
-            high = middle;
+            *high = middle;
     }
+    return true;
+}
+
+/* Index of the last item whose first 8 bytes are not above @pc; -1: none. */
+static ptrdiff_t last_from(const struct table *t, const struct table_list *l,
+    const struct table_list *steps, size_t size, uint64_t pc)
+{
+    size_t low = 0, high = l->n, step = 0, n_steps = steps ? steps->n : 0;
+    if (n_steps) {
+        if (!search(t, steps->items, sizeof(uint64_t), pc, &step, &n_steps) || step == 0)
+            return -1;
+        low = (step - 1) * TABLE_STEP < l->n ? (step - 1) * TABLE_STEP : l->n;
+        high = l->n - low < TABLE_STEP ? l->n : low + TABLE_STEP;
+    }
+    if (!search(t, l->items, size, pc, &low, &high))
+        return -1;
     return (ptrdiff_t)low - 1;
 }
 
 const struct table_range *table_find(const struct table *t, uint64_t pc)
 {
-    ptrdiff_t i = last_from(t, &t->ranges, sizeof(struct table_range), pc);
+    ptrdiff_t i =
+        last_from(t, &t->ranges, &t->range_steps, sizeof(struct table_range), pc);
     const struct table_range *r =
         i < 0 ? NULL : (const struct table_range *)t->ranges.items + i;
     return r && pc < r->high ? r : NULL;
@@ -68,7 +85,8 @@ static const struct table_symbol *namesake(
 const struct table_symbol *table_find_symbol(
     const struct table *t, uint64_t pc, const char *linkage)
 {
-    ptrdiff_t i = last_from(t, &t->symbols, sizeof(struct table_symbol), pc);
+    ptrdiff_t i =
+        last_from(t, &t->symbols, &t->symbol_steps, sizeof(struct table_symbol), pc);
     const struct table_symbol *s = t->symbols.items;
     for (ptrdiff_t k = i; k >= 0 && k > i - SYMBOLS_BACK; k--) {
         if (!readable(t, &s[k], sizeof *s))
@@ -81,7 +99,7 @@ const struct table_symbol *table_find_symbol(
 
 bool table_covers(const struct table *t, uint64_t pc)
 {
-    ptrdiff_t i = last_from(t, &t->covered, sizeof(struct table_covered), pc);
+    ptrdiff_t i = last_from(t, &t->covered, NULL, sizeof(struct table_covered), pc);
     return i >= 0 && pc < ((const struct table_covered *)t->covered.items)[i].high;
 }
 
@@ -112,7 +130,8 @@ const char *table_text(const struct table *t, uint32_t at)
     /* A string ends inside the table, and each piece is readable before it is searched.
      */
     for (uint32_t from = at; from < t->n_text;) {
-        uint32_t n = t->n_text - from < PAGE ? t->n_text - from : PAGE;
+        uint32_t page = PAGE - from % PAGE; /* the text is the first part of a cache */
+        uint32_t n = t->n_text - from < page ? t->n_text - from : page;
         if (!readable(t, t->text + from, n))
             return NULL;
         if (memchr(t->text + from, 0, n))
