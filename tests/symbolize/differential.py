@@ -3,8 +3,10 @@
 
 usage: differential.py [--peers] KNELL_SYMBOLIZE FILE N [SEED]
 
-Every frame's file and line, the number of frames and every frame's symbol are compared.
-Where symbols differ, the difference must be of a kind that is known and not to knell's
+knell's answers must be the same without a cache, from a cache that was filled piece by
+piece, and from one that was built for the whole file. Of llvm-symbolizer's, every
+frame's file and line, the number of frames and every frame's symbol are compared. Where
+symbols differ, the difference must be of a kind that is known and not to knell's
 disadvantage (see KINDS); else, and when a place or a chain differs, the exit is 1.
 --peers: also how often addr2line and eu-addr2line say what llvm-symbolizer says.
 Exits 77 without llvm-symbolizer.
@@ -16,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 KINDS = {
     "clone": "a compiler's copy: one gives the suffix (.cold, .part.0), one does not",
@@ -74,6 +77,26 @@ def by_address(out):
 
 def ask_knell(tool, path, text):
     return by_address(run([tool, "-afie", path], text))
+
+
+def check_caches(tool, path, addresses):
+    """Which caches answer otherwise than the file itself."""
+    everything = "".join(f"{a:#x}\n" for a in addresses)
+    direct = run([tool, "-afiCe", path], everything)
+    wrong = []
+    with tempfile.TemporaryDirectory(prefix="knell-") as folder:
+        pieces, whole = os.path.join(folder, "pieces"), os.path.join(folder, "whole")
+        for i in range(0, 7):
+            piece = "".join(f"{a:#x}\n" for a in addresses[i::9])
+            run([tool, "--cache", pieces, "-afiCe", path], piece)
+        if run([tool, "--cache", pieces, "-afiCe", path], everything) != direct:
+            wrong.append("filled by pieces, and asked for more")
+        if run([tool, "--cache", pieces, "-afiCe", path], everything) != direct:
+            wrong.append("filled by pieces")
+        run([tool, "build", "--cache", whole, path], "")
+        if run([tool, "--cache", whole, "-afiCe", path], everything) != direct:
+            wrong.append("built")
+    return wrong
 
 
 def ask_llvm(path, text):
@@ -192,9 +215,12 @@ def main():
         print(f"{address:#x} {what}\n  knell {x}\n  llvm  {y}")
     if "--peers" in sys.argv:
         compare_peers(path, text, ours, theirs)
+    wrong = check_caches(tool, path, addresses)
+    for cache in wrong:
+        print(f"other answers from a cache: {cache}")
     if lines < n // 4:
         sys.exit("too few addresses have lines: nothing was compared")
-    sys.exit(1 if bad else 0)
+    sys.exit(1 if bad or wrong else 0)
 
 
 main()
