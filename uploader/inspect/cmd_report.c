@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <knell/knell.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,28 +30,25 @@ static void set_time(struct page *p)
     p->from_ms = last - p->bucket_ms * PAGE_BUCKETS + 1;
 }
 
-static void count(const struct page *p, uint64_t signature, uint32_t *row)
+/* Reports of one signature, or of all when @g is NULL, by bucket. */
+static void count(const struct page *p, const struct group *g, uint32_t *row)
 {
     for (size_t i = 0; i < p->x->n; i++) {
         const struct spool_name *name = &p->x->reports[i]->name;
         int64_t bucket = ((int64_t)name->time_ms - p->from_ms) / p->bucket_ms;
-        if (name->signature == signature && bucket >= 0 && bucket < PAGE_BUCKETS)
+        bool wanted = !g || name->signature == g->signature;
+        if (wanted && bucket >= 0 && bucket < PAGE_BUCKETS)
             row[bucket]++;
     }
 }
 
-static void put_title(const struct page *p, const struct group *g, FILE *f)
+/* What the rows before the last leave of all. */
+static void count_others(const struct page *p, uint32_t *counts)
 {
-    struct index_entry e;
-    char signal[ROW_TEXT_BYTES];
-    CLEANUP(safe_done) struct safe place = {0};
-    loader_facts(p->s, p->t, g->newest, &e);
-    row_place(&e, &place);
-    (void)fputs(row_signal(g->newest, &e, signal), f);
-    if (place.n) {
-        (void)fputs(" in ", f);
-        html_text(f, safe_text(&place));
-    }
+    uint32_t *others = counts + PAGE_SERIES * PAGE_BUCKETS;
+    count(p, NULL, others);
+    for (size_t i = 0; i < PAGE_SERIES * PAGE_BUCKETS; i++)
+        others[i % PAGE_BUCKETS] -= counts[i];
 }
 
 static void put_timeline(struct page *p)
@@ -61,13 +59,12 @@ static void put_timeline(struct page *p)
     uint32_t *counts = calloc(n * PAGE_BUCKETS + 1, sizeof *counts);
     if (!counts)
         return;
-    for (size_t i = 0; i < p->g->n; i++) {
-        size_t row = i < PAGE_SERIES ? i : PAGE_SERIES;
-        count(p, p->g->list[i].signature, counts + row * PAGE_BUCKETS);
-        if (i < PAGE_SERIES)
-            (void)snprintf(
-                names[i], sizeof names[i], "%012" PRIx64, p->g->list[i].signature);
+    for (size_t i = 0; i < n && i < PAGE_SERIES; i++) {
+        count(p, &p->g->list[i], counts + i * PAGE_BUCKETS);
+        (void)snprintf(names[i], sizeof names[i], "%012" PRIx64, p->g->list[i].signature);
     }
+    if (n > PAGE_SERIES)
+        count_others(p, counts);
     (void)strcpy(names[PAGE_SERIES], "all others");
     for (size_t i = 0; i < n; i++)
         list[i] = names[i];
@@ -86,7 +83,7 @@ static void put_timeline(struct page *p)
     for (size_t i = 0; i < n; i++) {
         (void)fprintf(p->f, "<li><i class=\"s%zu\"></i>", i < 6 ? i : 6);
         if (i < PAGE_SERIES)
-            put_title(p, &p->g->list[i], p->f);
+            page_title(p, &p->g->list[i]);
         else
             (void)fputs("all others", p->f);
         (void)fputs("</li>\n", p->f);
@@ -95,46 +92,80 @@ static void put_timeline(struct page *p)
     free(counts);
 }
 
+static void put_row(struct page *p, const struct group *g, bool link)
+{
+    char last[WHEN_BYTES], first[WHEN_BYTES];
+    struct index_entry e;
+    (void)fprintf(p->f, "<tr><td class=\"n\">%zu</td><td>", g->n);
+    if (link)
+        (void)fprintf(p->f, "<a href=\"#s%012" PRIx64 "\">", g->signature);
+    page_title(p, g);
+    (void)fputs(link ? "</a>" : "", p->f);
+    loader_facts(p->s, p->t, g->newest, &e);
+    (void)fputs("<span class=\"sub\">", p->f);
+    html_text(p->f, e.app);
+    (void)fputs(" ", p->f);
+    html_text(p->f, g->releases);
+    (void)when_format(last, (int64_t)g->last_ms, p->s->options.utc, false);
+    (void)when_format(first, (int64_t)g->first_ms, p->s->options.utc, false);
+    (void)fprintf(p->f,
+        "</span></td><td class=\"t\">%.16s</td><td class=\"t wide\">%.16s</td></tr>\n",
+        last, first);
+}
+
 static void put_table(struct page *p)
 {
-    char time[WHEN_BYTES];
-    (void)fputs("<h2>What</h2>\n<div class=\"box\"><table>\n<tr><th>Count</th>"
-                "<th>What</th><th>Last seen</th><th class=\"wide\">First seen</th>"
-                "<th class=\"wide\">Releases</th></tr>\n",
+    (void)fputs("<h2>What</h2>\n<div class=\"box\"><table>\n<thead><tr><th>Count</th>"
+                "<th>What</th><th>Last seen</th><th class=\"wide\">First "
+                "seen</th></tr></thead>\n<tbody>\n",
         p->f);
-    for (size_t i = 0; i < p->g->n; i++) {
-        const struct group *g = &p->g->list[i];
-        (void)fprintf(p->f, "<tr><td class=\"n\">%zu</td><td>", g->n);
-        if (i < PAGE_SECTIONS)
-            (void)fprintf(p->f, "<a href=\"#s%012" PRIx64 "\">", g->signature);
-        put_title(p, g, p->f);
-        (void)fputs(i < PAGE_SECTIONS ? "</a>" : "", p->f);
-        (void)fprintf(p->f, "</td><td class=\"t\">%s</td><td class=\"t wide\">",
-            when_format(time, (int64_t)g->last_ms, p->s->options.utc, false));
-        (void)fprintf(p->f, "%s</td><td class=\"wide\">",
-            when_format(time, (int64_t)g->first_ms, p->s->options.utc, false));
-        html_text(p->f, g->releases);
-        (void)fputs("</td></tr>\n", p->f);
+    for (size_t i = 0; i < p->g->n && i < PAGE_ROWS; i++)
+        put_row(p, &p->g->list[i], i < PAGE_SECTIONS);
+    (void)fputs("</tbody></table></div>\n", p->f);
+    if (p->g->n > PAGE_ROWS)
+        (void)fprintf(
+            p->f, "<p class=\"dim\">and %zu rarer signatures</p>\n", p->g->n - PAGE_ROWS);
+}
+
+static void put_tile(struct page *p, size_t n, const char *what, bool bad)
+{
+    (void)fprintf(
+        p->f, "<li%s><b>%zu</b> %s</li>\n", bad ? " class=\"bad\"" : "", n, what);
+}
+
+/* The figures that one wants first. */
+static void put_tiles(struct page *p)
+{
+    enum { DAY_MS = 86400000 };
+    size_t states[SPOOL_N_STATES] = {0}, n_day = 0;
+    for (size_t i = 0; i < p->x->n; i++) {
+        const struct report *r = p->x->reports[i];
+        states[r->state]++;
+        n_day += p->s->now_ms - (int64_t)r->name.time_ms < DAY_MS;
     }
-    (void)fputs("</table></div>\n", p->f);
+    (void)fputs("<ul class=\"tiles\">\n", p->f);
+    put_tile(p, p->x->n, p->x->n == 1 ? "report" : "reports", false);
+    put_tile(p, p->g->n, p->g->n == 1 ? "signature" : "signatures", false);
+    put_tile(p, n_day, "in the last 24 hours", false);
+    put_tile(p, states[SPOOL_SENT], "sent", false);
+    if (states[SPOOL_BAD])
+        put_tile(p, states[SPOOL_BAD], "quarantined", true);
+    (void)fputs("</ul>\n", p->f);
 }
 
 static void put_head(struct page *p)
 {
-    char a[WHEN_BYTES], b[WHEN_BYTES], c[WHEN_BYTES];
+    char a[WHEN_BYTES], b[WHEN_BYTES];
     const char *title = p->s->options.title ? p->s->options.title : "Crash reports";
     const struct selection *x = p->x;
     html_begin(p->f, title);
     (void)fputs("<header><h1>", p->f);
     html_text(p->f, title);
-    (void)fprintf(p->f,
-        "</h1>\n<p class=\"dim\">%zu report%s of %zu signature%s, %s to %s. Made %s.</p>"
-        "</header>\n<main>\n",
-        x->n, x->n == 1 ? "" : "s", p->g->n, p->g->n == 1 ? "" : "s",
+    (void)fprintf(p->f, "</h1>\n<p class=\"dim\">%s to %s</p></header>\n<main>\n",
         when_format(
             a, (int64_t)x->reports[x->n - 1]->name.time_ms, p->s->options.utc, false),
-        when_format(b, (int64_t)x->reports[0]->name.time_ms, p->s->options.utc, false),
-        when_format(c, p->s->now_ms, p->s->options.utc, true));
+        when_format(b, (int64_t)x->reports[0]->name.time_ms, p->s->options.utc, false));
+    put_tiles(p);
 }
 
 static int write_page(struct session *s, struct store *t, const struct selection *x,
@@ -153,7 +184,7 @@ static int write_page(struct session *s, struct store *t, const struct selection
     progress_begin(&bar, "Reading", g->n, session_is_watched(s));
     for (size_t i = 0; i < g->n && i < PAGE_SECTIONS; i++) {
         uint32_t counts[PAGE_BUCKETS] = {0};
-        count(&p, g->list[i].signature, counts);
+        count(&p, &g->list[i], counts);
         page_section(&p, &g->list[i], i, counts);
         progress_at(&bar, i);
     }
@@ -162,7 +193,10 @@ static int write_page(struct session *s, struct store *t, const struct selection
         (void)fprintf(p.f,
             "<p class=\"dim\">%zu more signatures have no part here.</p>\n",
             g->n - PAGE_SECTIONS);
-    (void)fputs("</main>\n", p.f);
+    char made[WHEN_BYTES];
+    (void)fprintf(p.f,
+        "</main>\n<footer>Made by knell " KNELL_VERSION " on %s.</footer>\n",
+        when_format(made, s->now_ms, s->options.utc, true));
     html_end(p.f);
     int err = fclose(p.f) ? -ENOMEM : output_write(o, text, n);
     free(text);

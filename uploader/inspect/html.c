@@ -59,8 +59,9 @@ static const char style[] =
     "min-width:max-content}pre span{display:block;padding:0 .8rem}"
     "pre .here{background:var(--hot);font-weight:600}\n"
     "section{border-top:1px solid var(--line);margin-top:2rem}"
-    "svg{display:block;width:100%;height:auto;background:var(--soft);"
-    "border-radius:6px}.axis{display:flex;justify-content:space-between;"
+    "svg{display:block;width:100%;height:10rem;background:var(--soft);"
+    "border-radius:6px}svg.low{height:3.5rem}.axis{display:flex;justify-content:space-"
+    "between;"
     "font-size:.8rem;color:var(--dim)}\n"
     ".key{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.85rem;list-style:none;"
     "margin:.4rem 0;padding:0}.key i{display:inline-block;width:.8em;height:.8em;"
@@ -69,8 +70,22 @@ static const char style[] =
     ".s2{fill:var(--s2);background:var(--s2)}.s3{fill:var(--s3);background:var(--s3)}"
     ".s4{fill:var(--s4);background:var(--s4)}.s5{fill:var(--s5);background:var(--s5)}"
     ".s6{fill:var(--s6);background:var(--s6)}\n"
-    "@media(max-width:34rem){body{padding:.7rem;font-size:15px}.wide{display:none}}\n"
-    "@media print{.box{overflow:visible}}\n";
+    ".tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;margin:1rem "
+    "0;padding:0}"
+    ".tiles li{flex:1 1 8rem;border:1px solid var(--line);border-radius:6px;"
+    "padding:.4rem .8rem;color:var(--dim);font-size:.85rem}.tiles b{display:block;"
+    "color:var(--fg);font-size:1.5rem;line-height:1.3;font-variant-numeric:tabular-nums}"
+    ".tiles .bad b{color:var(--red)}\n"
+    ".sig{display:inline-block;background:var(--soft);border:1px solid var(--line);"
+    "border-radius:4px;padding:0 .4em;font-size:.8em;font-weight:600;white-space:nowrap}"
+    "td .sub{display:block;color:var(--dim);font-size:.92em}td a{text-decoration:none}"
+    "td a:hover{text-decoration:underline}.at{color:var(--dim);font-weight:400}"
+    "a code,h2 code{font-size:.95em;overflow-wrap:anywhere}h2 code{font-weight:700}"
+    "tr.lib td{color:var(--dim)}.up{float:right;font-size:.85rem}"
+    "footer{margin:3rem 0 1rem;font-size:.85rem;color:var(--dim)}\n"
+    "@media(max-width:34rem){body{padding:.7rem;font-size:15px}.wide{display:none}"
+    "th,td{padding:.35rem .45rem}td.t{white-space:normal}svg{height:8rem}}\n"
+    "@media print{.box{overflow:visible}.up{display:none}section{break-inside:avoid}}\n";
 
 void html_begin(FILE *f, const char *title)
 {
@@ -81,7 +96,8 @@ void html_begin(FILE *f, const char *title)
         "'none'; style-src 'unsafe-inline'\">\n<title>",
         f);
     html_text(f, title);
-    (void)fprintf(f, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", style);
+    (void)fprintf(
+        f, "</title>\n<style>\n%s</style>\n</head>\n<body id=\"top\">\n", style);
 }
 
 void html_end(FILE *f)
@@ -106,8 +122,10 @@ void html_chart(FILE *f, const struct html_chart *c)
     char from[WHEN_BYTES], to[WHEN_BYTES];
     double each = (double)CHART_WIDTH / (double)c->n_buckets;
     double unit = (double)c->height / (double)highest(c);
-    (void)fprintf(f, "<svg viewBox=\"0 0 %d %u\" role=\"img\" aria-label=\"", CHART_WIDTH,
-        c->height);
+    (void)fprintf(f,
+        "<svg%s viewBox=\"0 0 %d %u\" preserveAspectRatio=\"none\" role=\"img\" "
+        "aria-label=\"",
+        c->height < 100 ? " class=\"low\"" : "", CHART_WIDTH, c->height);
     html_text(f, c->label);
     (void)fputs("\">\n", f);
     for (size_t b = 0; b < c->n_buckets; b++) {

@@ -38,7 +38,7 @@ static void put_source(struct page *p, const struct group *g, const struct crash
 static void put_frame(
     struct page *p, const struct crash *c, const struct crash_frame *f, unsigned number)
 {
-    (void)fputs("<tr><td class=\"n\">", p->f);
+    (void)fprintf(p->f, "<tr%s><td class=\"n\">", f->in_app ? "" : " class=\"lib\"");
     if (!f->inlined)
         (void)fprintf(p->f, "%u", number);
     (void)fputs("</td><td><code>", p->f);
@@ -66,17 +66,19 @@ static void put_stack(struct page *p, const struct crash *c)
     if (c->crashed_thread < 0)
         return;
     const struct crash_thread *t = &c->threads[c->crashed_thread];
+    if (!t->n_frames)
+        return;
     (void)fprintf(p->f, "<h3>Stack of thread %" PRIu32 " ", t->tid);
     html_text(p->f, t->name);
-    (void)fputs("</h3>\n<div class=\"box\"><table>\n<tr><th></th><th>Function</th>"
-                "<th>Source</th><th class=\"wide\">Module</th></tr>\n",
+    (void)fputs("</h3>\n<div class=\"box\"><table>\n<thead><tr><th></th><th>Function</th>"
+                "<th>Source</th><th class=\"wide\">Module</th></tr></thead>\n<tbody>\n",
         p->f);
     unsigned number = 0;
     for (uint32_t i = 0; i < t->n_frames && i < PAGE_FRAMES; i++) {
         put_frame(p, c, &t->frames[i], number);
         number += !t->frames[i].inlined;
     }
-    (void)fputs("</table></div>\n", p->f);
+    (void)fputs("</tbody></table></div>\n", p->f);
     if (t->n_frames > PAGE_FRAMES)
         (void)fprintf(p->f, "<p class=\"dim\">and %" PRIu32 " more frames</p>\n",
             t->n_frames - PAGE_FRAMES);
@@ -88,8 +90,9 @@ static void put_crumbs(struct page *p, const struct group *g, const struct journ
     if (!j || !j->n_crumbs)
         return;
     uint32_t first = j->n_crumbs > PAGE_CRUMBS ? j->n_crumbs - PAGE_CRUMBS : 0;
-    (void)fputs("<h3>Breadcrumbs</h3>\n<div class=\"box\"><table>\n<tr><th>Before</th>"
-                "<th>Category</th><th>Message</th></tr>\n",
+    (void)fputs(
+        "<h3>Breadcrumbs</h3>\n<div class=\"box\"><table>\n<thead><tr><th>Before</th>"
+        "<th>Category</th><th>Message</th></tr></thead>\n<tbody>\n",
         p->f);
     for (uint32_t i = first; i < j->n_crumbs; i++) {
         const struct journal_crumb *c = &j->crumbs[i];
@@ -101,16 +104,16 @@ static void put_crumbs(struct page *p, const struct group *g, const struct journ
         html_text(p->f, c->message);
         (void)fputs("</td></tr>\n", p->f);
     }
-    (void)fputs("</table></div>\n", p->f);
+    (void)fputs("</tbody></table></div>\n", p->f);
 }
 
 static void put_reports(struct page *p, const struct group *g)
 {
     size_t n = 0;
-    (void)fputs(
-        "<h3>Reports</h3>\n<div class=\"box\"><table>\n<tr><th>Id</th><th>Time</th>"
-        "<th>State</th><th>Release</th><th class=\"wide\">Environment</th>"
-        "<th class=\"wide\">Host</th></tr>\n",
+    (void)fputs("<h3>Reports</h3>\n<div "
+                "class=\"box\"><table>\n<thead><tr><th>Id</th><th>Time</th>"
+                "<th>State</th><th>Release</th><th class=\"wide\">Environment</th>"
+                "<th class=\"wide\">Host</th></tr></thead>\n<tbody>\n",
         p->f);
     for (size_t i = 0; i < p->x->n && n < PAGE_REPORTS; i++) {
         const struct report *r = p->x->reports[i];
@@ -133,7 +136,7 @@ static void put_reports(struct page *p, const struct group *g)
         html_text(p->f, e.server);
         (void)fputs("</td></tr>\n", p->f);
     }
-    (void)fputs("</table></div>\n", p->f);
+    (void)fputs("</tbody></table></div>\n", p->f);
     if (g->n > n)
         (void)fprintf(p->f, "<p class=\"dim\">and %zu older</p>\n", g->n - n);
 }
@@ -176,18 +179,37 @@ static void put_why(struct page *p, const struct loaded *l)
     }
 }
 
+void page_title(struct page *p, const struct group *g)
+{
+    char signal[ROW_TEXT_BYTES];
+    struct index_entry e;
+    loader_facts(p->s, p->t, g->newest, &e);
+    (void)fputs("<span class=\"sig\">", p->f);
+    html_text(p->f, row_signal(g->newest, &e, signal));
+    (void)fputs("</span> ", p->f);
+    if (e.function || e.file || e.module) {
+        (void)fputs("<code>", p->f);
+        html_text(p->f, e.function ? e.function : "??");
+        (void)fputs("</code>", p->f);
+    } else {
+        html_text(p->f, e.cause);
+    }
+    (void)fputs(" <span class=\"at\">", p->f);
+    html_text(p->f, e.file ? path_base(e.file) : e.module);
+    if (e.file && e.line)
+        (void)fprintf(p->f, ":%" PRIu32, e.line);
+    (void)fputs("</span>", p->f);
+}
+
 static void put_heading(struct page *p, const struct group *g)
 {
-    char signal[ROW_TEXT_BYTES], a[WHEN_BYTES], b[WHEN_BYTES];
+    char a[WHEN_BYTES], b[WHEN_BYTES];
     struct index_entry e;
-    CLEANUP(safe_done) struct safe place = {0};
+    (void)fprintf(p->f, "<section id=\"s%012" PRIx64 "\">\n<h2>", g->signature);
+    page_title(p, g);
+    (void)fprintf(
+        p->f, "</h2>\n<a class=\"up\" href=\"#top\">to the top</a>\n<p class=\"dim\">");
     loader_facts(p->s, p->t, g->newest, &e);
-    row_place(&e, &place);
-    (void)fprintf(p->f, "<section id=\"s%012" PRIx64 "\">\n<h2>%s", g->signature,
-        row_signal(g->newest, &e, signal));
-    (void)fputs(place.n ? " in " : "", p->f);
-    html_text(p->f, safe_text(&place));
-    (void)fprintf(p->f, "</h2>\n<p class=\"dim\">");
     html_text(p->f, e.app);
     (void)when_format(b, (int64_t)g->last_ms, p->s->options.utc, false);
     if (g->n == 1)

@@ -7,6 +7,7 @@
 enum {
     PAGE_BUCKETS = 60,
     PAGE_SERIES = 6, /* with a colour of their own */
+    PAGE_ROWS = 300, /* of the table of signatures */
     PAGE_SECTIONS = 50,
     PAGE_CRUMBS = 15,
     PAGE_REPORTS = 10,
@@ -22,6 +23,8 @@ struct page {
     int64_t from_ms, bucket_ms;
 };
 
+/* What a signature is, in a line: signal, function, file. */
+void page_title(struct page *p, const struct group *g);
 /* @at      its place among the signatures: the colour of its trend
  * @counts  PAGE_BUCKETS counts */
 void page_section(
