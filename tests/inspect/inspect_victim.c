@@ -1,5 +1,6 @@
 /* Dies in the way its argument names, for the tests of `knell`. */
 #include "rest.h"
+#include <knell/capture.h>
 #include <knell/knell.h>
 #include <knell/scope.h>
 
@@ -59,9 +60,35 @@ static int die(const char *how)
         return walk(&zero);
     if (!strcmp(how, "call"))
         callback();
+    if (!strcmp(how, "wait")) /* to be killed */
+        for (;;)
+            (void)pause();
     return 1;
 }
 
+/* What a daemon might be called by somebody who wants to drive an operator's terminal or
+ * browser. */
+#define HOSTILE "\033]0;owned\007\033[2J<script>alert(1)</script>\"'&\342\200\256"
+
+static void name_badly(struct knell_options *o)
+{
+    o->app = "app" HOSTILE;
+    o->release = "release" HOSTILE;
+    o->environment = "environment" HOSTILE;
+    o->dist = "dist" HOSTILE;
+    knell_set_tag("key" HOSTILE, "value" HOSTILE);
+}
+
+static void fail(void)
+{
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = "QueryFailed";
+    e.domain = "database";
+    e.message = "deadlock detected";
+    (void)knell_capture_error(&e);
+}
+
+/* usage: inspect_victim HOW [hostile] */
 int main(int argc, char **argv)
 {
     struct knell_options o = KNELL_OPTIONS_INIT;
@@ -69,8 +96,12 @@ int main(int argc, char **argv)
     o.release = "victimd@2.4.1";
     o.environment = "testing";
     o.start_uploader = KNELL_OFF;
+    if (argc > 2)
+        name_badly(&o);
     if (argc < 2 || knell_start(&o) < 0)
         return 2;
+    if (argc > 2)
+        name_badly(&o);
     /* What a hostile peer may have put there. */
     knell_set_tag("region", "eu\033[31m\nforged line");
     knell_add_breadcrumb(KNELL_LEVEL_INFO, "http", "GET /\033]0;owned\007 200");
@@ -80,5 +111,8 @@ int main(int argc, char **argv)
         if (pthread_create(&thread, NULL, wait_for_work, i ? "w\033[2J" : "worker/0"))
             return 2;
     rest_after(&ready);
-    return die(argv[1]);
+    if (strcmp(argv[1], "error"))
+        return die(argv[1]);
+    fail();
+    return 0;
 }

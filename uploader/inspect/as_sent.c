@@ -15,7 +15,7 @@
 enum { MAX_DESTINATIONS = 8 };
 
 struct plan {
-    struct config_set config;
+    struct config config; /* texts are the session's */
     struct destination destinations[MAX_DESTINATIONS];
     size_t n;
     struct ledger *ledger;
@@ -24,17 +24,16 @@ struct plan {
 
 static int make_plan(struct session *s, const struct spool *spool, struct plan *p)
 {
-    struct config_sources sources = {.file = s->options.config, .environ_ = environ};
-    int err = config_load(&sources, &p->config);
-    if (err)
-        return err;
-    p->n =
-        destinations_of(&p->config.values, p->destinations, MAX_DESTINATIONS, NULL, NULL);
-    struct config config = p->config.values;
+    const struct config *config = session_config(s);
+    if (!config)
+        return -ENOMEM;
+    p->config = *config;
+    p->n = destinations_of(config, p->destinations, MAX_DESTINATIONS, NULL, NULL);
     char note[256], symbols[4096];
-    config.debuginfod_dir =
-        (char *)(uintptr_t)config_debuginfod_dir(&config, spool->path, symbols);
-    err = worker_settings_new(&config, &p->settings, note, sizeof note);
+    p->config.debuginfod_dir =
+        (char *)(uintptr_t)config_debuginfod_dir(config, spool->path, symbols);
+    int err = worker_settings_new(&p->config, &p->settings, note, sizeof note);
+    p->config.debuginfod_dir = NULL; /* it lies on this stack, and was copied */
     if (err)
         return err;
     if (*note)
@@ -49,7 +48,6 @@ static void plan_done(struct plan *p)
         destination_done(&p->destinations[i]);
     ledger_free(p->ledger);
     worker_settings_free(p->settings);
-    config_done(&p->config);
 }
 
 static bool is_text(const uint8_t *p, size_t n)
@@ -136,32 +134,66 @@ static int put_result(struct session *s, const struct plan *p, const struct repo
     return err;
 }
 
+/* @hook  let the user's program see the event, as the uploader does */
+static int make(struct session *s, const struct store *t, const struct report *r,
+    const uint8_t *bytes, size_t n, bool hook, struct plan *p, struct worker_result *w)
+{
+    struct worker_options o;
+    int err = make_plan(s, t->spools[r->spool].spool, p);
+    if (err)
+        return err;
+    event_options_set(&p->config, &r->name, p->ledger, p->destinations, p->n, &o);
+    worker_settings_apply(p->settings, &o);
+    o.no_sentry &= p->n > 0 && hook;
+    if (!hook)
+        o.before_send = NULL;
+    return worker_process(bytes, n, &o, w);
+}
+
 int as_sent_print(struct session *s, const struct store *t, const struct report *r)
 {
     struct plan p = {0};
     struct worker_result w = {0};
-    struct worker_options o;
     char file[KNELL_SPOOL_NAME_BYTES + 1];
-    const struct spool *spool = t->spools[r->spool].spool;
     CLEANUP(close_p) int fd = -1;
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n;
-    int err = spool_open_file(spool, (enum spool_state)r->state, report_file(r, file),
-        KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    int err = spool_open_file(t->spools[r->spool].spool, (enum spool_state)r->state,
+        report_file(r, file), KNELL_MAX_REPORT_BYTES, &fd, NULL);
     if (!err)
         err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
     if (!err)
-        err = make_plan(s, spool, &p);
-    if (!err) {
-        event_options_set(&p.config.values, &r->name, p.ledger, p.destinations, p.n, &o);
-        worker_settings_apply(p.settings, &o);
-        o.no_sentry &= p.n > 0;
-        err = worker_process(bytes, n, &o, &w);
-    }
+        err = make(s, t, r, bytes, n, true, &p, &w);
     if (err)
         session_complain(s, "cannot make the event: %s", strerrordesc_np(-err));
     else
         err = put_result(s, &p, r, &w);
+    worker_result_done(&w);
+    plan_done(&p);
+    return err;
+}
+
+int as_sent_event(struct session *s, const struct store *t, const struct report *r,
+    const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n)
+{
+    struct plan p = {0};
+    struct worker_result w = {0};
+    struct envelope_view v;
+    int err = make(s, t, r, bytes, n, false, &p, &w);
+    if (!err)
+        err = -ENODATA;
+    for (size_t at = 0;
+         err == -ENODATA && envelope_next(w.items, w.n_items, &at, &v) == 1;) {
+        if (strcmp(v.type, "event") != 0)
+            continue;
+        uint8_t *copy = malloc(v.n_payload + 1);
+        err = copy ? 0 : -ENOMEM;
+        if (!copy)
+            break;
+        memcpy(copy, v.payload, v.n_payload);
+        *ret = copy;
+        *ret_n = v.n_payload;
+    }
     worker_result_done(&w);
     plan_done(&p);
     return err;

@@ -12,3 +12,13 @@
  */
 int as_sent_print(
     struct session *s, const struct store *t, const struct report *r) MUST_CHECK;
+
+/**
+ * The event alone, before the user's program has seen it: for a bundle.
+ *
+ * @bytes  of the report
+ * @ret    JSON; the caller frees
+ * Returns 0, -ENODATA when a rule or the checks leave none, or a negative errno.
+ */
+int as_sent_event(struct session *s, const struct store *t, const struct report *r,
+    const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n) MUST_CHECK;

@@ -1,5 +1,6 @@
 /* export and import: a report with the files that name its frames, for another machine.
  */
+#include "uploader/inspect/as_sent.h"
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
 #include "uploader/inspect/shut_in.h"
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define REPORT_PREFIX "report/"
+#define EVENT_PREFIX "event/"
 #define SYMBOLS_PREFIX "symbols/"
 #define MAX_BUNDLE_BYTES (UINT64_C(2) << 30)
 
@@ -56,6 +58,21 @@ static int put_symbols(struct output *o, const struct crash *c)
     return err;
 }
 
+/* What knell-upload makes of it, for people and tools that know events. */
+static int put_event(struct session *s, struct store *t, const struct report *r,
+    const struct loaded *l, struct output *o)
+{
+    char id[33], name[TAR_NAME_BYTES + 1];
+    CLEANUP(free_p) uint8_t *event = NULL;
+    size_t n = 0;
+    int err = as_sent_event(s, t, r, l->bytes, l->n_bytes, &event, &n);
+    spool_event_id_format(r->name.event_id, id);
+    (void)snprintf(name, sizeof name, EVENT_PREFIX "%s.json", id);
+    if (err == -ENODATA)
+        return 0; /* a rule drops it */
+    return err ? err : tar_put(o, name, event, n);
+}
+
 static int put_report(
     struct session *s, struct store *t, const struct report *r, struct output *o)
 {
@@ -69,6 +86,8 @@ static int put_report(
     if (!err)
         err = tar_put(o, name, l.bytes, l.n_bytes);
     if (!err)
+        err = put_event(s, t, r, &l, o);
+    if (!err)
         err = put_symbols(o, l.crash);
     loader_done(&l);
     return err;
@@ -79,6 +98,7 @@ int command_export(struct session *s)
     struct store t;
     struct selection x = {0};
     struct output o;
+    uint64_t n_bytes = 0;
     int err = store_open(s, &t);
     if (!err)
         err = output_open(s, &o);
@@ -89,9 +109,12 @@ int command_export(struct session *s)
             err = put_report(s, &t, x.reports[i], &o);
         if (!err)
             err = tar_end(&o);
+        n_bytes = o.n_bytes;
         err = output_close(s, &o, err);
     }
-    if (!err && s->options.output)
+    if (!err && s->options.json)
+        output_json(s, n_bytes, x.n);
+    else if (!err && s->options.output)
         session_note(
             s, "%zu report%s in %s.", x.n, x.n == 1 ? "" : "s", s->options.output);
     selection_done(&x);
@@ -189,8 +212,8 @@ static int take_bundle(
             }
         } else if (strncmp(e.name, SYMBOLS_PREFIX, strlen(SYMBOLS_PREFIX)) == 0) {
             err = take_symbols(spool, &e);
-        } else {
-            err = -EBADMSG;
+        } else if (strncmp(e.name, EVENT_PREFIX, strlen(EVENT_PREFIX)) != 0) {
+            err = -EBADMSG; /* an event is made anew from its report */
         }
     }
     if (err)

@@ -246,18 +246,38 @@ static void fish(FILE *f)
     }
 }
 
+static int put_json(struct session *s, const char *shell, void (*make)(FILE *))
+{
+    CLEANUP(free_p) char *text = NULL;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    if (!f)
+        return EXIT_FAILED;
+    make(f);
+    if (fclose(f))
+        return EXIT_FAILED;
+    struct json j = session_json(s);
+    json_text(&j, "shell", shell);
+    json_text_n(&j, "script", text, n);
+    json_end_object(&j);
+    return EXIT_OK;
+}
+
 int command_completion(struct session *s)
 {
+    static const struct {
+        const char *name;
+        void (*make)(FILE *f);
+    } shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
     const char *shell = s->options.n_arguments == 1 ? s->options.arguments[0] : "";
-    if (strcmp(shell, "bash") == 0)
-        bash(s->out.f);
-    else if (strcmp(shell, "zsh") == 0)
-        zsh(s->out.f);
-    else if (strcmp(shell, "fish") == 0)
-        fish(s->out.f);
-    else {
-        session_complain(s, "completion is for bash, zsh or fish");
-        return EXIT_USAGE;
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
+        if (strcmp(shell, shells[i].name) != 0)
+            continue;
+        if (s->options.json)
+            return put_json(s, shell, shells[i].make);
+        shells[i].make(s->out.f);
+        return EXIT_OK;
     }
-    return EXIT_OK;
+    session_complain(s, "completion is for bash, zsh or fish");
+    return EXIT_USAGE;
 }

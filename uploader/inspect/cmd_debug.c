@@ -156,7 +156,14 @@ static int start(
     else
         lldb_words(s, l, report, &w);
     int status = 0, err = w.failed ? -ENOMEM : 0;
-    if (!err && s->options.dry_run) {
+    if (!err && s->options.dry_run && s->options.json) {
+        struct json j = session_json(s);
+        json_array(&j, "arguments");
+        for (size_t i = 0; i < w.n; i++)
+            json_text(&j, NULL, w.list[i]);
+        json_end_array(&j);
+        json_end_object(&j);
+    } else if (!err && s->options.dry_run) {
         for (size_t i = 0; i < w.n; i++) {
             bool quote = strpbrk(w.list[i], " *$") != NULL;
             (void)fprintf(s->out.f, "%s%s", i ? " " : "", quote ? "'" : "");

@@ -26,7 +26,10 @@ static int copy(struct session *s, const struct store *t, const struct report *r
     if (err)
         return err;
     err = output_write(&o, bytes, n);
-    return output_close(s, &o, err);
+    err = output_close(s, &o, err);
+    if (!err)
+        output_json(s, n, 0);
+    return err;
 }
 
 int command_dump(struct session *s)

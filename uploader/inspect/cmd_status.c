@@ -202,9 +202,9 @@ static void put_text(const struct session *s, const struct status *x)
             when_format(a, (int64_t)x->next_due_s * 1000, s->options.utc, false));
     if (x->n_unadopted)
         (void)fprintf(o->f,
-            "     Untaken  %u of processes that died; `knell verify --repair` takes them "
-            "in\n",
-            x->n_unadopted);
+            "     Pending  %u dead process%s without a report; `knell verify --repair` "
+            "makes one\n",
+            x->n_unadopted, x->n_unadopted == 1 ? "" : "es");
     (void)fprintf(o->f, "    Uploader  %s\n", x->busy ? "at work" : "not running");
     (void)fprintf(o->f, "     Consent  %s\n", consent_word(x->consent));
     for (size_t i = 0; i < x->n_destinations; i++) {
@@ -214,7 +214,7 @@ static void put_text(const struct session *s, const struct status *x)
     }
     if (x->ledger && (x->ledger->n_sent || x->ledger->n_failed))
         (void)fprintf(o->f,
-            "        Ever  %" PRIu64 " sent, %" PRIu64 " tries failed, %" PRIu64
+            "        Ever  %" PRIu64 " sent, %" PRIu64 " failed tries, %" PRIu64
             " quarantined\n",
             x->ledger->n_sent, x->ledger->n_failed, x->ledger->n_quarantined);
     for (size_t i = 0; x->ledger && i < x->ledger->n_drops; i++)

@@ -216,8 +216,9 @@ static void check_unadopted(struct verify *v)
     if (!n)
         return;
     int taken = v->s->options.repair ? unadopted_take_in(v->spool) : 0;
-    (void)snprintf(what, sizeof what, "reports of %u dead processes", n);
-    (void)snprintf(done, sizeof done, "%d taken in", taken);
+    (void)snprintf(
+        what, sizeof what, "%u dead process%s without a report", n, n == 1 ? "" : "es");
+    (void)snprintf(done, sizeof done, "%d now in new", taken);
     tell(v, ".", what, taken > 0 ? done : NULL);
 }
 

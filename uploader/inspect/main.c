@@ -9,6 +9,12 @@
 static int help(struct session *s)
 {
     enum command_id of = s->options.help_of;
+    if (s->options.version && s->options.json) {
+        struct json j = session_json(s);
+        json_text(&j, "version", KNELL_VERSION);
+        json_end_object(&j);
+        return EXIT_OK;
+    }
     if (s->options.version) {
         (void)fputs("knell " KNELL_VERSION "\n", s->out.f);
         return EXIT_OK;
@@ -20,6 +26,12 @@ static int help(struct session *s)
             return EXIT_USAGE;
         }
         of = (enum command_id)command;
+    }
+    if (s->options.json) {
+        struct json j = session_json(s);
+        options_json(&j, of);
+        json_end_object(&j);
+        return EXIT_OK;
     }
     out_page(&s->out);
     options_help(s->out.f, of);

@@ -137,6 +137,10 @@ int options_parse(int argc, char **argv, int64_t now_ms, bool quiet_errors,
 /* @command  COMMAND_HELP: overview of all; else one command's usage and options. */
 void options_help(FILE *f, enum command_id command);
 
+struct json;
+/* The table itself, as members of an open object; of one command as above. */
+void options_json(struct json *j, enum command_id command);
+
 /* Returns the command or -EINVAL. */
 int command_parse(const char *name) MUST_CHECK;
 

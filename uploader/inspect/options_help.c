@@ -1,3 +1,4 @@
+#include "uploader/inspect/json.h"
 #include "uploader/inspect/options.h"
 
 #include <knell/knell.h>
@@ -74,4 +75,35 @@ void options_help(FILE *f, enum command_id command)
                 "4 spool unreadable, 5 corruption found, 6 reports remain for later,\n"
                 "7 rejected for good, 8 another uploader is at work, 9 disabled.\n",
         f);
+}
+
+static void option_json(struct json *j, const struct option_spec *o)
+{
+    char letter[2] = {o->short_form, 0};
+    json_object(j, NULL);
+    json_text(j, "name", o->name);
+    json_text(j, "letter", o->short_form ? letter : NULL);
+    json_text(j, "argument", o->argument);
+    json_text(j, "help", o->help);
+    json_end_object(j);
+}
+
+void options_json(struct json *j, enum command_id command)
+{
+    json_array(j, "commands");
+    for (int i = 0; i < COMMAND_N; i++) {
+        if (command != COMMAND_HELP && (int)command != i)
+            continue;
+        json_object(j, NULL);
+        json_text(j, "name", command_specs[i].name);
+        json_text(j, "arguments", command_specs[i].arguments);
+        json_text(j, "summary", command_specs[i].summary);
+        json_array(j, "options");
+        for (size_t k = 0; k < n_option_specs; k++)
+            if (option_specs[k].commands & OPTION_FOR(i))
+                option_json(j, &option_specs[k]);
+        json_end_array(j);
+        json_end_object(j);
+    }
+    json_end_array(j);
 }

@@ -69,9 +69,10 @@ static size_t split(char *text, char *words[static MAX_PAGER_WORDS + 1])
     return n;
 }
 
-static _Noreturn void run_pager(char *words[], int from)
+static _Noreturn void run_pager(char *words[], const int ends[2])
 {
-    (void)dup2(from, STDIN_FILENO);
+    (void)dup2(ends[0], STDIN_FILENO);
+    (void)close(ends[1]); /* else the end of the text never comes, where exec fails */
     (void)signal(SIGPIPE, SIG_DFL);
     (void)setenv("LESS", "FRSXMK", 0);
     (void)setenv("LESSSECURE", "1", 1);
@@ -87,7 +88,7 @@ static _Noreturn void run_pager(char *words[], int from)
 
 void out_page(struct out *o)
 {
-    if (!o->tty || o->pager || !pager_is_safe())
+    if (!o->tty || o->no_pager || o->pager || !pager_is_safe())
         return;
     const char *command = getenv("KNELL_PAGER");
     if (!command)
@@ -103,7 +104,7 @@ void out_page(struct out *o)
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
-        run_pager(words, ends[0]);
+        run_pager(words, ends);
     (void)close(ends[0]);
     FILE *f = pid > 0 ? fdopen(ends[1], "w") : NULL;
     if (!f) {

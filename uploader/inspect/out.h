@@ -29,7 +29,7 @@ enum out_colour {
 
 struct out {
     FILE *f;
-    bool tty, colour;
+    bool tty, colour, no_pager;
     size_t columns; /* of the terminal, or $COLUMNS; 0: no limit */
     pid_t pager;    /* 0: none */
 };
@@ -39,9 +39,9 @@ void out_init(struct out *o, enum out_colour colour, bool full);
 
 /**
  * Put a pager between @o and the terminal: $KNELL_PAGER, else $PAGER, else less. Does
- * nothing when output is no terminal, when the pager is "" or "cat", when user and
- * effective user differ, or for root who came through sudo, doas or su: a pager's shell
- * escapes would then give away a root shell.
+ * nothing when output is no terminal, with no_pager, when the pager is "" or "cat", when
+ * user and effective user differ, or for root who came through sudo, doas or su: a
+ * pager's shell escapes would then give away a root shell.
  */
 void out_page(struct out *o);
 

@@ -49,8 +49,22 @@ int output_write(struct output *o, const void *bytes, size_t n)
             return -errno;
         p += k;
         n -= (size_t)k;
+        o->n_bytes += (uint64_t)k;
     }
     return 0;
+}
+
+void output_json(const struct session *s, uint64_t n_bytes, size_t n_reports)
+{
+    const char *path = s->options.output;
+    if (!s->options.json || !path || strcmp(path, "-") == 0)
+        return;
+    struct json j = session_json(s);
+    json_text(&j, "file", path);
+    json_uint(&j, "bytes", n_bytes);
+    if (n_reports)
+        json_uint(&j, "reports", n_reports);
+    json_end_object(&j);
 }
 
 int output_close(struct session *s, struct output *o, int err)

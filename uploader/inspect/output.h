@@ -9,6 +9,7 @@ struct output {
     int fd;
     const char *path; /* NULL: standard output */
     char *temporary;
+    uint64_t n_bytes; /* written so far */
 };
 
 /* Returns 0 or a negative errno after a message; -EINVAL for a terminal. */
@@ -17,3 +18,7 @@ int output_write(struct output *o, const void *bytes, size_t n) MUST_CHECK;
 /* @err  what went wrong so far: then the file is removed.
  * Returns @err or what closing said, after a message. */
 int output_close(struct session *s, struct output *o, int err) MUST_CHECK;
+
+/* With --json: an object with "file", "bytes" and, unless it is 0, "reports" on stdout;
+ * nothing when the bytes themselves went there. */
+void output_json(const struct session *s, uint64_t n_bytes, size_t n_reports);

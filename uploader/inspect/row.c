@@ -33,9 +33,11 @@ const char *row_state(
     const char *name = spool_state_name((enum spool_state)r->state);
     int64_t left_ms = (int64_t)r->name.not_before_s * 1000 - now_ms;
     char age[WHEN_BYTES];
-    if (r->state == SPOOL_WAIT && left_ms > 0)
+    if (r->state == SPOOL_WAIT && left_ms > 0 && r->name.attempts)
         (void)snprintf(out, ROW_TEXT_BYTES, "%s %u (%s)", name, r->name.attempts,
             when_age(age, left_ms));
+    else if (r->state == SPOOL_WAIT && left_ms > 0)
+        (void)snprintf(out, ROW_TEXT_BYTES, "%s (%s)", name, when_age(age, left_ms));
     else if (r->name.attempts && r->state != SPOOL_SENT)
         (void)snprintf(out, ROW_TEXT_BYTES, "%s %u", name, r->name.attempts);
     else

@@ -10,6 +10,7 @@ void session_init(struct session *s, const struct options *o, int64_t now_ms)
     *s = (struct session){.options = *o, .now_ms = now_ms};
     s->stderr_tty = isatty(STDERR_FILENO) == 1;
     out_init(&s->out, o->colour, o->full || o->json != JSON_FORM_NONE);
+    s->out.no_pager = o->no_pager;
 }
 
 int session_done(struct session *s)

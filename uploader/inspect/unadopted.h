@@ -15,9 +15,8 @@ unsigned unadopted_count(const struct spool *s);
 void unadopted_tell(FILE *f, unsigned n);
 
 /**
- * Make reports of them, as the uploader does.
+ * Make reports of them, as the uploader does. The caller holds the spool's lock.
  *
- * @s  locked by the caller
  * Returns how many there are now, or a negative errno.
  */
 int unadopted_take_in(struct spool *s) MUST_CHECK;

@@ -297,6 +297,21 @@ static int apply(struct crash *c, const struct batch *b)
     return s.failed ? -ENOMEM : 0;
 }
 
+/* A report that the program asked for begins inside of the call that made it, and that is
+ * the library's where the library is linked into the program, too. */
+static void leave_out_capture(struct crash *c)
+{
+    enum { MAX_OWN = 8 };
+    struct crash_thread *t =
+        c->has_signal || c->crashed_thread < 0 ? NULL : &c->threads[c->crashed_thread];
+    uint32_t n_own = 0;
+    for (uint32_t i = 0; t && i < t->n_frames && i < MAX_OWN; i++)
+        if (t->frames[i].function && begins(t->frames[i].function, "knell_"))
+            n_own = i + 1;
+    for (uint32_t i = 0; i < n_own; i++)
+        t->frames[i].in_app = false;
+}
+
 int report_symbolize(struct crash *c, struct knell_symbolizer *s)
 {
     struct batch b = {0};
@@ -305,6 +320,8 @@ int report_symbolize(struct crash *c, struct knell_symbolizer *s)
         err = knell_symbolize(s, b.modules, c->n_modules, b.queries, b.n, b.results);
     if (!err)
         err = apply(c, &b);
+    if (!err)
+        leave_out_capture(c);
     batch_done(&b);
     return err;
 }
