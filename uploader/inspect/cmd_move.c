@@ -146,6 +146,24 @@ static void change_one(struct change *c, const struct report *r)
     tell(c, r, to, err);
 }
 
+/* What a person has decided must not be undone by a loss of power: a report that was held
+ * would be sent. */
+static int make_durable(const struct change *c)
+{
+    static const enum spool_state folders[] = {
+        SPOOL_NEW, SPOOL_WAIT, SPOOL_HOLD, SPOOL_SENT, SPOOL_BAD};
+    int err = 0;
+    for (size_t i = 0; i < c->t->n_spools; i++) {
+        const struct spool *spool = c->t->spools[i].spool;
+        for (size_t k = 0; !err && k < sizeof folders / sizeof *folders; k++)
+            err = spool->state_fd[folders[k]] < 0 ? 0 : spool_sync(spool, folders[k]);
+        if (err)
+            session_complain(c->s, "%s: done, but a loss of power may undo it: %s",
+                spool->path, strerrordesc_np(-err));
+    }
+    return err;
+}
+
 static bool agreed(const struct session *s, size_t n)
 {
     if (s->options.command != COMMAND_RM || n < 2 || s->options.yes ||
@@ -181,6 +199,8 @@ int command_move(struct session *s)
             json_end_array(&c.j);
             json_end_object(&c.j);
         }
+        if (c.n_done && !s->options.dry_run)
+            err = make_durable(&c);
     }
     selection_done(&x);
     store_close(&t);
