@@ -9,8 +9,9 @@
 /**
  * Replace every word of the stacks and of other captured memory that is neither small,
  * nor points into the thread's own stack, nor into a module, by SANITIZED_WORD. Code
- * (memory inside of modules) stays. The host's name is blanked out of the journal, and
- * the command line with it.
+ * (executable memory of modules) stays. Blanked out are the host's name, the command
+ * line, messages of abort() and of C++ exceptions, whose clean texts the event has, and
+ * names of users in paths of home directories.
  *
  * @c    the parsed report
  * @ret  malloc'ed, c->n_bytes long; the caller frees
