@@ -131,6 +131,33 @@ static void consent_has_the_last_word(void)
     ingest_stop(&s);
 }
 
+static void take_consent_back(void *ctx, uint64_t done, uint64_t total)
+{
+    const struct fake *f = ctx;
+    (void)total;
+    if (done == 3)
+        test_write_file(f->path, "consent", "no\n", 3);
+}
+
+/* In the middle of a pass, with a connection that is open: nothing more leaves. */
+static void consent_can_be_taken_back_at_any_time(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new((const char *[]){"upload.concurrency=1", NULL});
+    fake_destination(f, DSN, s.port);
+    fake_reports(f, 50, "MDMP");
+    f->options.progress = take_consent_back;
+    f->options.progress_ctx = f;
+    CHECK_INT(fake_run(f), 0);
+    CHECK(f->result.disabled);
+    CHECK(s.counts->requests >= 2 && s.counts->requests <= 4);
+    CHECK_INT(fake_count(f, "sent"), s.counts->requests);
+    CHECK_INT(fake_count(f, "hold"), 50 - fake_count(f, "sent"));
+    CHECK_INT(fake_count(f, "work"), 0);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void quarantines_what_the_worker_refuses_or_drops(void)
 {
     const char *out = test_tmpdir();
@@ -388,7 +415,8 @@ static void a_signature_is_throttled_and_told(void)
 
 TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
-    TEST(consent_has_the_last_word), TEST(quarantines_what_the_worker_refuses_or_drops),
+    TEST(consent_has_the_last_word), TEST(consent_can_be_taken_back_at_any_time),
+    TEST(quarantines_what_the_worker_refuses_or_drops),
     TEST(three_deaths_of_the_worker_quarantine),
     TEST(a_dead_destination_does_not_hold_back_the_others),
     TEST(a_large_event_is_trimmed_and_sent_once_more),
