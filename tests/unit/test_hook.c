@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int run(const char *script, const char *text, uint32_t timeout_ms, char **ret)
 {
@@ -41,6 +42,18 @@ static void talks_to_a_program(void)
     free(answer);
 }
 
+static bool is_zombie(pid_t pid)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 0;
+    if (f)
+        fclose(f);
+    return state == 'Z';
+}
+
 static void bounds_a_program(void)
 {
     char *answer, *big = malloc(90001);
@@ -54,6 +67,14 @@ static void bounds_a_program(void)
     CHECK_INT(run("kill -9 $$", "a", 5000, &answer), -EPROTO);
     CHECK_INT(run("exec sleep 1000", "a", 50, &answer), -ETIMEDOUT);
     CHECK_INT(run("yes", "a", 5000, &answer), -E2BIG);
+    /* One that goes away and leaves somebody behind with its stdout is over in time. */
+    CHECK_INT(run("sleep 1000 & exit 0", "a", 300, &answer), -ETIMEDOUT);
+    CHECK_INT(run("sleep 1000 >/dev/null & echo $!", "a", 5000, &answer), 0);
+    pid_t left = (pid_t)atoi(answer);
+    free(answer);
+    for (int i = 0; i < 500 && kill(left, 0) == 0 && !is_zombie(left); i++)
+        usleep(10000);
+    CHECK(kill(left, 0) < 0 || is_zombie(left));
     const char *argv[] = {"/nonexistent/program", NULL};
     size_t n;
     CHECK_INT(hook_run(argv, "a", 1, 1000, 10, &answer, &n), -EPROTO);
@@ -91,6 +112,12 @@ static void asks_before_it_sends(void)
         {"cat >/dev/null", "before_send: answered with nothing"},
         {"exit 1", "before_send failed: Protocol error"},
         {"echo no json", "before_send answered with no event: no JSON"},
+        {"cat; echo and more", "before_send answered with no event: no JSON"},
+        {"head -c 500", "before_send answered with no event: no JSON"},
+        {"cat; cat /dev/zero", "before_send failed: Argument list too long"},
+        {"kill -SEGV $$", "before_send failed: Protocol error"},
+        {"exec 0<&-; echo []", "before_send answered with no event: another event_id"},
+        {"/nonexistent/program", "before_send failed: Protocol error"},
         {"sed s/0102030405060708090a0b0c0d0e0f10/ffffffffffffffffffffffffffffffff/",
             "before_send answered with no event: another event_id"},
         {"sed 's/\"thread_id\":4712/\"thread_id\":\"4712\"/'",

@@ -52,7 +52,7 @@ static int take_answer(
     struct worker_result *r, const char *answer, size_t behind, cJSON **event)
 {
     char why[200] = "no JSON";
-    cJSON *now = cJSON_Parse(answer);
+    cJSON *now = cJSON_ParseWithOpts(answer, NULL, true);
     const cJSON *id = now ? cJSON_GetObjectItemCaseSensitive(now, "event_id") : NULL;
     bool same = cJSON_IsString(id) && !strcmp(id->valuestring, r->summary.event_id);
     if (now && !same)

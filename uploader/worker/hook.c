@@ -88,6 +88,7 @@ static int talk(struct talk *t)
 static _Noreturn void become(const char *const *argv, int in, int out)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)setpgid(0, 0);
     (void)signal(SIGPIPE, SIG_DFL);
     (void)signal(SIGXFSZ, SIG_DFL);
     if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
@@ -103,10 +104,12 @@ static int end_of(pid_t pid, uint64_t deadline_ms, bool kill_now)
     int status = 0;
     for (;;) {
         if (kill_now || now_ms() >= deadline_ms)
-            (void)kill(pid, SIGKILL);
+            (void)kill(-pid, SIGKILL);
         pid_t r = waitpid(pid, &status, kill_now ? 0 : WNOHANG);
-        if (r == pid)
+        if (r == pid) {
+            (void)kill(-pid, SIGKILL); /* what it left behind */
             return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPROTO;
+        }
         if (r < 0 && errno != EINTR)
             return -errno;
         kill_now = now_ms() >= deadline_ms;
@@ -133,6 +136,8 @@ int hook_run(const char *const *argv, const char *text, size_t n, uint32_t timeo
     pid_t pid = fork();
     if (pid == 0)
         become(argv, in[0], out[1]);
+    if (pid > 0)
+        (void)setpgid(pid, pid); /* whoever comes first */
     int err = pid < 0 ? -errno : 0;
     (void)close(in[0]);
     (void)close(out[1]);

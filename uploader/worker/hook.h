@@ -9,7 +9,8 @@
 
 /**
  * Run a program with @text on its stdin and take what it writes to stdout. No shell; its
- * stderr is the caller's; it and nobody else gets SIGKILL when the time is over.
+ * stderr is the caller's; it and what it started in its process group get SIGKILL when
+ * the time is over, and what is left of them when it has ended.
  *
  * Context: normal; SIGPIPE is ignored by the caller.
  * @argv        program (looked up in PATH) and arguments, NULL at the end
