@@ -1,0 +1,26 @@
+#!/bin/sh
+# The units as systemd understands them, and how exposed the service is (0 best, 10 worst).
+# usage: units.sh BUILD_DIR      exit 77: no systemd-analyze
+set -eu
+command -v systemd-analyze >/dev/null || { echo "skip: no systemd-analyze"; exit 77; }
+dir=$(mktemp -d "${TMPDIR:-/tmp}/knell-units.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+for unit in path service timer; do
+    # A program that is there: the other one is not installed yet.
+    sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' "$1/systemd/knell-upload@.$unit" \
+        >"$dir/knell-upload@.$unit"
+    cp "$dir/knell-upload@.$unit" "$dir/knell-upload@exampled.$unit"
+done
+for unit in path service timer; do
+    systemd-analyze verify --man=no "$dir/knell-upload@exampled.$unit" >"$dir/said" 2>&1 || {
+        cat "$dir/said"
+        exit 1
+    }
+    ! grep knell-upload "$dir/said"
+done
+systemd-analyze security --offline=true --threshold=20 --no-pager \
+    "$dir/knell-upload@exampled.service" >"$dir/said" 2>&1 || {
+    tail -3 "$dir/said"
+    exit 1
+}
+tail -1 "$dir/said"
