@@ -212,6 +212,33 @@ static int try_link(const char *root, const char *folder, const char *name, uint
     return 0;
 }
 
+/* A folder under the debug directories, as it is and as it is called since /lib and
+ * /usr/lib are one. */
+static int try_filed(const struct debug_places *p, const char *seen, const char *name,
+    uint32_t crc, const struct debug_identity *id, const struct elf_file *main,
+    struct debug_search *search, struct elf_file *ret)
+{
+    static const char usr[] = "/usr";
+    bool in_usr = !strncmp(seen, "/usr/", 5);
+    const char *const prefixes[] = {"", in_usr ? "" : usr};
+    const char *const folders[] = {seen, in_usr ? seen + sizeof usr - 1 : seen};
+    char sub[PATH_MAX];
+    int found = 0;
+    for (size_t i = 0; !found && p->debug_dirs[i]; i++) {
+        for (int k = 0; !found && k < 2; k++) {
+            int n = snprintf(
+                sub, sizeof sub, "%s/%s%s", p->debug_dirs[i], prefixes[k], folders[k]);
+            if (n < 0 || n >= (int)sizeof sub)
+                continue;
+            if (p->sysroot)
+                found = try_link(p->sysroot, sub, name, crc, id, main, search, ret);
+            if (!found)
+                found = try_link(NULL, sub, name, crc, id, main, search, ret);
+        }
+    }
+    return found;
+}
+
 static int try_debuglink(const struct debug_places *p, const struct debug_identity *id,
     const struct elf_file *main, struct debug_search *search, struct elf_file *ret)
 {
@@ -233,14 +260,8 @@ static int try_debuglink(const struct debug_places *p, const struct debug_identi
     size_t n_root = p->sysroot ? strlen(p->sysroot) : 0;
     const char *seen =
         p->sysroot && !strncmp(folder, p->sysroot, n_root) ? folder + n_root : folder;
-    for (size_t i = 0; !found && p->debug_dirs[i]; i++) {
-        if (!format_path(sub, p->debug_dirs[i], "/", seen))
-            continue;
-        if (p->sysroot)
-            found = try_link(p->sysroot, sub, name, crc, id, main, search, ret);
-        if (!found)
-            found = try_link(NULL, sub, name, crc, id, main, search, ret);
-    }
+    if (!found)
+        found = try_filed(p, seen, name, crc, id, main, search, ret);
     return found;
 }
 

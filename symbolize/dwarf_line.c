@@ -246,6 +246,10 @@ static int arrange(struct machine *m)
 {
     struct paints *all = &m->t->segments, sorted = {0};
     bool overlap = false;
+    if (!m->n_sequences) {
+        all->n = 0; /* rows of a sequence that never ended */
+        return 0;
+    }
     qsort(m->sequences, m->n_sequences, sizeof *m->sequences, by_low);
     for (size_t i = 1; i < m->n_sequences; i++)
         overlap |= m->sequences[i].low < m->sequences[i - 1].high;

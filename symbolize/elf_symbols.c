@@ -209,6 +209,27 @@ static int store(struct scan *s, struct section *names, struct table *t)
     return err;
 }
 
+/* A label of unknown size holds to the next symbol, but not beyond its section: a symbol
+ * without a name stands at the end of each that holds code. */
+static int add_ends(const struct elf_file *f, struct table *t)
+{
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < f->n_sections; i++) {
+        const struct elf_section *s = &f->sections[i];
+        uint64_t end = s->addr + s->n_bytes;
+        bool begins = false;
+        if (!(s->flags & SHF_EXECINSTR) || !(s->flags & SHF_ALLOC) || end < s->addr)
+            continue;
+        for (size_t k = 0; k < f->n_sections && !begins; k++)
+            begins = f->sections[k].addr == end && f->sections[k].flags & SHF_EXECINSTR;
+        struct table_symbol y = {
+            .low = end, .high = end, .name = TABLE_NONE, .file = TABLE_NONE};
+        if (!begins)
+            err = table_add_symbol(t, &y);
+    }
+    return err;
+}
+
 int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budget,
     const struct wanted *wanted, struct table *t)
 {
@@ -234,6 +255,8 @@ int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budg
         err = add_labels(&s);
     if (err == 0)
         err = store(&s, &names, t);
+    if (err == 0)
+        err = add_ends(f, t);
     free(s.found);
     free(s.labels);
     section_done(&names);

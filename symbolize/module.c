@@ -212,6 +212,18 @@ static int find_split(void *ctx, const struct dwarf_unit *u, struct dwarf_unit *
     return dwarf_split_find(&m->splits, u, ret);
 }
 
+/* Where no code is mapped nothing answers: linkers move functions that they drop, and
+ * their lines, to 0 or thereabouts. */
+static void forget_dead(const struct module *m, struct table *t)
+{
+    const struct elf_file *f = m->has_main ? &m->main : &m->separate;
+    struct table_range *r = t->ranges.items;
+    for (size_t i = 0; f->n_loads && i < t->ranges.n; i++) {
+        if (!elf_file_maps(f, r[i].low, true))
+            r[i].place = TABLE_NONE;
+    }
+}
+
 int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
 {
     int err = 0;
@@ -225,7 +237,10 @@ int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
     }
     if (err == -ENOMEM)
         return err;
-    return fill_symbols(m, wanted, t);
+    err = fill_symbols(m, wanted, t);
+    if (err == 0)
+        forget_dead(m, t);
+    return err;
 }
 
 const char *module_answer_path(const struct module *m)
