@@ -220,6 +220,37 @@ void kn_nudge(void)
     errno = saved;
 }
 
+/* A file that grows beyond RLIMIT_FSIZE is answered with an error and with a signal that
+ * ends the process: the error is enough. */
+static int capture_live(struct kn_capture *c)
+{
+    sigset_t only, before, pending;
+    const struct timespec now = {0};
+    (void)sigemptyset(&only);
+    (void)sigaddset(&only, SIGXFSZ);
+    (void)sigemptyset(&pending);
+    (void)sigpending(&pending);
+    (void)pthread_sigmask(SIG_BLOCK, &only, &before);
+    int r = kn_capture_live(c);
+    if (!sigismember(&pending, SIGXFSZ))
+        (void)sigtimedwait(&only, NULL, &now);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+/* What is left of a report that could not be written, and why it could not. */
+static int give_up_live(const struct kn_capture *c, int r)
+{
+    if (strcmp(arm.live_process.live_name, arm.process.live_name) != 0)
+        (void)unlinkat(arm.spool.live, arm.live_process.live_name, 0);
+    for (uint32_t i = 0; r == -EIO && i < c->n_notes; i++) {
+        int reason = c->notes[i].reason;
+        if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG)
+            r = -reason;
+    }
+    return r == -EIO && c->sink.fd < 0 ? c->sink.fd : r;
+}
+
 int kn_arm_live(struct kn_live_report *report)
 {
     int r = -ENODEV;
@@ -239,7 +270,9 @@ int kn_arm_live(struct kn_live_report *report)
         arm.live->n_item = report->n_item;
         arm.live->alone = !report->all_threads;
         arm.live->time_ns = report->time_ns;
-        r = kn_capture_live(arm.live);
+        r = capture_live(arm.live);
+        if (r)
+            r = give_up_live(arm.live, r);
         memcpy(report->event_id, arm.live_process.event_id, sizeof report->event_id);
     }
     (void)pthread_mutex_unlock(&arm.lock);

@@ -98,6 +98,7 @@ static struct knell_event_id write_report(
         __atomic_store_n(&a->last_error, r, __ATOMIC_RELAXED);
     } else {
         kn_hex(report.event_id, sizeof report.event_id, id.text);
+        __atomic_store_n(&a->last_error, 0, __ATOMIC_RELAXED);
         (void)kn_segment_flush(); /* the logs that led here go along */
         kn_nudge();
     }

@@ -45,12 +45,9 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
     int r = kn_spool_create_live(spool, stem, KNELL_JOURNAL_SUFFIX, &j.fd);
     if (r)
         return r;
-    /* Allocated now: a write through the mapping of a hole on a full disk is SIGBUS. */
-    r = posix_fallocate(j.fd, 0, j.n_bytes);
-    if (r) {
-        r = -r;
+    r = kn_spool_allocate(j.fd, j.n_bytes);
+    if (r)
         goto fail;
-    }
     void *map = mmap(NULL, j.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, j.fd, 0);
     if (map == MAP_FAILED) {
         r = -errno;

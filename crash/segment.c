@@ -38,7 +38,7 @@ static int open_segment(void)
     int r = kn_spool_create_live(&seg.spool, seg.stem, KNELL_SEGMENT_SUFFIX, &seg.fd);
     if (r)
         return r;
-    r = -posix_fallocate(seg.fd, 0, KNELL_SEGMENT_BYTES);
+    r = kn_spool_allocate(seg.fd, KNELL_SEGMENT_BYTES);
     void *map = MAP_FAILED;
     if (!r) {
         map = mmap(

@@ -169,6 +169,14 @@ int kn_spool_create_live(
     return 0;
 }
 
+int kn_spool_allocate(int fd, uint32_t n_bytes)
+{
+    struct rlimit limit;
+    if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < n_bytes)
+        return -EFBIG;
+    return -posix_fallocate(fd, 0, n_bytes);
+}
+
 void kn_spool_remove_live(const struct kn_spool *s, const char *stem, const char *suffix)
 {
     char name[KN_STEM_BYTES + 8];

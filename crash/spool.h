@@ -43,6 +43,16 @@ int kn_spool_create_live(
     const struct kn_spool *s, const char *stem, const char *suffix, int *ret_fd);
 
 /**
+ * Give a new file all its blocks, so that a full disk is found out now and not by a
+ * SIGBUS later. Beyond RLIMIT_FSIZE it is refused here, since the kernel would answer
+ * with a SIGXFSZ as well, which ends the daemon.
+ *
+ * Context: normal.
+ * Returns 0, -EFBIG, or what the file system said.
+ */
+int kn_spool_allocate(int fd, uint32_t n_bytes);
+
+/**
  * Remove STEM + @suffix from live/.
  *
  * Context: normal. A file that is not there is no error.

@@ -197,6 +197,9 @@ int knell_status(struct knell_status *ret)
     (void)snprintf(s.spool, sizeof s.spool, "%s", a ? tell.path : "");
     if (a) {
         fill(&s, a);
+        if (s.last_error)
+            (void)snprintf(s.reason, sizeof s.reason, "a report could not be written: %s",
+                strerrordesc_np(-s.last_error));
         s.n_waiting =
             count_files(tell.spool.dir, "new") + count_files(tell.spool.dir, "wait");
     }

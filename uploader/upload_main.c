@@ -341,6 +341,7 @@ int main(int argc, char **argv)
     (void)sigaction(SIGTERM, &on, NULL);
     (void)sigaction(SIGINT, &on, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL); /* write(2) says it too */
     keep_to_ourselves();
     if (u.args.stay_s) /* started by a daemon, which comes first */
         (void)setpriority(PRIO_PROCESS, 0, POLITE_NICE);

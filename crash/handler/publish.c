@@ -157,7 +157,8 @@ void kn_publish_open(struct kn_capture *c)
 {
     struct kn_process *p = c->process;
     struct stat st;
-    raise_file_size_limit();
+    if (c->info) /* it is dying: nobody else is there to whom the limit means anything */
+        raise_file_size_limit();
     bool usable = p->has_file && kn_file_ours(&p->dump) &&
                   !KN_SYS2(SYS_fstat, p->dump.fd, &st) && st.st_nlink;
     if (p->has_file && !usable)

@@ -88,7 +88,7 @@ struct knell_status {
     uint64_t captured, suppressed, sampled_out, failed; /* errors and messages */
     uint64_t transactions, transactions_sampled_out, transactions_ignored, spans_lost;
     uint64_t logs, logs_lost, hangs;
-    int last_error; /* negative errno of the last capture that failed; 0: none */
+    int last_error; /* negative errno of the last capture, if it failed */
     uint32_t session_errors;
 };
 #define KNELL_STATUS_INIT                                                                \

@@ -1,6 +1,7 @@
 /* Says things as a daemon would and ends in the way its argument names. Everything else
  * comes from the environment (KNELL_SPOOL, …), as for any daemon. */
 #include <errno.h>
+#include <fcntl.h>
 #include <knell/knell.h>
 #include <pthread.h>
 #include <signal.h>
@@ -185,6 +186,42 @@ static void say_spans(void)
     knell_syslog(3, "syslog says %s", "no");
 }
 
+static void print_status(const char *when)
+{
+    struct knell_status s = KNELL_STATUS_INIT;
+    (void)knell_status(&s);
+    (void)printf("%s: armed %d failed %llu captured %llu lost %llu error %d reason %s\n",
+        when, s.armed, (unsigned long long)s.failed, (unsigned long long)s.captured,
+        (unsigned long long)(s.logs_lost + s.spans_lost), s.last_error, s.reason);
+    (void)fflush(stdout);
+}
+
+static void say_all_kinds(void)
+{
+    fail_query(true);
+    (void)knell_capture_message(KNELL_LEVEL_WARNING, "disk nearly full");
+    knell_log(KNELL_LEVEL_ERROR, "a line");
+    struct knell_span *t = knell_transaction_start("job", "queue.process", NULL);
+    knell_span_finish(t, KNELL_SPAN_OK);
+    say_scope();
+}
+
+/* A disk that fills up while the daemon runs, and has room again later. */
+static void say_on_full_disk(void)
+{
+    char path[600], block[4096] = {1};
+    (void)snprintf(path, sizeof path, "%s/../filler", getenv("KNELL_SPOOL"));
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    while (write(fd, block, sizeof block) > 0)
+        ;
+    say_all_kinds();
+    print_status("full");
+    (void)close(fd);
+    (void)unlink(path);
+    say_all_kinds();
+    print_status("room");
+}
+
 static void say_transactions(void)
 {
     for (int i = 0; i < 3; i++) {
@@ -274,6 +311,10 @@ int main(int argc, char **argv)
         say_errors();
     else if (!strcmp(what, "spans"))
         say_spans();
+    else if (!strcmp(what, "full-disk"))
+        say_on_full_disk();
+    else if (!strcmp(what, "all"))
+        say_all_kinds();
     else if (!strcmp(what, "transactions"))
         say_transactions();
     else if (!strcmp(what, "hang"))
@@ -282,6 +323,8 @@ int main(int argc, char **argv)
         say_fork();
     else if (!strcmp(what, "memory"))
         eat_memory();
+    if (!strcmp(what, "all"))
+        print_status("end");
     die(how);
     return 0;
 }
