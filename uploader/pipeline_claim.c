@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { YOUNG_MS = 60000 };
+
 static bool all_local(const struct pipeline *p)
 {
     for (size_t i = 0; i < p->o->n_destinations; i++) {
@@ -78,6 +80,11 @@ static int read_report(struct pipeline *p, struct job *j)
     spool_name_format(&j->name, file);
     int r =
         spool_open_file(p->spool, SPOOL_WORK, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    /* What a daemon says while it goes on, it does not wait for the disk with: a power
+     * cut could take it until now. Crashes are durable before they are seen. */
+    if (!r && !j->name.signo && j->name.time_ms + YOUNG_MS > pipeline_now_ms() &&
+        fdatasync(fd) < 0)
+        r = -errno;
     if (!r)
         r = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &j->report, &j->n_report);
     return r;

@@ -41,9 +41,10 @@ struct knell_error {
  * Write a report of an error or a message with the calling thread's stack, breadcrumbs
  * and scope into the spool, and see to it that an uploader takes it (at once, unless
  * options.start_uploader is off). About as costly as writing a small file and, once a
- * minute, starting a program; the file is not forced to the disk. What comes too often
- * from the same place (options.capture_burst) costs some tens of nanoseconds and is
- * counted; the next report says how many there were.
+ * minute, starting a program. The file is not forced to the disk here, only by the
+ * uploader that takes it. What comes too often from the same place
+ * (options.capture_burst) costs some tens of nanoseconds and is counted; the next report
+ * says how many there were.
  *
  * Context: normal. errno is kept.
  * Returns the event id; its text is empty when nothing was written (not started, too
