@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 struct kn_areas *kn_areas_published;
+_Thread_local uint32_t kn_stripe_tls;
 
 enum { ALIGN = 64, PAGE = 4096 };
 
@@ -37,7 +38,8 @@ static size_t size_of(uint32_t type, const struct kn_told *t)
 {
     switch (type) {
     case KNELL_AREA_STATUS:
-        return sizeof(struct knell_journal_status);
+        return sizeof(struct knell_journal_status) +
+               KN_MAX_STRIPES * sizeof(struct knell_journal_counts);
     case KNELL_AREA_SESSION:
         return 2 * sizeof(struct knell_journal_session);
     case KNELL_AREA_TAGS:
@@ -79,6 +81,7 @@ struct kn_areas *kn_areas_new(struct knell_journal_head *head, const struct kn_t
     a->head = head;
     a->told = *told;
     a->status = (struct knell_journal_status *)(void *)at[KNELL_AREA_STATUS];
+    a->counts = (struct knell_journal_counts *)(a->status + 1);
     a->status->vm_oom_kills_at_start = a->status->memory_max_bytes = UINT64_MAX;
     a->session = (struct knell_journal_session *)(void *)at[KNELL_AREA_SESSION];
     a->tags = (struct knell_journal_tag *)(void *)at[KNELL_AREA_TAGS];
@@ -90,6 +93,14 @@ struct kn_areas *kn_areas_new(struct knell_journal_head *head, const struct kn_t
     a->n_stripes = stripes();
     head->used_bytes = (uint32_t)offset;
     return a;
+}
+
+uint64_t kn_counted(const struct kn_areas *a, enum knell_journal_count what)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < KN_MAX_STRIPES; i++)
+        n += __atomic_load_n(&a->counts[i].counts[what], __ATOMIC_RELAXED);
+    return n;
 }
 
 void kn_areas_publish(struct kn_areas *areas)
@@ -124,7 +135,8 @@ static struct knell_journal_block *new_block(
 
 struct knell_journal_block *kn_areas_ring(struct kn_areas *a)
 {
-    uint32_t i = __atomic_fetch_add(&a->next_stripe, 1, __ATOMIC_RELAXED) % a->n_stripes;
+    kn_stripe_tls = __atomic_fetch_add(&a->next_stripe, 1, __ATOMIC_RELAXED);
+    uint32_t i = kn_stripe_tls % a->n_stripes;
     struct knell_journal_block *b = __atomic_load_n(&a->stripes[i], __ATOMIC_ACQUIRE);
     if (b)
         return b;

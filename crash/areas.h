@@ -17,6 +17,7 @@ enum { KN_MAX_STRIPES = 16, KN_LIST_BYTES = 4096, KN_GLOBAL_LIST_BYTES = 12288 }
 struct kn_areas {
     struct knell_journal_head *head;
     struct knell_journal_status *status;
+    struct knell_journal_counts *counts;   /* KN_MAX_STRIPES */
     struct knell_journal_session *session; /* two */
     struct knell_journal_tag *tags;        /* KNELL_GLOBAL_TAGS */
     struct knell_journal_heart *hearts;    /* KNELL_MAX_HEARTS */
@@ -70,14 +71,29 @@ static inline struct kn_areas *kn_areas_current(void)
  */
 void kn_areas_publish(struct kn_areas *areas);
 
+/* Of the calling thread; set when it gets its ring. */
+extern _Thread_local uint32_t kn_stripe_tls;
+
 /**
  * Context: any; async-signal-safe.
- * @what  enum knell_journal_count
  */
+static inline void kn_count_more(
+    struct kn_areas *a, enum knell_journal_count what, uint64_t n)
+{
+    __atomic_fetch_add(
+        &a->counts[kn_stripe_tls % KN_MAX_STRIPES].counts[what], n, __ATOMIC_RELAXED);
+}
 static inline void kn_count(struct kn_areas *a, enum knell_journal_count what)
 {
-    __atomic_fetch_add(&a->status->counts[what], 1, __ATOMIC_RELAXED);
+    kn_count_more(a, what, 1);
 }
+
+/**
+ * What all threads have counted.
+ *
+ * Context: any.
+ */
+uint64_t kn_counted(const struct kn_areas *a, enum knell_journal_count what);
 
 /**
  * A ring for the calling thread's breadcrumbs; several threads may share it.

@@ -2,6 +2,17 @@
 
 enum { N_PROBES = 8 };
 
+static uint32_t take_suppressed(struct kn_buckets *b, const struct kn_bucket *k)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < KN_BUCKET_SHARDS; i++) {
+        uint32_t *one = &b->n_suppressed[i][k - b->buckets];
+        if (__atomic_load_n(one, __ATOMIC_RELAXED))
+            n += __atomic_exchange_n(one, 0, __ATOMIC_RELAXED);
+    }
+    return n;
+}
+
 /* The bucket of a signature: its own, a free one, or one that has been full for a while;
  * at worst the first place, shared. */
 static struct kn_bucket *find(struct kn_buckets *b, uint64_t signature, uint64_t now_ms)
@@ -23,12 +34,12 @@ static struct kn_bucket *find(struct kn_buckets *b, uint64_t signature, uint64_t
     if (!idle)
         return &b->buckets[signature % KN_BUCKETS];
     __atomic_store_n(&idle->signature, signature, __ATOMIC_RELAXED);
-    __atomic_store_n(&idle->n_suppressed, 0, __ATOMIC_RELAXED);
+    (void)take_suppressed(b, idle);
     return idle;
 }
 
-bool kn_bucket_take(
-    struct kn_buckets *b, uint64_t signature, uint64_t now_ms, uint32_t *ret_n_suppressed)
+bool kn_bucket_take(struct kn_buckets *b, uint64_t signature, uint64_t now_ms,
+    uint32_t shard, uint32_t *ret_n_suppressed)
 {
     struct kn_bucket *k = find(b, signature, now_ms);
     uint64_t window = (uint64_t)b->burst * b->interval_ms;
@@ -36,11 +47,12 @@ bool kn_bucket_take(
     do {
         next = (full > now_ms ? full : now_ms) + b->interval_ms;
         if (next - now_ms > window) {
-            __atomic_fetch_add(&k->n_suppressed, 1, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&b->n_suppressed[shard % KN_BUCKET_SHARDS][k - b->buckets],
+                1, __ATOMIC_RELAXED);
             return false;
         }
     } while (!__atomic_compare_exchange_n(
         &k->full_at_ms, &full, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    *ret_n_suppressed = __atomic_exchange_n(&k->n_suppressed, 0, __ATOMIC_RELAXED);
+    *ret_n_suppressed = take_suppressed(b, k);
     return true;
 }

@@ -38,7 +38,9 @@ static bool allowed(
     struct kn_areas *a, uint64_t signature, bool is_error, uint32_t *ret_n_suppressed)
 {
     uint64_t now_ms = clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000;
-    if (!kn_bucket_take(&a->buckets, signature | 1, now_ms + 1, ret_n_suppressed)) {
+    (void)kn_self_get(a);
+    if (!kn_bucket_take(
+            &a->buckets, signature | 1, now_ms + 1, kn_stripe_tls, ret_n_suppressed)) {
         kn_count(a, KNELL_COUNT_SUPPRESSED);
         return false;
     }

@@ -4,12 +4,19 @@
 
 #include <knell/scope.h>
 
+/* A division of 32 bits costs a fraction of one of 64 on many processors. */
+static size_t slot_of(uint64_t p, uint32_t n_slots)
+{
+    return p <= UINT32_MAX ? (uint32_t)p % n_slots : p % n_slots;
+}
+
 int kn_crumb_put(struct knell_journal_block *ring, const struct kn_crumb *crumb)
 {
     uint64_t p = __atomic_fetch_add(&ring->next, 1, __ATOMIC_RELAXED);
     uint8_t *slots = (uint8_t *)(ring + 1);
     struct knell_journal_crumb *slot =
-        (struct knell_journal_crumb *)(slots + p % ring->n_slots * ring->slot_bytes);
+        (struct knell_journal_crumb *)(slots +
+                                       slot_of(p, ring->n_slots) * ring->slot_bytes);
     uint64_t seq = __atomic_load_n(&slot->seq, __ATOMIC_RELAXED);
     if (seq & 1 || seq > 2 * p ||
         !__atomic_compare_exchange_n(

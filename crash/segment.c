@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <knell/spool.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -16,15 +17,51 @@
 /* A segment is given to the uploader at the first append after this age. */
 #define MAX_AGE_NS (30u * 1000000000ull)
 
+enum {
+    N_LANES = 16, /* so that threads seldom share one */
+    LANE_BYTES = 8192,
+    HEAD_BYTES = sizeof(struct knell_segment_record),
+    LINE_BYTES = 64,
+};
+
 static struct {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of all but lanes; taken before any of theirs */
     bool started;
     struct kn_spool spool; /* borrowed descriptors */
     char stem[KN_STEM_BYTES];
     struct knell_segment_head blank;
     int fd;
-    struct knell_segment_head *head; /* mapped; NULL: no segment yet */
+    struct knell_segment_head *head; /* mapped; NULL: no segment yet. Changes with all
+                                        lanes locked */
 } seg = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+
+/* A piece of the segment that some threads append to by themselves. */
+static struct lane {
+    alignas(LINE_BYTES) pthread_mutex_t lock;
+    uint32_t at, end; /* offsets in the segment; a free record covers what is between */
+    uint32_t n_records;
+} lanes[N_LANES] = {[0 ... N_LANES - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
+
+static struct lane *own_lane(void)
+{
+    static _Thread_local struct lane *own;
+    static uint32_t next;
+    if (!own)
+        own = &lanes[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % N_LANES];
+    return own;
+}
+
+static void lock_lanes(void)
+{
+    for (size_t i = 0; i < N_LANES; i++)
+        (void)pthread_mutex_lock(&lanes[i].lock);
+}
+
+static void unlock_lanes(void)
+{
+    for (size_t i = 0; i < N_LANES; i++)
+        (void)pthread_mutex_unlock(&lanes[i].lock);
+}
 
 static uint64_t now_ns(void)
 {
@@ -59,6 +96,20 @@ static int open_segment(void)
     return 0;
 }
 
+/* Under the lock: nobody appends any more. */
+static void close_segment(void)
+{
+    lock_lanes();
+    seg.head->n_records = 0;
+    for (size_t i = 0; i < N_LANES; i++) {
+        seg.head->n_records += lanes[i].n_records;
+        lanes[i].at = lanes[i].end = lanes[i].n_records = 0;
+    }
+    (void)munmap(seg.head, KNELL_SEGMENT_BYTES);
+    seg.head = NULL;
+    unlock_lanes();
+}
+
 /* Under the lock: cut the file to what is used and rename it to new/. */
 static int hand_over(void)
 {
@@ -71,8 +122,7 @@ static int hand_over(void)
         (unsigned long long)(seg.head->created_ns / 1000000), 0, id, 0,
         KNELL_SEGMENT_SUFFIX);
     off_t used = seg.head->used_bytes;
-    (void)munmap(seg.head, KNELL_SEGMENT_BYTES);
-    seg.head = NULL;
+    close_segment();
     int r = ftruncate(seg.fd, used) ? -errno : 0;
     if (renameat(seg.spool.live, from, seg.spool.fresh, to)) {
         r = -errno;
@@ -126,48 +176,118 @@ static size_t payload_bytes(const struct kn_record *r)
     return n;
 }
 
-/* The head's used_bytes moves on last, so that a death leaves whole records only. */
-static void append(const struct kn_record *r)
+static size_t record_bytes(const struct kn_record *r)
 {
-    uint32_t offset = seg.head->used_bytes;
-    uint8_t *base = (uint8_t *)seg.head + offset,
-            *p = base + sizeof(struct knell_segment_record);
-    size_t n = payload_bytes(r);
+    return HEAD_BYTES + padded(payload_bytes(r));
+}
+
+static void put_free(uint8_t *at, uint32_t n_bytes)
+{
+    const struct knell_segment_record free = {
+        .type = KNELL_RECORD_FREE, .n_bytes = n_bytes - HEAD_BYTES};
+    if (n_bytes)
+        memcpy(at, &free, sizeof free);
+}
+
+/* Under the lane's lock. The free record that lies there becomes this one with the last
+ * store, so that a death at any instant leaves whole records and free ones. */
+static void append(struct lane *lane, const struct kn_record *r)
+{
+    uint32_t offset = lane->at, n = (uint32_t)payload_bytes(r);
+    uint8_t *base = (uint8_t *)seg.head + offset, *p = base + HEAD_BYTES;
+    lane->at += (uint32_t)record_bytes(r);
+    put_free((uint8_t *)seg.head + lane->at, lane->end - lane->at);
     for (int i = 0; i < 4; i++) {
         if (r->n_parts[i])
             memcpy(p, r->parts[i], r->n_parts[i]);
         p += r->n_parts[i];
     }
-    struct knell_segment_record head = {.type = r->type, .n_bytes = (uint32_t)n};
-    head.sum = knell_journal_sum(base + sizeof head, n, offset);
-    memcpy(base, &head, sizeof head);
+    struct knell_segment_record head = {.type = r->type, .n_bytes = n};
+    head.sum = knell_journal_sum(base + HEAD_BYTES, n, offset);
+    uint64_t words[2];
+    static_assert(sizeof words == sizeof head, "published by its first word");
+    memcpy(words, &head, sizeof head);
+    memcpy(base + sizeof words[0], &words[1], sizeof words[1]);
+    __atomic_store_n((uint64_t *)(void *)base, words[0], __ATOMIC_RELEASE);
+    lane->n_records++;
+}
+
+/* A rest too small for a free record cannot be left. */
+static bool fits(const struct lane *lane, size_t need)
+{
+    uint32_t room = lane->end - lane->at;
+    return need == room || need + HEAD_BYTES <= room;
+}
+
+static bool is_old(void)
+{
+    return now_ns() - seg.head->created_ns > MAX_AGE_NS;
+}
+
+/* Under the lock: give the lane a piece of the segment that @need bytes fit in. */
+static int claim(struct lane *lane, size_t need)
+{
+    uint32_t used = seg.head->used_bytes, n = LANE_BYTES;
+    if (n < need + HEAD_BYTES)
+        n = (uint32_t)need;
+    if (n > KNELL_SEGMENT_BYTES - used)
+        n = (uint32_t)need;
+    if (n > KNELL_SEGMENT_BYTES - used)
+        return -ENOSPC;
+    (void)pthread_mutex_lock(&lane->lock);
+    lane->at = used;
+    lane->end = used + n;
+    put_free((uint8_t *)seg.head + used, n);
     seg.head->n_records++;
-    __atomic_store_n(&seg.head->used_bytes, offset + (uint32_t)(sizeof head + padded(n)),
-        __ATOMIC_RELEASE);
+    __atomic_store_n(&seg.head->used_bytes, used + n, __ATOMIC_RELEASE);
+    (void)pthread_mutex_unlock(&lane->lock);
+    return 0;
+}
+
+/* Without a piece that they fit in. @ret_handed  a segment went to the uploader */
+static int make_room(struct lane *lane, size_t need, bool *ret_handed)
+{
+    int r = 0;
+    (void)pthread_mutex_lock(&seg.lock);
+    if (!seg.started)
+        r = -ENODEV;
+    else if (seg.head && is_old())
+        *ret_handed = !(r = hand_over());
+    if (!r && !seg.head)
+        r = open_segment();
+    if (!r)
+        r = claim(lane, need);
+    if (r == -ENOSPC && seg.head) {
+        *ret_handed = !(r = hand_over());
+        if (!r)
+            r = open_segment();
+        if (!r)
+            r = claim(lane, need);
+    }
+    (void)pthread_mutex_unlock(&seg.lock);
+    return r;
 }
 
 int kn_segment_append(const struct kn_record *records, size_t n)
 {
     size_t need = 0;
     for (size_t i = 0; i < n; i++)
-        need += sizeof(struct knell_segment_record) + padded(payload_bytes(&records[i]));
+        need += record_bytes(&records[i]);
     if (need > KNELL_SEGMENT_BYTES - sizeof(struct knell_segment_head))
         return -E2BIG;
+    struct lane *lane = own_lane();
     int saved = errno, r = 0;
     bool handed = false;
-    (void)pthread_mutex_lock(&seg.lock);
-    if (!seg.started) {
-        r = -ENODEV;
-    } else if (seg.head && (need > KNELL_SEGMENT_BYTES - seg.head->used_bytes ||
-                               now_ns() - seg.head->created_ns > MAX_AGE_NS)) {
-        r = hand_over();
-        handed = !r;
+    (void)pthread_mutex_lock(&lane->lock);
+    /* Somebody may take the new piece, or the segment, before we have it locked. */
+    while (!r && (!lane->end || !fits(lane, need) || is_old())) {
+        (void)pthread_mutex_unlock(&lane->lock);
+        r = make_room(lane, need, &handed);
+        (void)pthread_mutex_lock(&lane->lock);
     }
-    if (!r && !seg.head)
-        r = open_segment();
     for (size_t i = 0; !r && i < n; i++)
-        append(&records[i]);
-    (void)pthread_mutex_unlock(&seg.lock);
+        append(lane, &records[i]);
+    (void)pthread_mutex_unlock(&lane->lock);
     if (handed)
         kn_nudge();
     errno = saved;
@@ -188,6 +308,8 @@ void kn_segment_fork_child(void)
 {
     /* A thread of the parent may have held it; none of them is here. */
     seg.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    for (size_t i = 0; i < N_LANES; i++)
+        lanes[i] = (struct lane){.lock = PTHREAD_MUTEX_INITIALIZER};
     seg.started = false;
     if (seg.fd >= 0)
         (void)close(seg.fd);

@@ -16,6 +16,7 @@ enum {
     MAX_SPANS = 1000,
     MAX_BYTES = 200 << 10,
     DATA_BYTES = 512,
+    FEW_SPANS = 8,
     OP_BYTES = 40,
     NAME_BYTES = 200
 };
@@ -339,7 +340,9 @@ static void send(struct knell_span *root, uint64_t end_ns, enum knell_span_statu
 {
     while (root->open)
         keep(root->open, end_ns, status);
-    struct kn_record *records = calloc(root->n_spans + 1, sizeof *records);
+    struct kn_record few[FEW_SPANS + 1],
+        *records =
+            root->n_spans <= FEW_SPANS ? few : calloc(root->n_spans + 1, sizeof *records);
     struct knell_span_record r = record_of(root, end_ns, status);
     uint32_t n = 0;
     int result = -ENOMEM;
@@ -358,13 +361,13 @@ static void send(struct knell_span *root, uint64_t end_ns, enum knell_span_statu
             .n_parts = {sizeof r, r.n_op, r.n_name, r.n_pairs_bytes}};
         result = kn_segment_append(records, n);
     }
-    free(records);
+    if (records != few)
+        free(records);
     if (!result) {
         kn_count(root->areas, KNELL_COUNT_TRACES);
         return;
     }
-    __atomic_fetch_add(&root->areas->status->counts[KNELL_COUNT_SPANS_LOST],
-        root->n_spans + 1, __ATOMIC_RELAXED);
+    kn_count_more(root->areas, KNELL_COUNT_SPANS_LOST, root->n_spans + 1);
 }
 
 static void finish(struct knell_span *s, enum knell_span_status status, bool discard)

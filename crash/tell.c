@@ -148,7 +148,6 @@ int kn_tell_has_room(void)
 
 static void fill(struct knell_status *s, struct kn_areas *a)
 {
-    const uint64_t *counts = a->status->counts;
     const struct {
         uint64_t *to;
         enum knell_journal_count from;
@@ -168,9 +167,9 @@ static void fill(struct knell_status *s, struct kn_areas *a)
         {&s->hangs, KNELL_COUNT_HANGS},
     };
     for (size_t i = 0; i < sizeof copies / sizeof *copies; i++)
-        *copies[i].to = __atomic_load_n(&counts[copies[i].from], __ATOMIC_RELAXED);
-    s->scope_lost = __atomic_load_n(&counts[KNELL_COUNT_SCOPE_LOST], __ATOMIC_RELAXED) +
-                    __atomic_load_n(&counts[KNELL_COUNT_SCOPES_LOST], __ATOMIC_RELAXED);
+        *copies[i].to = kn_counted(a, copies[i].from);
+    s->scope_lost =
+        kn_counted(a, KNELL_COUNT_SCOPE_LOST) + kn_counted(a, KNELL_COUNT_SCOPES_LOST);
     for (uint32_t i = 0; i < a->n_stripes; i++) {
         const struct knell_journal_block *b =
             __atomic_load_n(&a->stripes[i], __ATOMIC_ACQUIRE);

@@ -2,20 +2,6 @@
 
 #include <knell/scope.h>
 
-size_t kn_text_cut(const char *text, size_t max, bool *cut)
-{
-    if (!text)
-        return 0;
-    size_t n = strnlen(text, max + 1);
-    if (n <= max)
-        return n;
-    *cut = true;
-    n = max;
-    while (n && ((uint8_t)text[n] & 0xc0) == 0x80)
-        n--;
-    return n;
-}
-
 const void *kn_value_bytes(
     const struct knell_data *value, uint8_t *ret_type, size_t *ret_n, bool *cut)
 {

@@ -5,6 +5,7 @@
 #include <knell/journal.h>
 #include <knell/types.h>
 #include <stdbool.h>
+#include <string.h>
 
 /**
  * How much of a text is kept.
@@ -14,7 +15,19 @@
  * @max   bytes; a longer text is cut before the character that would not fit
  * @cut   set to true when it was; never set to false
  */
-size_t kn_text_cut(const char *text, size_t max, bool *cut);
+static inline size_t kn_text_cut(const char *text, size_t max, bool *cut)
+{
+    if (!text)
+        return 0;
+    size_t n = strnlen(text, max + 1);
+    if (n <= max)
+        return n;
+    *cut = true;
+    n = max;
+    while (n && ((uint8_t)text[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
 
 /**
  * Append typed values as struct knell_journal_pair.

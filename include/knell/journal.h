@@ -44,7 +44,7 @@ enum knell_journal_flags {
 };
 
 enum knell_journal_area_type {
-    KNELL_AREA_STATUS = 1,  /* struct knell_journal_status */
+    KNELL_AREA_STATUS = 1,  /* struct knell_journal_status, then counts of threads */
     KNELL_AREA_SESSION = 2, /* struct knell_journal_session */
     KNELL_AREA_TAGS = 3,    /* array of struct knell_journal_tag: the global scope's */
     KNELL_AREA_SCOPE = 4,   /* struct knell_journal_scope: the rest of the global scope */
@@ -145,6 +145,13 @@ struct knell_journal_status {
     uint32_t noted_sender_pid;
 };
 static_assert(sizeof(struct knell_journal_status) == 256, "on-disk size is fixed");
+
+/* More of the same counts, by threads that do not take a line of memory from each other:
+ * as many as fit in the area behind the status. The sum of all counts. */
+struct knell_journal_counts {
+    uint64_t counts[KNELL_N_COUNTS];
+};
+static_assert(sizeof(struct knell_journal_counts) % 64 == 0, "lines of their own");
 
 /* A breadcrumb, at the start of its slot. A slot's size is its ring's business. */
 struct knell_journal_crumb {
@@ -322,16 +329,16 @@ static_assert(sizeof(struct knell_item_head) == 32, "on-disk size is fixed");
 
 /**
  * A segment: what a process says beside reports. In live/ it grows; then it is renamed to
- * new/ and never changes again. Records follow the head, each aligned to 8 bytes; a torn
- * one ends the segment.
+ * new/ and never changes again. Records follow the head, each aligned to 8 bytes; those
+ * of one transaction follow each other; a torn one ends the segment.
  */
 enum { KNELL_SEGMENT_MAGIC = 0x4745534b, KNELL_SEGMENT_VERSION = 1 };
 #define KNELL_SEGMENT_BYTES (256u << 10)
 struct knell_segment_head {
     uint32_t magic;
     uint16_t version, head_bytes;
-    uint32_t used_bytes; /* atomic; with this head */
-    uint32_t n_records;
+    uint32_t used_bytes;  /* atomic; with this head */
+    uint32_t n_records;   /* 0: none; in live/ a number not larger than the true one */
     uint8_t event_id[16]; /* the segment's own */
     uint64_t created_ns;
     char release[208];
@@ -343,6 +350,7 @@ struct knell_segment_head {
 };
 static_assert(sizeof(struct knell_segment_head) % 8 == 0, "records stay aligned");
 enum knell_record_type {
+    KNELL_RECORD_FREE = 0, /* nothing yet: room of a thread, to be skipped; has no sum */
     KNELL_RECORD_SESSION = 1, /* struct knell_journal_session */
     KNELL_RECORD_TRANSACTION =
         2,                 /* struct knell_span_record: the root, after its spans */

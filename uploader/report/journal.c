@@ -355,6 +355,11 @@ static void read_small_areas(struct reader *r)
     struct journal *j = r->j;
     struct bytes b = area(r, KNELL_AREA_STATUS);
     bytes_copy(&b, &j->status, sizeof j->status, "status");
+    for (struct knell_journal_counts c; !b.err && bytes_has(&b, sizeof c);) {
+        bytes_copy(&b, &c, sizeof c, "counts");
+        for (size_t i = 0; i < KNELL_N_COUNTS; i++)
+            j->status.counts[i] += c.counts[i];
+    }
     b = area(r, KNELL_AREA_SESSION);
     for (int i = 0; i < 2; i++) {
         struct knell_journal_session s;

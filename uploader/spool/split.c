@@ -10,16 +10,20 @@
 static bool next(
     struct bytes *b, struct knell_segment_record *ret, const uint8_t **ret_payload)
 {
-    size_t at = b->at;
-    if (b->err || !bytes_has(b, sizeof *ret))
-        return false;
-    bytes_copy(b, ret, sizeof *ret, "record");
-    *ret_payload = bytes_take(b, ret->n_bytes, "payload");
-    if (!*ret_payload || knell_journal_sum(*ret_payload, ret->n_bytes, at) != ret->sum)
-        return false;
-    size_t rest = (8 - b->at % 8) % 8;
-    if (rest && bytes_has(b, rest))
-        (void)bytes_take(b, rest, "padding");
+    do {
+        size_t at = b->at;
+        if (b->err || !bytes_has(b, sizeof *ret))
+            return false;
+        bytes_copy(b, ret, sizeof *ret, "record");
+        *ret_payload = bytes_take(b, ret->n_bytes, "payload");
+        if (!*ret_payload ||
+            (ret->type != KNELL_RECORD_FREE &&
+                knell_journal_sum(*ret_payload, ret->n_bytes, at) != ret->sum))
+            return false;
+        size_t rest = (8 - b->at % 8) % 8;
+        if (rest && bytes_has(b, rest))
+            (void)bytes_take(b, rest, "padding");
+    } while (ret->type == KNELL_RECORD_FREE);
     return true;
 }
 

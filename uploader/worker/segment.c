@@ -354,10 +354,11 @@ static int records(struct segment *s)
             break;
         bytes_copy(&all, &r, sizeof r, "record");
         const uint8_t *payload = bytes_take(&all, r.n_bytes, "record");
-        if (!payload || knell_journal_sum(payload, r.n_bytes, at) != r.sum)
+        bool is_free = payload && r.type == KNELL_RECORD_FREE;
+        if (!payload || (!is_free && knell_journal_sum(payload, r.n_bytes, at) != r.sum))
             break;
         struct bytes b = bytes_of(payload, r.n_bytes);
-        err = record(s, &r, &b);
+        err = is_free ? 0 : record(s, &r, &b);
         bytes_seek(&all, (all.at + 7) & ~7ul, "record");
     }
     if (err || !s->n_logs)
