@@ -9,23 +9,42 @@
 #include <string.h>
 #include <time.h>
 
+static const struct {
+    const char *name, *type, *help;
+} metrics[PROMETHEUS_N_METRICS] = {
+    [PROMETHEUS_REPORTS] = {"knell_reports", "gauge", "Reports in the spool by state."},
+    [PROMETHEUS_SENT] = {"knell_sent_total", "counter",
+        "Reports delivered since the spool was made."},
+    [PROMETHEUS_DEFERRED] = {"knell_deferred_total", "counter", "Deliveries put off."},
+    [PROMETHEUS_QUARANTINED] = {"knell_quarantined_total", "counter",
+        "Reports quarantined."},
+    [PROMETHEUS_LAST_PASS] = {"knell_last_pass_timestamp_seconds", "gauge",
+        "When the uploader last ran."},
+};
+
+static void done(struct prometheus *p)
+{
+    for (size_t i = 0; i < PROMETHEUS_N_METRICS; i++) {
+        if (p->rows[i].stream)
+            IGNORE(fclose(p->rows[i].stream), "it was looked at before");
+        free(p->rows[i].text);
+    }
+    *p = (struct prometheus){0};
+}
+
 int prometheus_begin(struct prometheus *p)
 {
     *p = (struct prometheus){0};
-    p->stream = open_memstream(&p->text, &p->n);
-    if (!p->stream)
-        return -ENOMEM;
-    fputs("# HELP knell_reports Reports in the spool by state.\n"
-          "# TYPE knell_reports gauge\n"
-          "# HELP knell_sent_total Reports delivered since the spool was made.\n"
-          "# TYPE knell_sent_total counter\n"
-          "# HELP knell_deferred_total Deliveries put off.\n"
-          "# TYPE knell_deferred_total counter\n"
-          "# HELP knell_quarantined_total Reports quarantined.\n"
-          "# TYPE knell_quarantined_total counter\n"
-          "# HELP knell_last_pass_timestamp_seconds When the uploader last ran.\n"
-          "# TYPE knell_last_pass_timestamp_seconds gauge\n",
-        p->stream);
+    for (size_t i = 0; i < PROMETHEUS_N_METRICS; i++) {
+        struct prometheus_rows *r = &p->rows[i];
+        r->stream = open_memstream(&r->text, &r->n);
+        if (!r->stream) {
+            done(p);
+            return -ENOMEM;
+        }
+        fprintf(r->stream, "# HELP %s %s\n# TYPE %s %s\n", metrics[i].name,
+            metrics[i].help, metrics[i].name, metrics[i].type);
+    }
     return 0;
 }
 
@@ -42,11 +61,15 @@ static void put_label(FILE *f, const char *text)
     }
 }
 
-static void put_name(FILE *f, const char *metric, const struct spool *s)
+/* The row's beginning; returns the stream for the rest of it. */
+static FILE *put_name(
+    struct prometheus *p, enum prometheus_metric which, const struct spool *s)
 {
-    fprintf(f, "%s{spool=\"", metric);
+    FILE *f = p->rows[which].stream;
+    fprintf(f, "%s{spool=\"", metrics[which].name);
     put_label(f, s->path);
     fputc('"', f);
+    return f;
 }
 
 static int count(void *ctx, const char *file, const struct spool_name *name)
@@ -56,10 +79,10 @@ static int count(void *ctx, const char *file, const struct spool_name *name)
     return 0;
 }
 
-static void put_counter(FILE *f, const char *metric, const struct spool *s, uint64_t n)
+static void put_number(
+    struct prometheus *p, enum prometheus_metric which, const struct spool *s, uint64_t n)
 {
-    put_name(f, metric, s);
-    fprintf(f, "} %" PRIu64 "\n", n);
+    fprintf(put_name(p, which, s), "} %" PRIu64 "\n", n);
 }
 
 void prometheus_add(struct prometheus *p, const struct spool *s)
@@ -72,37 +95,52 @@ void prometheus_add(struct prometheus *p, const struct spool *s)
         uint64_t n = 0;
         IGNORE(
             spool_each(s, (enum spool_state)i, count, &n), "then it counts what it saw");
-        put_name(p->stream, "knell_reports", s);
-        fprintf(p->stream, ",state=\"%s\"} %" PRIu64 "\n",
+        fprintf(put_name(p, PROMETHEUS_REPORTS, s), ",state=\"%s\"} %" PRIu64 "\n",
             spool_state_name((enum spool_state)i), n);
     }
-    put_counter(p->stream, "knell_sent_total", s, l->n_sent);
-    put_counter(p->stream, "knell_deferred_total", s, l->n_failed);
-    put_counter(p->stream, "knell_quarantined_total", s, l->n_quarantined);
-    put_counter(p->stream, "knell_last_pass_timestamp_seconds", s, now_s);
+    put_number(p, PROMETHEUS_SENT, s, l->n_sent);
+    put_number(p, PROMETHEUS_DEFERRED, s, l->n_failed);
+    put_number(p, PROMETHEUS_QUARANTINED, s, l->n_quarantined);
+    put_number(p, PROMETHEUS_LAST_PASS, s, now_s);
     ledger_free(l);
+}
+
+/* All rows in one text. @ret malloc'd */
+static int join(struct prometheus *p, char **ret, size_t *ret_n)
+{
+    FILE *f = open_memstream(ret, ret_n);
+    bool bad = !f;
+    for (size_t i = 0; f && i < PROMETHEUS_N_METRICS; i++) {
+        struct prometheus_rows *r = &p->rows[i];
+        bad |= fflush(r->stream) != 0;
+        bad |= !bad && fwrite(r->text, 1, r->n, f) != r->n;
+    }
+    return (f && fclose(f)) || bad ? -ENOMEM : 0;
+}
+
+static int replace(const char *path, const char *text, size_t n_text)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    int n = slash ? snprintf(dir, sizeof dir, "%.*s/", (int)(slash - path), path)
+                  : snprintf(dir, sizeof dir, ".");
+    if (n < 0 || (size_t)n >= sizeof dir)
+        return -ENAMETOOLONG;
+    CLEANUP(close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = spool_replace_file(fd, file, text, n_text);
+    /* The exporter is another user. */
+    return !r && fchmodat(fd, file, 0644, 0) < 0 ? -errno : r;
 }
 
 int prometheus_end(struct prometheus *p, const char *path)
 {
-    char dir[PATH_MAX];
-    int r = fclose(p->stream) ? -ENOMEM : 0;
-    const char *slash = strrchr(path, '/');
-    int n = slash ? snprintf(dir, sizeof dir, "%.*s/", (int)(slash - path), path)
-                  : snprintf(dir, sizeof dir, ".");
-    if (!r && (n < 0 || (size_t)n >= sizeof dir))
-        r = -ENAMETOOLONG;
-    CLEANUP(close_p)
-    int fd = r ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (!r && fd < 0)
-        r = -errno;
-    const char *file = slash ? slash + 1 : path;
+    CLEANUP(free_p) char *text = NULL;
+    size_t n = 0;
+    int r = join(p, &text, &n);
     if (!r)
-        r = spool_replace_file(fd, file, p->text, p->n);
-    /* The exporter is another user. */
-    if (!r && fchmodat(fd, file, 0644, 0) < 0)
-        r = -errno;
-    free(p->text);
-    *p = (struct prometheus){0};
+        r = replace(path, text, n);
+    done(p);
     return r;
 }

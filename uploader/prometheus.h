@@ -1,14 +1,28 @@
-/* Figures of the spools as a Prometheus text file, for node_exporter's textfile folder.
+/**
+ * Figures of the spools as a Prometheus text file, for node_exporter's textfile folder.
+ * Source: Prometheus, exposition formats, text format.
  */
 #pragma once
 #include "uploader/spool/dir.h"
 
 #include <stdio.h>
 
+enum prometheus_metric {
+    PROMETHEUS_REPORTS,
+    PROMETHEUS_SENT,
+    PROMETHEUS_DEFERRED,
+    PROMETHEUS_QUARANTINED,
+    PROMETHEUS_LAST_PASS,
+    PROMETHEUS_N_METRICS,
+};
+
+/* The rows of a metric, which grow spool by spool: in the file they stand together. */
 struct prometheus {
-    char *text; /* grows spool by spool */
-    size_t n;
-    FILE *stream;
+    struct prometheus_rows {
+        char *text;
+        size_t n;
+        FILE *stream;
+    } rows[PROMETHEUS_N_METRICS];
 };
 
 /* Returns 0 or -ENOMEM. */

@@ -47,7 +47,7 @@ struct upload {
     struct destination destinations[PIPELINE_MAX_DESTINATIONS];
     size_t n_destinations;
     bool bad_destination;
-    struct prometheus figures; /* stream NULL: not wanted */
+    struct prometheus figures;
     struct arguments args;
 };
 
