@@ -6,14 +6,18 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 enum { MAX_MESSAGE = 1024, MAX_DATAGRAM = 8192 };
 
 static enum log_level level_shown = LOG_LEVEL_WARNING;
 static int journal = -1;
+static bool stderr_is_journal; /* the service manager leads it there, too */
 static struct sockaddr_un journal_address;
 
 static const char *const message_ids[LOG_N_KINDS] = {
@@ -31,6 +35,16 @@ const char *log_message_id(enum log_kind kind)
     return message_ids[kind];
 }
 
+/* Source: systemd.exec(5), JOURNAL_STREAM. */
+static bool leads_to_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat st;
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 void log_open(enum log_level level, const char *journal_socket)
 {
     log_close();
@@ -41,6 +55,7 @@ void log_open(enum log_level level, const char *journal_socket)
     journal_address = (struct sockaddr_un){.sun_family = AF_UNIX};
     snprintf(
         journal_address.sun_path, sizeof journal_address.sun_path, "%s", journal_socket);
+    stderr_is_journal = leads_to_journal(STDERR_FILENO);
     journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
@@ -63,7 +78,7 @@ static size_t add_field(char *out, size_t at, const char *name, const char *valu
 }
 
 /* Source: systemd's "Native Journal Protocol". */
-static void send_to_journal(enum log_level level, enum log_kind kind,
+static bool send_to_journal(enum log_level level, enum log_kind kind,
     const struct log_report *report, const char *message)
 {
     static const struct log_report none;
@@ -83,9 +98,9 @@ static void send_to_journal(enum log_level level, enum log_kind kind,
     n = add_field(out, n, "KNELL_STATE", r->state);
     n = add_field(out, n, "KNELL_DESTINATION", r->destination);
     n = add_field(out, n, "KNELL_HTTP_STATUS", status);
-    IGNORE(sendto(journal, out, n, MSG_NOSIGNAL, (struct sockaddr *)&journal_address,
-               sizeof journal_address) < 0,
-        "the same line went to stderr; a journal that is full must not stop delivery");
+    /* A journal that is full must not stop delivery. */
+    return sendto(journal, out, n, MSG_NOSIGNAL, (struct sockaddr *)&journal_address,
+               sizeof journal_address) >= 0;
 }
 
 void log_line(enum log_level level, enum log_kind kind, const struct log_report *report,
@@ -102,9 +117,9 @@ void log_line(enum log_level level, enum log_kind kind, const struct log_report 
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
     }
-    if (level <= level_shown)
+    bool told = journal >= 0 && level <= LOG_LEVEL_INFO &&
+                send_to_journal(level, kind, report, text) && stderr_is_journal;
+    if (level <= level_shown && !told) /* not the same line twice */
         fprintf(stderr, "knell-upload: %s\n", text);
-    if (journal >= 0 && level <= LOG_LEVEL_INFO)
-        send_to_journal(level, kind, report, text);
     errno = saved;
 }
