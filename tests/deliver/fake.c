@@ -144,6 +144,12 @@ void fake_destination(struct fake *f, const char *format, int port)
 void fake_report(struct fake *f, const char *state, unsigned number, const char *text,
     const struct spool_name *base)
 {
+    fake_report_bytes(f, state, number, text, strlen(text), base);
+}
+
+void fake_report_bytes(struct fake *f, const char *state, unsigned number,
+    const void *bytes, size_t n_bytes, const struct spool_name *base)
+{
     struct spool_name n = base ? *base : (struct spool_name){.signo = 11};
     char file[KNELL_SPOOL_NAME_BYTES + 1], path[KNELL_SPOOL_NAME_BYTES + 32];
     if (!n.signature)
@@ -155,7 +161,7 @@ void fake_report(struct fake *f, const char *state, unsigned number, const char 
     n.event_id[0] = 0xab;
     spool_name_format(&n, file);
     snprintf(path, sizeof path, "%s/%s", state, file);
-    test_write_file(f->path, path, text, strlen(text));
+    test_write_file(f->path, path, bytes, n_bytes);
 }
 
 void fake_reports(struct fake *f, unsigned n, const char *text)

@@ -46,6 +46,9 @@ void fake_reports(struct fake *f, unsigned n, const char *text);
 /* One report with this number (its event id, signature and age). */
 void fake_report(struct fake *f, const char *state, unsigned number, const char *text,
     const struct spool_name *base);
+/* Likewise, of any bytes. */
+void fake_report_bytes(struct fake *f, const char *state, unsigned number,
+    const void *bytes, size_t n, const struct spool_name *base);
 /* One pass; r as pipeline_run(). */
 int fake_run(struct fake *f);
 /* Files in a state's folder. */

@@ -1,4 +1,32 @@
-/* Rules that the past of other crash reporters teaches, where no other test stands. */
+/*
+ * Rules that the past of other crash reporters teaches. Here are those for which no other
+ * test stands; all of them, and where they are held to:
+ *
+ *  1 bounded sizes, no key twice, a    test_parse, test_mutations, fuzz.report,
+ * test_worker reader with limits in a child     (ends_what_does_not_end,
+ * trusts_no_answer, shuts_in) 2 every path below a held folder,   test_dir, test_pass
+ * (hostile_files_are_quarantined), no link followed planted_links_are_not_written_through
+ *  3 the lock lies where only the      planted_links_are_not_written_through,
+ *    owner can write                   the_program_says_how_it_went (busy)
+ *  4 regular files alone, one name,    test_pass (hostile_files_are_quarantined)
+ *    owner, mode and size checked
+ *  5 new files are new: O_EXCL         planted_links_are_not_written_through
+ *  6 claimed, then read once           test_pass, test_dir; job.c seals what the worker
+ * gets 7 no field is code, path or argv    test_attached (only_plain_files_are_read),
+ *                                      fields_are_no_commands_and_no_paths
+ *  8 text is bytes, and defused        hostile_text_is_defused, test_safe
+ *  9 no privileged process covered     test_arm, test_more
+ * 10 modes whatever the umask          files_are_private_whatever_the_umask
+ * 11 no pager for root by sudo         inspect.page
+ * 12 no key on argv or in logs         secrets_are_not_told, test_worker_program
+ * 13 cleaners do not recurse           cleaning_does_not_recurse
+ * 14 consent at the connection consent_taken_back_before_the_connection_sends_nothing,
+ *                                      test_pass (consent_can_be_taken_back_at_any_time)
+ * 15 servers' hints are clamped,       test_answers (every_row_of_the_table), fuzz.hint
+ *    bodies bounded, no redirect
+ * 16 bounded frames, threads, steps    test_unwind, test_parse, fuzz.report
+ */
+#include "dump.h"
 #include "fake.h"
 
 #include "uploader/deliver/http.h"
@@ -7,10 +35,15 @@
 #include "uploader/spool/tend.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -197,6 +230,41 @@ static int upload(const char *dir, const char *spool, const char *dsn, const cha
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* What a report says of itself goes into no command and names no file (CVE-2017-10708,
+ * CVE-2025-12744). */
+static void fields_are_no_commands_and_no_paths(void)
+{
+    static const char evil[] = "../../$(touch pwned)`touch pwned`;touch pwned|&\n-x";
+    const char *dir = test_tmpdir(), *out = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    char hook[600], dsn[600], script[600];
+    size_t n;
+    struct dump *d = dump_example();
+    dump_stream_text(d, KNELL_STREAM_LINUX_CMD_LINE, evil);
+    dump_module(d, 0x7fff00000000, 0x1000, evil, evil, 16);
+    dump_thread(d, 77, evil, (uint64_t[17]){[16] = 0x7fff00000010}, "", 0);
+    const uint8_t *report = dump_finish(d, &n);
+    struct spool_name name = {.signo = 11, .signature = 7};
+    fake_report_bytes(f, "new", 1, report, n, &name);
+    snprintf(script, sizeof script, "#!/bin/sh\necho \"$#\" > %s/argc\ncat\n", dir);
+    test_write_file(dir, "hook", script, strlen(script));
+    snprintf(hook, sizeof hook, "%s/hook", dir);
+    CHECK_INT(chmod(hook, 0755), 0);
+    snprintf(hook, sizeof hook, "--set=hooks.before_send=%s/hook one two", dir);
+    snprintf(dsn, sizeof dsn, "file://%s", out);
+    CHECK_INT(upload(dir, f->path, dsn, hook), 0);
+    if (!CHECK(file_has(dir, "argc", "2\n"))) {
+        snprintf(script, sizeof script, "cat %s/said", dir);
+        CHECK_INT(system(script), 0);
+    }
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(test_count_files(out, ""), 1);
+    CHECK_INT(test_count_files(dir, ""), 3); /* hook, argc, said */
+    CHECK(access("pwned", F_OK) < 0);
+    dump_free(d);
+    fake_free(f);
+}
+
 /* Keys are on no command line and in no log (crbug 678365). */
 static void secrets_are_not_told(void)
 {
@@ -216,6 +284,62 @@ static void secrets_are_not_told(void)
     }
 }
 
+static bool is_metric_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* One row: NAME{LABEL="VALUE",…} NUMBER. @p  moves behind it; false: no row */
+static bool parse_row(const char **at, char name[64])
+{
+    const char *p = *at;
+    size_t n = 0;
+    while (is_metric_char(*p) && n < 63)
+        name[n++] = *p++;
+    name[n] = 0;
+    for (char before = '{'; *p == before; before = ',') {
+        p++;
+        while (is_metric_char(*p))
+            p++;
+        if (p[0] != '=' || p[1] != '"')
+            return false;
+        for (p += 2; *p && *p != '"' && *p != '\n'; p++) {
+            if (*p == '\\' && !strchr("\\\"n", *++p))
+                return false;
+        }
+        if (*p++ != '"')
+            return false;
+    }
+    size_t digits = strspn(p + 2, "0123456789");
+    *at = p + 2 + digits + 1;
+    return n && p[0] == '}' && p[1] == ' ' && digits && p[2 + digits] == '\n';
+}
+
+/* By the text format's rules: a metric's HELP, TYPE and rows stand together, HELP and
+ * TYPE before the rows and once; counters end in _total. */
+static size_t check_exposition(const char *text)
+{
+    char seen[1024] = "", now[64] = "", name[64], type[16];
+    size_t n_rows = 0;
+    for (const char *p = text; *p;) {
+        if (!strncmp(p, "# HELP ", 7)) {
+            CHECK_INT(sscanf(p, "# HELP %63s", now), 1);
+            CHECK(!strstr(seen, now));
+            snprintf(seen + strlen(seen), sizeof seen - strlen(seen), " %s ", now);
+            p = strchr(p, '\n') + 1;
+            CHECK_INT(sscanf(p, "# TYPE %63s %15s", name, type), 2);
+            CHECK_STR(name, now);
+            CHECK_INT(!strcmp(type, "counter"), strstr(name, "_total") != NULL);
+            p = strchr(p, '\n') + 1;
+            continue;
+        }
+        if (!CHECK(parse_row(&p, name)) || !CHECK_STR(name, now))
+            break;
+        n_rows++;
+    }
+    return n_rows;
+}
+
 static void figures_are_written_for_prometheus(void)
 {
     const char *dir = test_tmpdir();
@@ -229,9 +353,47 @@ static void figures_are_written_for_prometheus(void)
     CHECK(file_has(dir, "knell.prom", ",state=\"wait\"} 1\n"));
     CHECK(file_has(dir, "knell.prom", ",state=\"hold\"} 1\n"));
     CHECK(file_has(dir, "knell.prom", "knell_sent_total{spool=\"/"));
+    char text[16384] = "";
     snprintf(option, sizeof option, "%s/knell.prom", dir);
+    FILE *prom = fopen(option, "r");
+    CHECK(prom && fread(text, 1, sizeof text - 1, prom) > 0);
+    CHECK_INT(check_exposition(text), 6 + 4);
+    if (prom)
+        fclose(prom);
     CHECK_INT(stat(option, &st), 0);
     CHECK_INT(st.st_mode & 0777, 0644);
+    fake_free(f);
+}
+
+/* Nothing to do, or nowhere to send it: a socket would be the end of it. */
+static void an_idle_start_opens_no_socket(void)
+{
+    struct fake *f = fake_new(NULL);
+    for (int waiting = 0; waiting < 2; waiting++) {
+        pid_t pid = fork();
+        if (!pid) {
+            const struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+            const struct sock_fprog program = {
+                .len = sizeof code / sizeof *code, .filter = (void *)(uintptr_t)code};
+            setenv("KNELL_CONFIG", "/dev/null", 1);
+            setenv("KNELL_DSN", waiting ? "" : "http://k@127.0.0.1:1/1", 1);
+            unsetenv("INVOCATION_ID");
+            if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+                prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+                _exit(77);
+            execl(UPLOAD_PROGRAM, UPLOAD_PROGRAM, "--spool", f->path, (char *)NULL);
+            _exit(127);
+        }
+        int status = -1;
+        waitpid(pid, &status, 0);
+        CHECK(WIFEXITED(status));
+        CHECK_INT(WEXITSTATUS(status), waiting ? 9 : 0);
+        fake_report(f, "new", 1, "MDMP", NULL);
+    }
     fake_free(f);
 }
 
@@ -294,5 +456,6 @@ TEST_MAIN(TEST(planted_links_are_not_written_through),
     TEST(files_are_private_whatever_the_umask), TEST(cleaning_does_not_recurse),
     TEST(hostile_text_is_defused),
     TEST(consent_taken_back_before_the_connection_sends_nothing),
-    TEST(secrets_are_not_told), TEST(figures_are_written_for_prometheus),
+    TEST(fields_are_no_commands_and_no_paths), TEST(secrets_are_not_told),
+    TEST(figures_are_written_for_prometheus), TEST(an_idle_start_opens_no_socket),
     TEST(root_becomes_the_owner), TEST(the_program_says_how_it_went))

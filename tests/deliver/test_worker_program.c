@@ -129,27 +129,19 @@ static struct run run_new(void)
     struct run r = {.spool = fake_new(NULL), .dir = test_tmpdir()};
     char script[1024], hook[600], tag[600], dsn[200], command[600];
     r.server = ingest_start(&(struct ingest_options){0});
+    /* It waits in the shell itself: a sleep(1) would come and go among its processes. */
     int n = snprintf(script, sizeof script,
-        "#!/bin/sh\ncat > %s/event\n: > %s/asked\n"
-        "while [ ! -e %s/go ]; do sleep 0.05; done\ncat %s/event\n",
-        r.dir, r.dir, r.dir, r.dir);
+        "#!/bin/sh\ncat > %s/event\n: > %s/asked\nread go < %s/go\ncat %s/event\n", r.dir,
+        r.dir, r.dir, r.dir);
+    snprintf(hook, sizeof hook, "%s/go", r.dir);
+    CHECK_INT(mkfifo(hook, 0666), 0);
     test_write_file(r.dir, "hook", script, (size_t)n);
     snprintf(hook, sizeof hook, "%s/hook", r.dir);
     CHECK_INT(chmod(hook, 0755), 0);
     struct dump *d = dump_example();
     size_t n_report;
     const uint8_t *report = dump_finish(d, &n_report);
-    fake_report(r.spool, "new", 1, "MDMP", NULL);
-    snprintf(command, sizeof command, "%s/new", r.spool->path);
-    DIR *folder = opendir(command);
-    for (struct dirent *e; folder && (e = readdir(folder));) {
-        if (*e->d_name == '.')
-            continue;
-        snprintf(command, sizeof command, "new/%s", e->d_name);
-        test_write_file(r.spool->path, command, report, n_report);
-    }
-    if (folder)
-        closedir(folder);
+    fake_report_bytes(r.spool, "new", 1, report, n_report, NULL);
     dump_free(d);
     if (geteuid() == 0) { /* keys of root's must not reach the owner's worker either */
         snprintf(command, sizeof command, "chown -R %d:%d %s %s", SOMEBODY, SOMEBODY,
@@ -170,7 +162,7 @@ static struct run run_new(void)
             "upload.proxy=http://hushproxy@127.0.0.1:1", (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < PATIENCE_MS / 5 && test_count_files(r.dir, "") < 3; i++)
+    for (int i = 0; i < PATIENCE_MS / 5 && test_count_files(r.dir, "") < 4; i++)
         nap();
     char asked[600];
     snprintf(asked, sizeof asked, "%s/asked", r.dir);
@@ -181,9 +173,13 @@ static struct run run_new(void)
 static void run_go(struct run *r, int expected)
 {
     int status = -1;
-    test_write_file(r->dir, "go", "", 0);
+    char go[600];
+    snprintf(go, sizeof go, "%s/go", r->dir);
+    int fd = open(go, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0 && write(fd, "\n", 1) == 1);
     CHECK_INT(waitpid(r->pid, &status, 0), r->pid);
     CHECK_INT(WIFEXITED(status) ? WEXITSTATUS(status) : -1, expected);
+    close_p(&fd);
 }
 
 static void run_free(struct run *r)
