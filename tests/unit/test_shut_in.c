@@ -93,6 +93,19 @@ static int try_files(struct trial *x)
     return can_open(x->output, O_WRONLY | O_CREAT) ? 0 : 5;
 }
 
+static int try_owner(struct trial *x)
+{
+    enum { NOBODY = 65534 };
+    store_close(&x->t);
+    if (chown(x->spool, NOBODY, NOBODY) < 0 || store_open(&x->s, &x->t))
+        return 1;
+    x->s.options.output = NULL;
+    shut_in(&x->s, &x->t);
+    if (getuid() != NOBODY || geteuid() != NOBODY || getegid() != NOBODY)
+        return 2;
+    return setuid(0) == 0 ? 3 : 0;
+}
+
 static void in_child(int (*run)(struct trial *))
 {
     struct trial x;
@@ -126,4 +139,13 @@ static void few_files_are_opened(void)
         in_child(try_files);
 }
 
-TEST_MAIN(TEST(nothing_is_started_or_reached), TEST(few_files_are_opened))
+static void root_becomes_the_owner(void)
+{
+    if (IS_INSTRUMENTED || geteuid() != 0)
+        test_skip("needs root, and no sanitizer");
+    else
+        in_child(try_owner);
+}
+
+TEST_MAIN(TEST(root_becomes_the_owner), TEST(nothing_is_started_or_reached),
+    TEST(few_files_are_opened))

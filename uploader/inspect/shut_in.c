@@ -4,8 +4,10 @@
 #include "uploader/worker/sandbox_files.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <libgen.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MAX_READABLE = WORKER_MAX_FOLDERS + 4,
@@ -23,6 +25,27 @@ static void add(const char **list, size_t *n, const char *path)
 {
     if (path && *path)
         list[(*n)++] = path;
+}
+
+/* Root on another user's spool becomes that user: what a report makes us open is then no
+ * more than its owner could have opened himself, and what the index learns is his. Not
+ * with --output, which is root's to make. */
+static int become_owner(const struct session *s, const struct store *t)
+{
+    if (geteuid() != 0 || s->options.output || !t->n_spools)
+        return 0;
+    const struct spool *first = t->spools[0].spool;
+    for (size_t i = 1; i < t->n_spools; i++)
+        if (t->spools[i].spool->owner != first->owner)
+            return 0; /* nobody but root reads them all */
+    struct stat st;
+    if (first->owner == 0)
+        return 0;
+    if (fstat(first->fd, &st) < 0 || setgroups(1, &st.st_gid) < 0 ||
+        setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+        setresuid(first->owner, first->owner, first->owner) < 0)
+        return -errno;
+    return 0;
 }
 
 void shut_in(struct session *s, const struct store *t)
@@ -49,7 +72,9 @@ void shut_in(struct session *s, const struct store *t)
         add(writable, &n_writable, dirname(output));
     const struct sandbox_files files = {.readable = readable, .writable = writable};
     CLEANUP(close_p) int rules = sandbox_files_new(&files);
-    int err = rules < 0 && rules != -EOPNOTSUPP ? rules : sandbox_close_off(rules);
+    int err = rules < 0 && rules != -EOPNOTSUPP ? rules : become_owner(s, t);
+    if (!err)
+        err = sandbox_close_off(rules);
     if (err)
         session_complain(s, "reading without a sandbox: %s", strerrordesc_np(-err));
 }

@@ -6,10 +6,11 @@
 #include "uploader/inspect/store.h"
 
 /**
- * From now on: no sockets, no new programs, no signals; no file is opened that holds
- * credentials or configuration or belongs to another process; nothing is written but the
- * spools, the symbol cache and the folder of --output. A kernel without Landlock leaves
- * the files open to reading and writing, one without seccomp the rest.
+ * From now on: root is the owner of the spools, where they are one other user's; no
+ * sockets, no new programs, no signals; no file is opened that holds credentials or
+ * configuration or belongs to another process; nothing is written but the spools, the
+ * symbol cache and the folder of --output. A kernel without Landlock leaves the files
+ * open to reading and writing, one without seccomp the rest.
  *
  * Call once everything else is open: the spool, the pager, --output. Reads the
  * configuration, which cannot be read afterwards. A failure is told on stderr and no

@@ -131,11 +131,13 @@ static int scan(struct index *x)
     int err = make_slots(x, n_lines);
     if (err)
         return err;
-    for (const char *p = x->bytes, *end = p + x->n_bytes, *stop; p < end; p = stop + 1) {
-        stop = memchr(p, '\n', (size_t)(end - p));
+    for (size_t i = 0; i < x->n_bytes;) {
+        const char *stop = memchr(x->bytes + i, '\n', x->n_bytes - i);
         if (!stop)
             break;
-        put_slot(x, (size_t)(p - x->bytes), (size_t)(stop - p));
+        size_t n = (size_t)(stop - x->bytes) - i;
+        put_slot(x, i, n);
+        i += n + 1;
     }
     return 0;
 }

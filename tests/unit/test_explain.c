@@ -1,0 +1,136 @@
+/* What knell says about a crash, from reports made for it. */
+#include "uploader/inspect/explain.h"
+
+#include "dump.h"
+#include "test.h"
+#include "uploader/report/parse.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+enum { SP = 7, PC = 16, RAX = 0, TID = 4711 };
+
+static const char maps[] =
+    "555500000000-555500001000 r-xp 00000000 08:01 1 /usr/bin/exampled\n"
+    "555500002000-555500003000 r--p 00002000 08:01 1 /usr/bin/exampled\n"
+    "7f0000000000-7f0000001000 rw-p 00000000 00:00 0 \n"
+    "7f0000010000-7f0000011000 r--s 00000000 08:01 2 /var/lib/data\n"
+    "7ffc00000000-7ffc00001000 ---p 00000000 00:00 0 \n"
+    "7ffc00001000-7ffc00021000 rw-p 00000000 00:00 0 [stack]\n";
+
+struct death {
+    int signo, code;
+    uint64_t address, pc, sp, rax;
+    const char *abort_message;
+    const char *what, *cause, *note; /* the start of each; NULL: not looked at */
+};
+
+static void check_death(const struct death *d)
+{
+    struct dump *made = dump_new();
+    struct crash *c = NULL;
+    struct explain e;
+    uint64_t registers[17] = {[PC] = d->pc, [SP] = d->sp, [RAX] = d->rax};
+    uint8_t stack[64] = {0};
+    size_t n;
+    dump_thread(made, TID, "worker", registers, stack, sizeof stack);
+    dump_signal(made, TID, d->signo, d->code, d->address);
+    dump_stream_text(made, KNELL_STREAM_LINUX_MAPS, maps);
+    if (d->abort_message)
+        dump_stream_text(made, KNELL_STREAM_ABORT_MESSAGE, d->abort_message);
+    const uint8_t *bytes = dump_finish(made, &n);
+    CHECK_INT(report_read(bytes, n, &c, NULL), 0);
+    if (c) {
+        explain_crash(c, &e);
+        bool same = !strncmp(e.what, d->what, strlen(d->what)) &&
+                    !strncmp(e.cause, d->cause, strlen(d->cause)) &&
+                    (!d->note || (e.n_notes && strstr(e.notes[0], d->note)));
+        if (!CHECK(same))
+            (void)fprintf(stderr, "  \"%s\" \"%s\" \"%s\"\n", e.what, e.cause,
+                e.n_notes ? e.notes[0] : "");
+    }
+    crash_free(c);
+    dump_free(made);
+}
+
+static void deaths_are_explained(void)
+{
+    static const uint64_t code = 0x555500000100, sp = 0x7ffc00020000;
+    const struct death deaths[] = {
+        {SIGSEGV, SEGV_MAPERR, 0, code, sp, 1 << 20, NULL,
+            "SIGSEGV (segmentation fault): address not mapped", "null pointer", NULL},
+        {SIGSEGV, SEGV_MAPERR, 0x18, code, sp, 1 << 20, NULL, "SIGSEGV",
+            "null pointer + 0x18", NULL},
+        {SIGSEGV, SEGV_MAPERR, 0, 0, sp, 0, NULL, "SIGSEGV",
+            "call through a null function pointer", NULL},
+        {SIGSEGV, SEGV_MAPERR, 0x40, 0x40, sp, 0, NULL, "SIGSEGV",
+            "call through a null pointer + 0x40", NULL},
+        {SIGSEGV, SEGV_ACCERR, 0x7f0000000010, 0x7f0000000010, sp, 0, NULL, "SIGSEGV",
+            "jump into memory that is not code", "overwritten"},
+        {SIGSEGV, SEGV_ACCERR, 0x555500002010, code, sp, 0x555500002000, NULL, "SIGSEGV",
+            "write to read-only memory of /usr/bin/exampled at 0x555500002010",
+            "rax = 0x555500002000"},
+        {SIGSEGV, SEGV_ACCERR, 0x555500000010, code, sp, 0, NULL, "SIGSEGV",
+            "write to code of /usr/bin/exampled", NULL},
+        {SIGSEGV, SEGV_ACCERR, 0x7ffc00000ff8, code, 0x7ffc00001000, 0, NULL, "SIGSEGV",
+            "stack overflow", NULL},
+        {SIGSEGV, SEGV_MAPERR, 0x7f0000001008, code, sp, 0, NULL, "SIGSEGV",
+            "bad pointer 0x7f0000001008", "9 bytes behind the end of"},
+        {SIGSEGV, SEGV_MAPERR, UINT64_MAX - 7, code, sp, 0, NULL, "SIGSEGV",
+            "null pointer - 0x8", NULL},
+        {SIGBUS, BUS_ADRERR, 0x7f0000010800, code, sp, 0, NULL, "SIGBUS",
+            "access past the end of mapped file /var/lib/data", "truncated"},
+        {SIGBUS, BUS_ADRALN, 0x7f0000000001, code, sp, 0, NULL, "SIGBUS",
+            "misaligned address", NULL},
+        {SIGFPE, FPE_INTDIV, code, code, sp, 0, NULL, "SIGFPE",
+            "integer division by zero", NULL},
+        {SIGABRT, SI_TKILL, 0, code, sp, 0, "x.c:3: f: Assertion `n' failed.\n",
+            "SIGABRT (aborted)", "x.c:3: f: Assertion `n' failed.", NULL},
+    };
+    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++)
+        check_death(&deaths[i]);
+}
+
+/* Frames of a thread, named and not, and whether it is said that they recur. */
+static void recursion_is_found(void)
+{
+    enum { FRAMES = 60 };
+    static struct crash_frame frames[FRAMES];
+    static const struct {
+        unsigned leaves, period;
+        bool named, wanted;
+    } cases[] = {{0, 1, true, true}, {2, 1, true, true}, {0, 3, true, true},
+        {3, 2, false, true}, {20, 1, true, false}};
+    struct dump *made = dump_new();
+    struct crash *c = NULL;
+    uint64_t registers[17] = {[PC] = 0x555500000100, [SP] = 0x7ffc00001000};
+    uint8_t stack[64] = {0};
+    size_t n;
+    dump_thread(made, TID, "worker", registers, stack, sizeof stack);
+    dump_signal(made, TID, SIGSEGV, SEGV_ACCERR, 0x7ffc00000ff8);
+    dump_stream_text(made, KNELL_STREAM_LINUX_MAPS, maps);
+    const uint8_t *bytes = dump_finish(made, &n);
+    CHECK_INT(report_read(bytes, n, &c, NULL), 0);
+    for (size_t i = 0; c && i < sizeof cases / sizeof *cases; i++) {
+        static const char *const names[] = {"f", "g", "h"};
+        struct explain e;
+        for (unsigned k = 0; k < FRAMES; k++) {
+            bool leaf = k < cases[i].leaves;
+            unsigned at = leaf ? k : (k - cases[i].leaves) % cases[i].period;
+            frames[k] =
+                (struct crash_frame){.module = -1, .pc = leaf ? 0x1000 + k : 0x2000 + at};
+            if (!leaf && cases[i].named)
+                frames[k].function = names[at];
+        }
+        c->threads[0].frames = frames;
+        c->threads[0].n_frames = FRAMES;
+        explain_crash(c, &e);
+        CHECK_STR(e.cause, "stack overflow");
+        CHECK_INT(
+            e.n_notes && strstr(e.notes[0], "Recursion without end"), cases[i].wanted);
+    }
+    crash_free(c);
+    dump_free(made);
+}
+
+TEST_MAIN(TEST(deaths_are_explained), TEST(recursion_is_found))
