@@ -1,5 +1,6 @@
 #include "crash/altstack.h"
 #include "crash/capture.h"
+#include "crash/debug.h"
 #include "crash/handler/entry.h"
 #include "crash/identity.h"
 #include "crash/install.h"
@@ -52,10 +53,36 @@ struct kn_journal *kn_journal_current(void)
     return __atomic_load_n(&arm.armed, __ATOMIC_ACQUIRE) ? &arm.journal : NULL;
 }
 
-static void say(const char *what, int r)
+/* Who reads this wants to know why a report does not come. */
+static void say_settings(void)
 {
-    if (arm.settings.debug)
-        (void)dprintf(STDERR_FILENO, "knell: %s: %s\n", what, strerror(-r));
+    const struct kn_settings *s = &arm.settings;
+    const char *key_end = strrchr(s->dsn, '@');
+    kn_debug("knell " KNELL_VERSION " starts: application %s, release %s, environment %s",
+        s->app, s->release, s->environment);
+    if (!s->has_dsn)
+        kn_debug("no DSN was given here: the uploader's configuration decides where to");
+    else if (!s->dsn[0])
+        kn_debug("the DSN is empty: reports are kept, nothing is sent");
+    else if (key_end)
+        kn_debug("reports go to %.*s://***@%s", (int)strcspn(s->dsn, ":"), s->dsn,
+            key_end + 1);
+    else
+        kn_debug("reports go to %s", s->dsn);
+    kn_debug("share of errors %g, of transactions %g; sessions %s, logs %s",
+        s->told.sample_rate, s->told.traces_sample_rate, s->told.sessions ? "on" : "off",
+        s->told.logs ? "are sent" : "stay in reports");
+}
+
+static void say_armed(void)
+{
+    kn_debug("spool %s, files %s.*", arm.spool.path, arm.stem);
+    kn_debug("journal of %u bytes: %u breadcrumbs of %u bytes, scopes of %u threads",
+        arm.journal.n_bytes, arm.settings.told.max_breadcrumbs,
+        arm.settings.told.breadcrumb_bytes, arm.settings.told.max_thread_scopes);
+    kn_debug("handlers armed for SEGV BUS FPE ILL ABRT TRAP SYS, %u modules, room for %u "
+             "threads, other threads are stopped by signal %d",
+        arm.process.modules.n, arm.settings.max_threads, arm.process.park_signal);
 }
 
 /* A report of this process would be the parent's: let go of its files, keep its facts.
@@ -95,7 +122,9 @@ static void launch(void)
 {
     int r = kn_launch_uploader(&arm.settings, arm.spool.path);
     if (r)
-        say("cannot start the uploader", r);
+        kn_debug("cannot start the uploader: %s", strerrordesc_np(-r));
+    else
+        kn_debug("uploader started, none other for %d s", KN_STAY_S - KN_STAY_MARGIN_S);
 }
 
 static void disarm(void)
@@ -176,6 +205,8 @@ static int cover(void)
     (void)kn_altstack_enter();
     (void)pthread_once(&fork_once, watch_forks);
     kn_journal_set_state(&arm.journal, KNELL_RUN_RUNNING);
+    say_settings();
+    say_armed();
     __atomic_store_n(&arm.armed, true, __ATOMIC_RELEASE);
     kn_tell_start(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
     return 0;
@@ -191,6 +222,7 @@ static int start(const struct knell_options *options)
     int r = kn_settings_init(&arm.settings, options);
     if (r)
         return r;
+    kn_debug_switch(arm.settings.debug);
     if (!arm.settings.allow_setuid && is_privileged())
         return -EPERM;
     return cover();
@@ -198,8 +230,11 @@ static int start(const struct knell_options *options)
 
 static void send_what_waits(void)
 {
-    if (arm.settings.start_uploader && kn_spool_has_work(&arm.spool, arm.stem) &&
-        kn_nudge_due())
+    if (!arm.settings.start_uploader)
+        kn_debug("no uploader is started: it is switched off");
+    else if (!kn_spool_has_work(&arm.spool, arm.stem))
+        kn_debug("no uploader is started: nothing waits");
+    else if (kn_nudge_due())
         launch();
 }
 
@@ -287,7 +322,7 @@ int knell_start(const struct knell_options *options)
     if (r && r != -EALREADY)
         kn_tell_failed(r, "knell_start");
     if (r)
-        say("not armed", r);
+        kn_debug("not armed: %s", strerrordesc_np(-r));
     else
         send_what_waits();
     (void)pthread_mutex_unlock(&arm.lock);
@@ -304,6 +339,7 @@ void knell_stop(void)
     kn_watchdog_stop();
     (void)pthread_mutex_lock(&arm.lock);
     if (arm.armed) {
+        kn_debug("knell stops: a clean end");
         __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);
         kn_tell_stop();
         if (!arm.in_child && may_send() && kn_spool_has_fresh(&arm.spool) &&

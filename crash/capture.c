@@ -1,6 +1,7 @@
 #include "crash/capture.h"
 
 #include "crash/breadcrumb.h"
+#include "crash/debug.h"
 #include "crash/nudge.h"
 #include "crash/random.h"
 #include "crash/segment.h"
@@ -42,10 +43,15 @@ static bool allowed(
     if (!kn_bucket_take(
             &a->buckets, signature | 1, now_ms + 1, kn_stripe_tls, ret_n_suppressed)) {
         kn_count(a, KNELL_COUNT_SUPPRESSED);
+        kn_debug("error or message not written: too many of its kind, one more every "
+                 "%u ms",
+            a->told.capture_interval_ms);
         return false;
     }
     if (a->told.sample_rate < 1 && kn_dice() >= a->told.sample_rate) {
         kn_count(a, KNELL_COUNT_SAMPLED_OUT);
+        kn_debug("error or message not written: left out by sample_rate %g",
+            a->told.sample_rate);
         if (is_error) /* not told, but it happened: the session counts it */
             kn_session_error(a);
         return false;
@@ -104,9 +110,10 @@ static struct knell_event_id write_report(
         (void)kn_segment_flush(); /* the logs that led here go along */
         kn_nudge();
     }
-    if (a->told.debug)
-        (void)dprintf(
-            2, "knell: report %s: %s\n", id.text, r ? strerrordesc_np(-r) : "written");
+    if (r)
+        kn_debug("report not written: %s", strerrordesc_np(-r));
+    else
+        kn_debug("report %s written", id.text);
     return id;
 }
 

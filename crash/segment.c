@@ -1,5 +1,6 @@
 #include "crash/segment.h"
 
+#include "crash/debug.h"
 #include "crash/nudge.h"
 #include "crash/random.h"
 #include "crash/trace_header.h"
@@ -130,6 +131,8 @@ static int hand_over(void)
     }
     (void)close(seg.fd);
     seg.fd = -1;
+    kn_debug("segment %s of logs, spans and sessions: %s", id,
+        r ? strerrordesc_np(-r) : "left to the uploader");
     return r;
 }
 

@@ -1,5 +1,6 @@
 #include "crash/session.h"
 
+#include "crash/debug.h"
 #include "crash/random.h"
 #include "crash/segment.h"
 #include "crash/settings.h"
@@ -57,6 +58,7 @@ void kn_session_start(struct kn_areas *a)
     store(a, &s);
     s.init_written = tell(&s);
     store(a, &s);
+    kn_debug("session begun%s", s.init_written ? "" : ", its start could not be written");
     (void)pthread_mutex_unlock(&a->lock);
 }
 

@@ -1,5 +1,6 @@
 #include "crash/span.h"
 
+#include "crash/debug.h"
 #include "crash/random.h"
 #include "crash/scope_object.h"
 #include "crash/segment.h"
@@ -192,6 +193,7 @@ struct knell_span *knell_transaction_start(
         int sampled = continue_trace(s, incoming);
         if (kn_told_ignores(&a->told, s->name)) {
             kn_count(a, KNELL_COUNT_TRACES_IGNORED);
+            kn_debug("transaction %s is one of ignore_transactions", s->name);
             sampled = KN_SAMPLED_NO;
         } else {
             if (sampled == KN_SAMPLED_UNDECIDED)
@@ -202,6 +204,9 @@ struct knell_span *knell_transaction_start(
             }
         }
         s->recording = sampled == KN_SAMPLED_YES;
+        kn_debug("transaction %s: %s, rate %g%s", s->name,
+            s->recording ? "will be sent" : "not sampled", a->told.traces_sample_rate,
+            incoming ? ", by its caller's headers if it sent any" : "");
         s->shown.sampled = s->recording;
         if (t->bound) {
             unref(t->bound->span);

@@ -1,5 +1,6 @@
 #include "crash/spool.h"
 
+#include "crash/debug.h"
 #include "crash/identity.h"
 #include <dirent.h>
 #include <errno.h>
@@ -125,6 +126,7 @@ int kn_spool_init(const struct kn_settings *settings, struct kn_spool *ret)
     int r = open_spool(path, ret);
     if (!r)
         return 0;
+    kn_debug("spool %s: %s; trying the user's own", path, strerrordesc_np(-r));
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int n;
     if (state && state[0] == '/')

@@ -51,7 +51,6 @@ void kn_told_init(struct kn_told *t, const struct knell_options *o,
         .sessions_of_children = on(o->sessions, getvar("KNELL_SESSIONS"), false),
         .logs = on(o->logs, getvar("KNELL_LOGS"), false),
         .note_exits = on(o->note_exits, NULL, true),
-        .debug = on(o->debug, getvar("KNELL_DEBUG"), false),
         .cover_forks = o->on_fork == KNELL_FORK_COVER,
     };
     size_t at = 0;

@@ -12,7 +12,7 @@ struct kn_told {
     uint32_t max_breadcrumbs, breadcrumb_bytes, max_thread_scopes;
     double sample_rate, traces_sample_rate; /* 0 to 1 */
     uint32_t capture_burst, capture_interval_ms;
-    bool sessions, logs, note_exits, debug, cover_forks;
+    bool sessions, logs, note_exits, cover_forks;
     bool sessions_of_children; /* as well as of the process that called knell_start() */
     char ignore[KN_IGNORE_BYTES]; /* patterns, a NUL after each, an empty one last */
 };

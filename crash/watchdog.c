@@ -1,6 +1,7 @@
 #include "crash/watchdog.h"
 
 #include "crash/capture.h"
+#include "crash/debug.h"
 #include "crash/self.h"
 #include "crash/settings.h"
 
@@ -53,6 +54,8 @@ static void check(struct kn_areas *a, size_t i)
     memcpy(hang.name, h->name, sizeof h->name);
     hang.name[sizeof hang.name - 1] = '\0';
     (void)pthread_mutex_unlock(&dog.lock);
+    kn_debug("%s is silent since %llu ms, its deadline is %u ms", hang.name,
+        (unsigned long long)hang.late_ms, hang.deadline_ms);
     kn_capture_hang(&hang);
     (void)pthread_mutex_lock(&dog.lock);
 }

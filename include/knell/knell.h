@@ -77,7 +77,8 @@ struct knell_options {
                                          KNELL_START_UPLOADER=0|1; default on */
     enum knell_switch
         allow_setuid;        /* arm in a setuid or non-dumpable program; default off */
-    enum knell_switch debug; /* KNELL_DEBUG=0|1; say on stderr what knell does; off */
+    enum knell_switch debug; /* KNELL_DEBUG=0|1; say on stderr what knell does, and why
+                                not; off */
     uint32_t max_threads;    /* threads whose stacks fit a report; 0: 4096 */
     uint32_t deadline_ms;    /* most time a capture may add to a death; 0: 3000 */
 
