@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -278,6 +279,45 @@ static void say_nothing_started(void)
     (void)fflush(stdout);
 }
 
+/* With its stack's end reached, and no other stack, there is nowhere for a handler to
+ * run: the kernel ends the process by the signal's default action. */
+__attribute__((noinline)) static int dig(volatile char *above)
+{
+    volatile char here[4096];
+    here[0] = *above;
+    return here[0] ? 0 : dig(here) + here[0];
+}
+
+static void *overflow(void *unused)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    volatile char top = 0;
+    (void)sigaltstack(&none, NULL);
+    return dig(&top) ? unused : NULL;
+}
+
+static void overflow_in_thread(void)
+{
+    pthread_t t;
+    say_scope();
+    if (pthread_create(&t, NULL, overflow, NULL))
+        abort();
+    (void)pthread_join(t, NULL);
+}
+
+/* As a daemon that takes no for an answer from malloc(3) as the end. */
+static void run_out_of_address_space(void)
+{
+    const struct rlimit limit = {.rlim_cur = 256 << 20, .rlim_max = 256 << 20};
+    say_scope();
+    if (setrlimit(RLIMIT_AS, &limit))
+        abort();
+    for (;;) {
+        if (!malloc(1 << 20))
+            abort();
+    }
+}
+
 static void eat_memory(void)
 {
     for (;;) {
@@ -292,12 +332,16 @@ int main(int argc, char **argv)
     static const char *const ignore[] = {"GET /health*", NULL};
     const char *what = argc > 1 ? argv[1] : "", *how = argc > 2 ? argv[2] : "stop";
     how_to_die = how;
+    if (getenv("STDERR_TO_STDOUT"))
+        (void)dup2(STDOUT_FILENO, STDERR_FILENO);
     options.app = "teller";
     options.release = "teller@1.0";
     options.start_uploader = KNELL_OFF;
     options.ignore_transactions = ignore;
     options.logs = KNELL_ON;
     options.capture_burst = 3;
+    if (getenv("NOTE_NO_EXITS"))
+        options.note_exits = KNELL_OFF;
     if (!strcmp(what, "fork-cover"))
         options.on_fork = KNELL_FORK_COVER;
     int r = strcmp(what, "unstarted") ? knell_start(&options) : 0;
@@ -321,6 +365,10 @@ int main(int argc, char **argv)
         say_hang();
     else if (!strncmp(what, "fork", 4))
         say_fork();
+    else if (!strcmp(what, "overflow"))
+        overflow_in_thread();
+    else if (!strcmp(what, "address-space"))
+        run_out_of_address_space();
     else if (!strcmp(what, "memory"))
         eat_memory();
     if (!strcmp(what, "all"))

@@ -8,13 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-char spool[256], out[256], said[65536];
+char spool[256], arrivals[256], said[65536];
 struct envelope_items got;
 
 void new_place(void)
 {
     (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
-    (void)snprintf(out, sizeof out, "%s", test_tmpdir());
+    (void)snprintf(arrivals, sizeof arrivals, "%s", test_tmpdir());
 }
 
 int run(const char *const *argv, const char *const *env)
@@ -71,10 +71,10 @@ int upload_to(const char *dsn, const char *more)
 void upload_with(const char *more)
 {
     char dsn[300];
-    (void)snprintf(dsn, sizeof dsn, "file://%s", out);
+    (void)snprintf(dsn, sizeof dsn, "file://%s", arrivals);
     CHECK_INT(upload_to(dsn, more), 0);
     envelopes_free(&got);
-    envelopes_read(&got, out);
+    envelopes_read(&got, arrivals);
 }
 
 void upload(void)
@@ -111,4 +111,23 @@ const cJSON *transaction(const char *name)
             return t;
     }
     return NULL;
+}
+
+void check_scope(const cJSON *e)
+{
+    CHECK_STR(json_text(e, "tags/shard"), "eu-1");
+    CHECK_STR(json_text(e, "tags/gone"), "");
+    CHECK_STR(json_text(e, "user/id"), "42");
+    CHECK_STR(json_text(e, "user/email"), "a@example.org");
+    CHECK_STR(json_text(e, "contexts/pool/size"), "");
+    CHECK_INT(json_number(e, "contexts/pool/size"), 8);
+    CHECK(cJSON_IsFalse(json_at(e, "contexts/pool/idle")));
+    CHECK_STR(json_text(e, "extra/note"), "caf\xc3\xa9");
+    CHECK_STR(json_text(e, "fingerprint/1"), "by-shard");
+    CHECK_STR(json_text(e, "transaction"), "accept loop");
+    CHECK_STR(json_text(e, "breadcrumbs/values/0/message"), "started");
+    CHECK_STR(json_text(e, "breadcrumbs/values/0/category"), "lifecycle");
+    CHECK_STR(json_text(e, "breadcrumbs/values/1/level"), "warning");
+    CHECK_INT(json_number(e, "breadcrumbs/values/1/data/rows"), 3);
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "breadcrumbs/values")), 2);
 }

@@ -5,9 +5,9 @@
 #pragma once
 #include "envelopes.h"
 
-extern char spool[256], out[256]; /* of the present place */
-extern char said[65536];          /* the last program's stdout */
-extern struct envelope_items got; /* by the last upload() */
+extern char spool[256], arrivals[256]; /* of the present place */
+extern char said[65536];               /* the last program's stdout */
+extern struct envelope_items got;      /* by the last upload() */
 
 /* A spool and a destination folder, both new. */
 void new_place(void);
@@ -33,3 +33,6 @@ const cJSON *transaction(const char *name);
 
 /* Of the newest frame. */
 const char *top_function(const cJSON *stacktrace);
+
+/* Check all that teller says with "scope", but for what lies in a thread's scope. */
+void check_scope(const cJSON *event);

@@ -162,10 +162,10 @@ static void nothing_is_read_without_consent(void)
     die_with_files("segv");
     test_write_file(files, "app.log", "x\n", 2);
     char dsn[300];
-    (void)snprintf(dsn, sizeof dsn, "file://%s", out);
+    (void)snprintf(dsn, sizeof dsn, "file://%s", arrivals);
     CHECK_INT(upload_to(dsn, "KNELL_UPLOAD_CONSENT=ask"), 9);
     envelopes_free(&got);
-    envelopes_read(&got, out);
+    envelopes_read(&got, arrivals);
     CHECK_INT(got.n, 0);
 }
 

@@ -166,11 +166,11 @@ static void logs_spans_and_the_crash_arrive(void)
     char dsn[64];
     new_place();
     (void)tell_with("spans", "segv", "SENTRY_TRACES_SAMPLE_RATE=1");
-    struct ingest server = ingest_start(&(struct ingest_options){.dir = out});
+    struct ingest server = ingest_start(&(struct ingest_options){.dir = arrivals});
     (void)snprintf(dsn, sizeof dsn, "otlp+http://127.0.0.1:%d", server.port);
     CHECK_INT(upload_to(dsn, NULL), 0);
     ingest_stop(&server);
-    collect(out);
+    collect(arrivals);
     size_t n_spans =
         records("/v1/traces", "resourceSpans/0/scopeSpans/0/spans", spans, MAX_REQUESTS);
     size_t n_logs =
@@ -197,11 +197,11 @@ static void a_place_for_logs_gets_no_spans(void)
     char dsn[64];
     new_place();
     (void)tell_with("spans", "segv", "SENTRY_TRACES_SAMPLE_RATE=1");
-    struct ingest server = ingest_start(&(struct ingest_options){.dir = out});
+    struct ingest server = ingest_start(&(struct ingest_options){.dir = arrivals});
     (void)snprintf(dsn, sizeof dsn, "otlp+http://127.0.0.1:%d/v1/logs", server.port);
     CHECK_INT(upload_to(dsn, NULL), 0);
     ingest_stop(&server);
-    collect(out);
+    collect(arrivals);
     CHECK_INT(n_requests, 2);
     for (size_t i = 0; i < n_requests; i++)
         CHECK_STR(requests[i].target, "/v1/logs");
@@ -215,14 +215,14 @@ static void a_collector_without_traces_gets_the_rest(void)
     new_place();
     (void)tell_with("transactions", "stop", "SENTRY_TRACES_SAMPLE_RATE=1");
     struct ingest server =
-        ingest_start(&(struct ingest_options){.dir = out, .script = "3*404,200"});
+        ingest_start(&(struct ingest_options){.dir = arrivals, .script = "3*404,200"});
     (void)snprintf(dsn, sizeof dsn, "otlp+http://127.0.0.1:%d", server.port);
     (void)upload_to(dsn, NULL);
     CHECK_INT(test_count_files(spool, "wait"), 0);
     (void)tell_with("scope", "segv", NULL);
     CHECK_INT(upload_to(dsn, NULL), 0);
     ingest_stop(&server);
-    collect(out);
+    collect(arrivals);
     CHECK_INT(n_requests, 4);
     CHECK_STR(requests[0].target, "/v1/traces");
     CHECK_STR(requests[3].target, "/v1/logs");
@@ -235,7 +235,7 @@ static void sessions_are_not_for_collectors(void)
     char dsn[64];
     new_place();
     (void)tell_with("", "stop", "KNELL_SESSIONS=1");
-    struct ingest server = ingest_start(&(struct ingest_options){.dir = out});
+    struct ingest server = ingest_start(&(struct ingest_options){.dir = arrivals});
     (void)snprintf(dsn, sizeof dsn, "otlp+http://127.0.0.1:%d", server.port);
     CHECK_INT(upload_to(dsn, NULL), 0);
     CHECK_INT(server.counts->requests, 0);
