@@ -23,7 +23,8 @@ static void append(const char *s, size_t n, void *ctx)
     struct readable *r = ctx;
     if (n >= sizeof r->text - r->n)
         longjmp(r->too_long, 1);
-    memcpy(r->text + r->n, s, n);
+    if (n) /* of nothing there may be no address either */
+        memcpy(r->text + r->n, s, n);
     r->n += n;
 }
 
