@@ -58,6 +58,8 @@ static int try(const char *path, const struct debug_identity *id, bool need_info
     }
     if (!same)
         debug_search_note(search, -ESTALE);
+    else if (f.cut)
+        debug_search_note(search, -EBADMSG);
     elf_file_done(&f);
     return 0;
 }

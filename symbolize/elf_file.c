@@ -207,6 +207,8 @@ static int read_headers(Elf *elf, struct elf_file *f)
         return -EBADMSG;
     f->is_64 = h.e_ident[EI_CLASS] == ELFCLASS64;
     f->machine = h.e_machine;
+    uint64_t n_headers = (uint64_t)h.e_shnum * h.e_shentsize;
+    f->cut = h.e_shoff > f->n_bytes || n_headers > f->n_bytes - h.e_shoff;
     int err = copy_segments(elf, f);
     if (err == 0)
         err = copy_sections(elf, f);

@@ -40,6 +40,7 @@ struct elf_file {
     uint16_t machine;
     struct elf_section *sections; /* without the null section */
     size_t n_sections;
+    bool cut; /* shorter than its headers say: sections are lost */
     char *names;
     struct elf_segment *loads;
     size_t n_loads;

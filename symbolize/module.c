@@ -43,9 +43,12 @@ static int open_files(struct module *m, const struct knell_symbol_module *from,
     if (m->has_main && debug_file_has_info(&m->main))
         return 0;
     if (m->has_main && !id->n_build_id && m->main.n_build_id)
-        return 0;    /* nothing to compare a separate file with */
-    if (m->has_main) /* what was passed over on the way to it is not the debug file */
-        search->status = KNELL_SYMBOL_MISSING;
+        return 0; /* nothing to compare a separate file with */
+    /* What was passed over on the way to the program is not the debug file. */
+    if (m->has_main)
+        search->status = m->main.cut ? KNELL_SYMBOL_MALFORMED : KNELL_SYMBOL_MISSING;
+    if (m->has_main && m->main.cut)
+        m->status = KNELL_SYMBOL_MALFORMED;
     found = debug_find_separate(
         m->places, id, m->has_main ? &m->main : NULL, search, &m->separate);
     if (found < 0)

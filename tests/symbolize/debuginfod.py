@@ -400,11 +400,15 @@ CASES = {
 }
 
 
-def main():
+PROGRAM = UPLOAD = KNELL = None
+
+
+def play(cases):
+    """Each case on a machine of its own; ends the program."""
     global PROGRAM, UPLOAD, KNELL
     PROGRAM, UPLOAD, KNELL = (os.path.abspath(p) for p in sys.argv[1:4])
     bad = 0
-    for name, case in CASES.items():
+    for name, case in cases.items():
         if len(sys.argv) > 4 and name not in sys.argv[4:]:
             continue
         with tempfile.TemporaryDirectory(prefix="knell-debuginfod-") as folder:
@@ -430,4 +434,5 @@ def walk(t):
         t = t.tb_next
 
 
-main()
+if __name__ == "__main__":
+    play(CASES)
