@@ -186,8 +186,9 @@ static int directory(struct destination *d, const struct url *u, const char **wh
     int r = print(&d->dir, "%.*s", (int)u->path.n, u->path.at);
     char *out = d->dir;
     for (const char *in = d->dir; !r && *in; in++) {
-        unsigned v;
-        if (*in == '%' && sscanf(in + 1, "%2x", &v) == 1 && v) {
+        unsigned v = 0;
+        if (*in == '%' && isxdigit((unsigned char)in[1]) &&
+            isxdigit((unsigned char)in[2]) && sscanf(in + 1, "%2x", &v) == 1 && v) {
             *out++ = (char)v;
             in += 2;
         } else {

@@ -117,7 +117,9 @@ static const char *checked_end(const char *text, size_t n)
     if (n < END_BYTES || text[n - 1] != '\n')
         return NULL;
     const char *end = text + n - END_BYTES;
-    if (sscanf(end, "end %8lx\n", &sum) != 1 ||
+    char line[END_BYTES + 1] = ""; /* the text has no NUL at its end */
+    memcpy(line, end, END_BYTES);
+    if (sscanf(line, "end %8lx\n", &sum) != 1 ||
         sum != crc32(0, (const Bytef *)text, (uInt)(n - END_BYTES)))
         return NULL;
     return end;
