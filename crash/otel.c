@@ -26,8 +26,11 @@ static void decode(const char *p, size_t n, char *out, size_t room)
     for (size_t i = 0; i < n && at + 1 < sizeof plain; i++) {
         int high = p[i] == '%' && i + 2 < n ? hex_digit(p[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(p[i + 2]) : -1;
-        char c = low >= 0 ? (char)(high << 4 | low) : p[i];
-        i += low >= 0 ? 2 : 0;
+        char c = p[i];
+        if (low >= 0) {
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
         if ((unsigned char)c >= 0x20 && c != 0x7f)
             plain[at++] = c;
     }
