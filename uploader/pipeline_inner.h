@@ -39,7 +39,8 @@ struct delivery {
     enum delivery_state state;
     enum delivery_size size;
     bool counts;
-    bool marked; /* a mark in the spool says that it arrived */
+    unsigned left_out; /* kinds that its server does not take for long: not sent */
+    bool marked;       /* a mark in the spool says that it arrived */
     enum retry_verdict verdict;
     uint64_t not_before_s;
     int status;

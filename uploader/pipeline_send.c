@@ -10,24 +10,28 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DAY_S = 86400 };
+enum { DAY_S = 86400, WORTH_WAITING_S = 3600 };
 
 static uint64_t later_of(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
 
-/* When what a file holds may go to a destination: a segment has several kinds of items in
- * one envelope, and waits for the last of them. */
+/* When what a file holds may go to a destination. A crash waits for as long as it takes;
+ * a segment, which has several kinds of items in one envelope, waits for the last of
+ * them, but not for one that its server will not take for long: that one is left out. */
 static uint64_t limited_until(
     const struct pipeline *p, const struct destination *d, bool segment)
 {
     static const enum hint_category kinds[] = {HINT_TRANSACTION, HINT_SESSION, HINT_LOG};
-    uint64_t until = 0;
+    uint64_t until = 0, last_s = pipeline_now_ms() / 1000 + WORTH_WAITING_S;
     if (!segment)
         return ledger_limited_until(p->ledger, d->id, HINT_ERROR);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        until = later_of(until, ledger_limited_until(p->ledger, d->id, kinds[i]));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        uint64_t one = ledger_limited_until(p->ledger, d->id, kinds[i]);
+        if (one <= last_s || d->kind == DESTINATION_OTLP)
+            until = later_of(until, one);
+    }
     return until;
 }
 
@@ -120,14 +124,34 @@ static const struct worker_result *result_for(const struct delivery *d)
     return d->size == DELIVERY_SMALL ? &d->job->small : &d->job->result;
 }
 
-static enum frame_keep keep_of(
+/* Kinds of items that this destination does not get now. */
+static unsigned without(
     const struct pipeline *p, const struct delivery *d, const struct destination *to)
 {
-    uint64_t until = ledger_limited_until(p->ledger, to->id, HINT_ATTACHMENT);
-    bool limited = until > pipeline_now_ms() / 1000;
-    bool large = result_for(d)->n_items > p->config->max_body_bytes;
-    return d->size != DELIVERY_WHOLE || limited || large ? FRAME_NO_ATTACHMENTS
-                                                         : FRAME_ALL;
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    unsigned kinds = 0;
+    for (unsigned c = 0; c < HINT_N_CATEGORIES; c++) {
+        if (ledger_limited_until(p->ledger, to->id, (enum hint_category)c) > now_s)
+            kinds |= 1u << c;
+    }
+    if (d->size != DELIVERY_WHOLE || result_for(d)->n_items > p->config->max_body_bytes)
+        kinds |= 1u << HINT_ATTACHMENT;
+    return kinds;
+}
+
+/* What a limit took out of an envelope that went away without it. */
+static void count_left_out(struct pipeline *p, const struct delivery *d)
+{
+    static const char *const names[HINT_N_CATEGORIES] = {
+        [HINT_TRANSACTION] = "transaction",
+        [HINT_SESSION] = "session",
+        [HINT_LOG] = "log_item"};
+    const struct worker_result *r = result_for(d);
+    unsigned kinds = d->left_out & frame_kinds(r->items, r->n_items);
+    for (size_t c = 0; c < HINT_N_CATEGORIES; c++) {
+        if (kinds & 1u << c && names[c])
+            ledger_add_drop(p->ledger, "ratelimit_backoff", names[c], 1);
+    }
 }
 
 /* The bytes of one request. @ret malloc'd. */
@@ -150,8 +174,9 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
         .event_id = id, .dsn = to->dsn, .sent_at_ms = pipeline_now_ms()};
     bool server = to->kind == DESTINATION_SENTRY;
     CLEANUP(free_p) char *drops = server ? take_drops(p, j) : NULL;
+    d->left_out = without(p, d, to);
     return frame_envelope(
-        &head, result->items, result->n_items, keep_of(p, d, to), drops, ret, ret_n);
+        &head, result->items, result->n_items, d->left_out, drops, ret, ret_n);
 }
 
 static bool wants_gzip(const struct pipeline *p, const struct destination *to)
@@ -293,7 +318,10 @@ static void send_one(struct pipeline *p, struct delivery *d)
         return;
     }
     int r = make_body(p, d, to, &body, &n);
-    if (r < 0)
+    if (r == -ENODATA) { /* nothing but what its server does not take for long */
+        count_left_out(p, d);
+        d->state = DELIVERY_SENT;
+    } else if (r < 0)
         local_fault(p, d, r);
     else if (to->kind == DESTINATION_DIRECTORY) {
         to_folder(p, d, to, body, n);
@@ -369,6 +397,8 @@ static void arrived(struct pipeline *p, struct delivery *d, const struct destina
     char id[33];
     spool_event_id_format(d->job->name.event_id, id);
     d->state = DELIVERY_SENT;
+    if (to->kind == DESTINATION_SENTRY)
+        count_left_out(p, d);
     ledger_host_succeeded(p->ledger, to->host);
     history_add(&p->history, &(struct history_line){.event_id = id,
                                  .what = "sent",

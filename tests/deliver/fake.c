@@ -65,6 +65,17 @@ static void make_items(struct fake *f, struct worker_result *r)
     r->n_items = at;
 }
 
+static void make_segment(const struct fake *f, struct worker_result *r)
+{
+    static const char logs[] = "{\"type\":\"log\",\"length\":2}\n{}\n";
+    int n = asprintf((char **)&r->items, "%s%s",
+        says(f, "LOGS") ? ""
+                        : "{\"type\":\"transaction\",\"length\":2}\n{}\n"
+                          "{\"type\":\"session\",\"length\":2}\n{}\n",
+        logs);
+    r->n_items = n > 0 ? (size_t)n : 0;
+}
+
 static int finish(void *ctx, struct worker_result *ret)
 {
     struct fake *f = ctx;
@@ -89,6 +100,8 @@ static int finish(void *ctx, struct worker_result *ret)
         r.outcome = WORKER_REFUSED;
     else if (says(f, "DROP"))
         r.outcome = WORKER_DROPPED;
+    else if (says(f, "SEGMENT") || says(f, "LOGS"))
+        make_segment(f, &r);
     else
         make_items(f, &r);
     *ret = r;

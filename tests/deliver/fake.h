@@ -8,6 +8,7 @@
  *     "ASK"     asks for a debug file, where it may
  *     "POISON"  likewise, and dies on the one that arrives
  *     "DIE SMALL", "REFUSE SMALL"  so, once a smaller event is asked for
+ *     "LOGS"    a log container     "SEGMENT"  a transaction, a session and logs
  *     others    an event
  */
 #pragma once

@@ -205,6 +205,65 @@ static void limits_of_other_kinds_do_not_hold_crashes_back(void)
     ingest_stop(&s);
 }
 
+/* A server that takes no transactions says so for a day at a time: segments do not pile
+ * up for it. */
+static void what_a_server_never_takes_is_left_out(void)
+{
+    const char *out = test_tmpdir();
+    struct spool_name segment = {.segment = true};
+    struct ingest s = ingest_start(&(struct ingest_options){
+        .dir = out, .script = "200/limits=86400:transaction;session:org,200"});
+    struct fake *f = fake_new((const char *[]){"upload.concurrency=1", NULL});
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "SEGMENT", &segment);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 1);
+    fake_report(f, "new", 2, "SEGMENT", &segment);
+    fake_report(f, "new", 3, "LOGS", &segment);
+    fake_report(f, "new", 4, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 4);
+    CHECK_INT(s.counts->requests, 4);
+    char body[4096] = "";
+    size_t n_transactions = 0, n_reports = 0;
+    for (int i = 2; i <= 4; i++) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/%06d.body", out, i);
+        FILE *b = fopen(path, "r");
+        size_t n = b ? fread(body, 1, sizeof body - 1, b) : 0;
+        body[n] = 0;
+        n_transactions += strstr(body, "\"type\":\"transaction\"") != NULL;
+        n_reports += strstr(body, "\"reason\":\"ratelimit_backoff\",\"category\":"
+                                  "\"transaction\",\"quantity\":1") != NULL;
+        if (b)
+            fclose(b);
+    }
+    CHECK_INT(n_transactions, 0);
+    CHECK_INT(n_reports, 1);
+    fake_free(f);
+    ingest_stop(&s);
+    /* Not worth a request at all; and a short limit is waited for. */
+    s = ingest_start(&(struct ingest_options){
+        .script = "200/limits=86400:log_item:org,200/limits=60:log_item:org,200"});
+    f = fake_new((const char *[]){"upload.concurrency=1", NULL});
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "LOGS", &segment);
+    CHECK_INT(fake_run(f), 0);
+    fake_report(f, "new", 2, "LOGS", &segment);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 1);
+    CHECK_INT(fake_count(f, "sent"), 2);
+    fake_forgive(f);
+    fake_report(f, "new", 3, "LOGS", &segment);
+    CHECK_INT(fake_run(f), 0);
+    fake_report(f, "new", 4, "LOGS", &segment);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 2);
+    CHECK_INT(fake_count(f, "wait"), 1);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void attachments_stay_home_when_limited(void)
 {
     struct ingest s =
@@ -333,7 +392,8 @@ static void early_413_with_a_large_body(void)
 TEST_MAIN(TEST(every_row_of_the_table), TEST(every_row_of_a_collector),
     TEST(limits_on_a_200_are_obeyed),
     TEST(limits_of_other_kinds_do_not_hold_crashes_back),
-    TEST(attachments_stay_home_when_limited), TEST(three_failures_rest_the_host),
+    TEST(what_a_server_never_takes_is_left_out), TEST(attachments_stay_home_when_limited),
+    TEST(three_failures_rest_the_host),
     TEST(a_refused_connection_costs_one_try_and_no_attempt),
     TEST(a_missing_socket_or_name_is_unreachable), TEST(delivers_over_a_unix_socket),
     TEST(a_proxy_is_used_elsewhere_and_not_here),

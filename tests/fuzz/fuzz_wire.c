@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         uint8_t *envelope;
         size_t n_envelope;
         (void)frame_attachment_bytes(r.items, r.n_items);
-        if (!frame_envelope(&head, r.items, r.n_items, FRAME_NO_ATTACHMENTS, NULL,
+        (void)frame_kinds(r.items, r.n_items);
+        if (!frame_envelope(&head, r.items, r.n_items, 1u << HINT_ATTACHMENT, NULL,
                 &envelope, &n_envelope))
             free(envelope);
         worker_result_done(&r);

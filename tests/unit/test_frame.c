@@ -18,11 +18,11 @@ static const struct frame_head head = {.event_id = "00112233445566778899aabbccdd
     "\"2023-11-14T22:13:20.123Z\",\"dsn\":\"http://k@h/1\",\"sdk\":{\"name\":\"knell\"," \
     "\"version\":\"0.1.0\"}}\n"
 
-static void check(enum frame_keep keep, const char *extra, const char *want)
+static void check(unsigned without, const char *extra, const char *want)
 {
     uint8_t *p = NULL;
     size_t n = 0;
-    CHECK_INT(frame_envelope(&head, ITEMS, strlen(ITEMS), keep, extra, &p, &n), 0);
+    CHECK_INT(frame_envelope(&head, ITEMS, strlen(ITEMS), without, extra, &p, &n), 0);
     CHECK_INT(n, strlen(want));
     CHECK(p && !memcmp(p, want, n));
     free(p);
@@ -30,16 +30,24 @@ static void check(enum frame_keep keep, const char *extra, const char *want)
 
 static void puts_the_head_before_the_items(void)
 {
-    check(FRAME_ALL, NULL, HEAD ITEMS "\n");
-    check(FRAME_ALL, "{\"type\":\"client_report\",\"length\":2}\n{}\n",
+    check(0, NULL, HEAD ITEMS "\n");
+    check(0, "{\"type\":\"client_report\",\"length\":2}\n{}\n",
         HEAD ITEMS "\n{\"type\":\"client_report\",\"length\":2}\n{}\n");
 }
 
 static void leaves_attachments_out(void)
 {
-    check(FRAME_NO_ATTACHMENTS, NULL,
+    check(1u << HINT_ATTACHMENT, NULL,
         HEAD "{\"type\":\"event\",\"length\":2}\n{}\n"
              "{\"type\":\"session\",\"length\":2}\n{}\n");
+    check(~0u, NULL, HEAD "{\"type\":\"event\",\"length\":2}\n{}\n");
+    CHECK_INT(frame_kinds(ITEMS, strlen(ITEMS)),
+        1u << HINT_ERROR | 1u << HINT_ATTACHMENT | 1u << HINT_SESSION);
+    static const char logs[] = "{\"type\":\"log\",\"length\":2}\n{}\n";
+    uint8_t *p = NULL;
+    size_t n;
+    CHECK_INT(
+        frame_envelope(&head, logs, strlen(logs), 1u << HINT_LOG, "x", &p, &n), -ENODATA);
     CHECK(frame_attachment_bytes(ITEMS, strlen(ITEMS)) > 40);
 }
 
@@ -51,8 +59,8 @@ static void refuses_what_is_not_framed(void)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t *p = NULL;
         size_t n;
-        CHECK_INT(frame_envelope(&head, bad[i], strlen(bad[i]), FRAME_ALL, NULL, &p, &n),
-            -EBADMSG);
+        CHECK_INT(
+            frame_envelope(&head, bad[i], strlen(bad[i]), 0, NULL, &p, &n), -EBADMSG);
     }
 }
 

@@ -13,6 +13,32 @@ static bool is_attachment(const struct envelope_view *v)
     return !strcmp(v->type, "attachment");
 }
 
+/* The category that servers count an item in. */
+static enum hint_category category_of(const char *type)
+{
+    static const struct {
+        const char *type;
+        enum hint_category category;
+    } kinds[] = {{"attachment", HINT_ATTACHMENT}, {"transaction", HINT_TRANSACTION},
+        {"session", HINT_SESSION}, {"sessions", HINT_SESSION}, {"log", HINT_LOG},
+        {"client_report", HINT_INTERNAL}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!strcmp(type, kinds[i].type))
+            return kinds[i].category;
+    }
+    return HINT_ERROR;
+}
+
+unsigned frame_kinds(const void *items, size_t n_items)
+{
+    struct envelope_view v;
+    unsigned kinds = 0;
+    size_t at = 0;
+    while (envelope_next(items, n_items, &at, &v) > 0)
+        kinds |= 1u << category_of(v.type);
+    return kinds;
+}
+
 size_t frame_attachment_bytes(const void *items, size_t n_items)
 {
     struct envelope_view v;
@@ -40,7 +66,7 @@ static int write_head(const struct frame_head *h, char *out, size_t max)
 }
 
 int frame_envelope(const struct frame_head *head, const void *items, size_t n_items,
-    enum frame_keep keep, const char *extra, uint8_t **ret, size_t *ret_n)
+    unsigned without, const char *extra, uint8_t **ret, size_t *ret_n)
 {
     char line[4096];
     int n_line = write_head(head, line, sizeof line);
@@ -52,11 +78,13 @@ int frame_envelope(const struct frame_head *head, const void *items, size_t n_it
         return -ENOMEM;
     memcpy(p, line, at);
     struct envelope_view v;
-    size_t next = 0;
+    size_t next = 0, n_kept = 0;
     int r;
+    without &= ~(1u << HINT_ERROR);
     for (size_t i = 0; (r = envelope_next(items, n_items, &next, &v)) > 0; i++) {
-        if (keep == FRAME_NO_ATTACHMENTS && is_attachment(&v) && i)
+        if (without & 1u << category_of(v.type) && (i || !is_attachment(&v)))
             continue;
+        n_kept++;
         memcpy(p + at, v.header, v.n_header);
         at += v.n_header;
         p[at++] = '\n';
@@ -64,8 +92,8 @@ int frame_envelope(const struct frame_head *head, const void *items, size_t n_it
         at += v.n_payload;
         p[at++] = '\n';
     }
-    if (r < 0)
-        return r;
+    if (r < 0 || !n_kept)
+        return r < 0 ? r : -ENODATA;
     if (n_extra) {
         memcpy(p + at, extra, n_extra);
         at += n_extra;

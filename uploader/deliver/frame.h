@@ -6,11 +6,7 @@
 #pragma once
 #include "symbolize/cleanup.h"
 #include "uploader/deliver/dsn.h"
-
-enum frame_keep {
-    FRAME_ALL,
-    FRAME_NO_ATTACHMENTS, /* the first item, and what is no attachment */
-};
+#include "uploader/deliver/hint.h"
 
 struct frame_head {
     const char *event_id; /* 32 hex digits */
@@ -19,13 +15,17 @@ struct frame_head {
 };
 
 /**
+ * @without  kinds of items to leave out: bits 1 << enum hint_category. Events stay, and
+ * an attachment that comes first
  * @items  as the worker made them: HEAD '\n' PAYLOAD '\n' …
  * @extra  one more item at the end (a client report), or NULL
  * @ret    malloc'd; free()
- * Errors: -EBADMSG when the items are not framed, -ENOMEM.
+ * Errors: -ENODATA when no item is left, -EBADMSG when the items are not framed, -ENOMEM.
  */
 int frame_envelope(const struct frame_head *head, const void *items, size_t n_items,
-    enum frame_keep keep, const char *extra, uint8_t **ret, size_t *ret_n) MUST_CHECK;
+    unsigned without, const char *extra, uint8_t **ret, size_t *ret_n) MUST_CHECK;
 
+/* Kinds that @items hold, as bits. */
+unsigned frame_kinds(const void *items, size_t n_items);
 /* Bytes of @items that are attachments; 0 also when they are not framed. */
 size_t frame_attachment_bytes(const void *items, size_t n_items);

@@ -104,7 +104,7 @@ static int put_envelope(struct session *s, const struct plan *p, const struct re
         .event_id = id, .dsn = dsn, .sent_at_ms = (uint64_t)s->now_ms};
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n;
-    int err = frame_envelope(&head, w->items, w->n_items, FRAME_ALL, NULL, &bytes, &n);
+    int err = frame_envelope(&head, w->items, w->n_items, 0, NULL, &bytes, &n);
     if (err)
         return err;
     if (!s->out.tty && !s->options.json) {
