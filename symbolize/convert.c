@@ -73,7 +73,7 @@ static int consider(
 /* Of units that tell of one address the first counts, so the others need no look. */
 static bool found_all(const struct converter *c, const struct wanted *wanted)
 {
-    return c->found && c->n_found == wanted->n;
+    return !wanted->all && c->n_found == wanted->n;
 }
 
 static int convert_units(struct converter *c, const struct wanted *wanted)

@@ -1,8 +1,10 @@
 #include "symbolize/convert_name.h"
 
+#include "symbolize/budget.h"
+
 #include <stdlib.h>
 
-enum { MAX_NAME_BYTES = 4096 };
+enum { MAX_NAME_BYTES = 4096, PROBES_BETWEEN_CLOCKS = 1 << 16 };
 
 /* A node that gets the name of the scope that it is declared in. */
 struct scoped {
@@ -48,7 +50,7 @@ static int set_function(
 /* One function is inlined many times: find the node that was named for all of them. */
 static int find_first(struct naming *n, const bool *used)
 {
-    uint32_t n_nodes = n->f->n_nodes, n_slots = 64;
+    uint32_t n_nodes = n->f->n_nodes, n_slots = 64, n_probes = 0;
     while (n_slots < 2 * n_nodes)
         n_slots *= 2;
     CLEANUP(free_p) uint32_t *slots = calloc(n_slots, sizeof *slots); /* node + 1 */
@@ -60,8 +62,13 @@ static int find_first(struct naming *n, const bool *used)
         if (!used[i] || !origin)
             continue;
         uint32_t at = (uint32_t)(origin * 0x9e3779b97f4a7c15u >> 32) & (n_slots - 1);
-        while (slots[at] && n->f->nodes[slots[at] - 1].origin != origin)
+        while (slots[at] && n->f->nodes[slots[at] - 1].origin != origin) {
             at = (at + 1) & (n_slots - 1);
+            /* Places can be chosen so that all want one slot. */
+            if (++n_probes % PROBES_BETWEEN_CLOCKS == 0 &&
+                budget_time(n->u->file->budget) < 0)
+                return -ETIME;
+        }
         if (!slots[at])
             slots[at] = i + 1;
         n->first[i] = slots[at] - 1;
