@@ -1,6 +1,7 @@
 /* The loop of one pass: fill, wait, collect, until nothing is left to do now. */
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
+#include "uploader/spool/index.h"
 #include "uploader/spool/split.h"
 #include "uploader/spool/tend.h"
 
@@ -320,6 +321,7 @@ static int pass(struct pipeline *p)
     pipeline_sync(p, true);
     if (!r)
         evict(p);
+    IGNORE(index_compact(p->spool), "a cache");
     if (!r)
         r = count_remaining(p);
     if (!r && !p->o->n_destinations)

@@ -2,6 +2,7 @@
 #include "uploader/event_options.h"
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
+#include "uploader/spool/tend.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -78,6 +79,8 @@ static int read_report(struct pipeline *p, struct job *j)
     char file[KNELL_SPOOL_NAME_BYTES + 1];
     CLEANUP(close_p) int fd = -1;
     spool_name_format(&j->name, file);
+    if (!j->name.segment)
+        tend_trim_report(p->spool, SPOOL_WORK, file);
     int r =
         spool_open_file(p->spool, SPOOL_WORK, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
     /* What a daemon says while it goes on, it does not wait for the disk with: a power

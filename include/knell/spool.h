@@ -1,19 +1,19 @@
+/* clang-format off */
 /**
- * THE spool layout: folders, file names, states and legal moves.
+ * THE spool layout: folders, file names, states, legal moves, and what survives what.
  *
  *     live/  NAME.dmp   pre-filled file of a running process, becomes its report
  *            NAME.jnl   its journal; both under flock(2) for the process's life
  *            NAME.seg   its spans, logs and sessions so far, locked alike; renamed to
- * new/ when full, old or ended, there with the grammar below but .seg for .dmp, signal 00
- * and signature 0; the event id is its own new/   committed reports, not yet looked at
+ *                       new/ when full, old or ended, there with the grammar below but
+ *                       .seg for .dmp, signal 00 and signature 0; the event id is its own
+ *     new/   committed reports, not yet looked at
  *     work/  claimed by the uploader
  *     wait/  to be tried again, not before the time in the name
  *     hold/  kept by a person or by missing consent
  *     sent/  delivered
  *     bad/   quarantined; NAME.why beside each says the reason in a line of text
  *     lock   flock(2) by the one uploader at work
- *     stay   flock(2) by the one that stays to take what comes; a number that each one
- *            which would like to changes
  *
  * State is the folder; every move is one renameat(2) within the spool:
  *
@@ -28,11 +28,23 @@
  * nothing:
  *
  *     TTTTTTTTTTTTT-GGGGGGGGGGGG-EEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEE-sNN.aNN.nNNNNNNNNNN.dmp
- *     |             |            |                                |   |   `- not before,
- * s |             |            event id, 32 hex                 |   `- attempts |
- * grouping signature, 12 hex                    `- signal, 00: none time of death, ms
- * since 1970
+ *     |             |            |                                |   |   `- not before, s
+ *     |             |            event id, 32 hex                 |   `- attempts
+ *     |             grouping signature, 12 hex                    `- signal, 00: none
+ *     time of death, ms since 1970
+ *
+ * Killed at any instruction, a process leaves each report whole in one folder. After a
+ * loss of power:
+ *
+ *     a crash          is there when the handler's sync has returned. Its slot was not
+ *                      synced at start, which waits for no disk: fdatasync(2) brings a
+ *                      young file's name along on ext4, XFS and btrfs
+ *     an obituary      is synced, with its folder, before the journal goes
+ *     a settled report may be back in an earlier folder, from where it is sent again
+ *                      under its id: the uploader syncs folders once in 64 moves or 250 ms
+ *     what a person    moved, imported or consented to is synced when the command ends
  */
+/* clang-format on */
 #ifndef KNELL_SPOOL_H
 #define KNELL_SPOOL_H
 

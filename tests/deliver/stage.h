@@ -28,7 +28,7 @@ struct stage {
     char event_id[33]; /* of the report; "" for STAGE_EMPTY */
     /* "KEY=VALUE", NULL at the end: spool, configuration and destination of programs */
     const char *environment[12];
-    char spool_env[540], dsn_env[560], home_env[540], config_env[64];
+    char spool_env[540], dsn_env[560], home_env[540], config_env[560];
 };
 
 /* Of a kind's report; "" for STAGE_EMPTY. */

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What a pass may take at most, the worker included; the report itself may have 64 MiB.
@@ -306,6 +308,44 @@ static void its_own_files_are_not_trusted(void)
     }
 }
 
+/* Whoever made a report may have kept it open: what is parsed is a copy, taken once
+ * (CVE-2015-1869, CVE-2026-54228). */
+static void a_writer_that_goes_on_changes_nothing(void)
+{
+    enum { ROUNDS = 5 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct stage *s = begin();
+        char command[700], path[1024] = "";
+        (void)snprintf(command, sizeof command, "ls '%s'/new/*.dmp", s->spool);
+        FILE *f = popen(command, "r");
+        if (f && fgets(path, sizeof path, f))
+            path[strcspn(path, "\n")] = 0;
+        if (f)
+            (void)pclose(f);
+        int fd = open(path, O_RDWR);
+        struct stat st = {0};
+        CHECK(fd >= 0 && fstat(fd, &st) == 0);
+        pid_t writer = fork();
+        for (unsigned i = 1; !writer; i = i * 1103515245u + 12345u) {
+            uint64_t garbage = i * 0x9e3779b97f4a7c15u;
+            /* Its bytes, its length, and its length to nothing and back. */
+            if (pwrite(fd, &garbage, sizeof garbage, i % st.st_size) < 0 ||
+                ftruncate(fd, i % 7 ? st.st_size : i % 64) < 0)
+                _exit(1);
+        }
+        close(fd);
+        int status = upload(s);
+        CHECK(status == 0 || status == 6); /* 6: its worker was at a loss this time */
+        CHECK_INT(stage_count(s, SPOOL_NEW) + stage_count(s, SPOOL_WORK), 0);
+        (void)kill(writer, SIGKILL);
+        (void)waitpid(writer, NULL, 0);
+        int n;
+        (void)stage_states(s, s->event_id, &n);
+        CHECK_INT(n, 1);
+        stage_free(s);
+    }
+}
+
 /* @bytes  of a report; written under a name of its own */
 static void put_report(const struct stage *s, const uint8_t *bytes, size_t n)
 {
@@ -393,9 +433,9 @@ int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(files_that_are_none_are_put_away),
         TEST(live_files_that_are_none_are_put_away), TEST(harmful_names_are_put_away),
-        TEST(its_own_files_are_not_trusted), TEST(every_cut_of_a_report),
-        TEST(every_bit_of_a_report), TEST(memory_stays_within_bounds),
-        TEST(the_largest_report_is_held_once)};
+        TEST(its_own_files_are_not_trusted), TEST(a_writer_that_goes_on_changes_nothing),
+        TEST(every_cut_of_a_report), TEST(every_bit_of_a_report),
+        TEST(memory_stays_within_bounds), TEST(the_largest_report_is_held_once)};
     bool number = argc > 1 && argv[1][0] >= '1' && argv[1][0] <= '9';
     if (number)
         step = (size_t)atol(argv[1]);

@@ -164,6 +164,26 @@ static void an_unclean_journal_gets_an_obituary(void)
     spool_close(s);
 }
 
+/* Cut off between the obituary and the removal of its journal, and in the meantime
+ * somebody has put the report elsewhere. */
+static void an_obituary_is_written_once(void)
+{
+    struct spool *s = make();
+    answer = 0;
+    put_journal(s, STEM ".jnl", KNELL_RUN_RUNNING);
+    CHECK_INT(run(s).n_obituaries, 1);
+    struct spool_name n = only_new(s);
+    CHECK_INT(spool_move(s, SPOOL_NEW, &n, SPOOL_HOLD, NULL), 0);
+    CHECK_INT(spool_has_event(s, n.event_id), 1);
+    put_journal(s, STEM ".jnl", KNELL_RUN_RUNNING);
+    CHECK_INT(run(s).n_obituaries, 0);
+    CHECK_INT(test_count_files(s->path, "new"), 0);
+    CHECK_INT(test_count_files(s->path, "live"), 0);
+    n.event_id[0]++;
+    CHECK_INT(spool_has_event(s, n.event_id), 0);
+    spool_close(s);
+}
+
 static void clean_and_dumped_journals_are_removed(void)
 {
     static const uint32_t states[] = {
@@ -233,7 +253,7 @@ static void every_cut_of_a_dump_is_survived(void)
 }
 
 TEST_MAIN(TEST(a_committed_dump_becomes_a_report), TEST(a_running_process_is_left_alone),
-    TEST(an_unclean_journal_gets_an_obituary),
+    TEST(an_unclean_journal_gets_an_obituary), TEST(an_obituary_is_written_once),
     TEST(clean_and_dumped_journals_are_removed), TEST(damaged_files_are_quarantined),
     TEST(a_segment_goes_out_when_it_holds_something),
     TEST(every_cut_of_a_dump_is_survived))

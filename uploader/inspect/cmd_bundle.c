@@ -131,16 +131,6 @@ static int make_file(int dir_fd, const char *file, const uint8_t *bytes, size_t 
     return spool_replace_file(dir_fd, file, bytes, n);
 }
 
-/* Whether an event is in the spool, in whatever folder and under whatever name. */
-static int find_event(void *ctx, const char *file, const struct spool_name *name)
-{
-    const uint8_t *id = ctx;
-    (void)file;
-    return name && !name->segment && !memcmp(name->event_id, id, sizeof name->event_id)
-               ? -EEXIST
-               : 0;
-}
-
 static int take_report(const struct spool *spool, const struct tar_entry *e)
 {
     const char *file = e->name + strlen(REPORT_PREFIX);
@@ -151,10 +141,10 @@ static int take_report(const struct spool *spool, const struct tar_entry *e)
     if (!err)
         err = report_read(e->bytes, e->n, &c, NULL);
     crash_free(c);
-    for (int state = SPOOL_NEW; !err && state < SPOOL_N_STATES; state++)
-        err = spool_each(spool, (enum spool_state)state, find_event, name.event_id);
+    if (!err)
+        err = spool_has_event(spool, name.event_id);
     if (err)
-        return err;
+        return err < 0 ? err : -EEXIST;
     spool_name_format(&name, canonical);
     return make_file(spool->state_fd[SPOOL_HOLD], canonical, e->bytes, e->n);
 }

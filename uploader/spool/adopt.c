@@ -166,8 +166,12 @@ static int write_obituary(
         r = a->obituary(image, n_image, live, slot, n_slot, &name, &report, &n_report);
     name.attempts = 0;
     name.not_before_s = 0;
-    if (!r)
-        r = commit(a, &name, report, n_report);
+    /* An adoption that was cut off here had committed it, and a person may have moved it
+     * since. */
+    int there = r ? 0 : spool_has_event(a->spool, name.event_id);
+    if (r || there)
+        return r ? r : there < 0 ? there : 0;
+    r = commit(a, &name, report, n_report);
     if (!r)
         a->result->n_obituaries++;
     return r;

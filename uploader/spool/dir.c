@@ -217,6 +217,23 @@ void spool_list_done(struct spool_list *list)
     *list = (struct spool_list){0};
 }
 
+static int is_event(void *ctx, const char *file, const struct spool_name *name)
+{
+    (void)file;
+    return name && !name->segment && !memcmp(name->event_id, ctx, sizeof name->event_id);
+}
+
+int spool_has_event(
+    const struct spool *s, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES])
+{
+    uint8_t id[SPOOL_EVENT_ID_BYTES];
+    memcpy(id, event_id, sizeof id);
+    int r = 0;
+    for (int state = SPOOL_NEW; !r && state < SPOOL_N_STATES; state++)
+        r = spool_each(s, (enum spool_state)state, is_event, id);
+    return r;
+}
+
 int spool_move_file(const struct spool *s, enum spool_state from, const char *file,
     enum spool_state to, const char *as)
 {

@@ -81,6 +81,11 @@ int spool_list_add(
 void spool_list_sort(struct spool_list *list); /* oldest first, then by event id */
 void spool_list_done(struct spool_list *list);
 
+/* Whether a report of this event lies in any folder but live/, under whatever name.
+ * Returns 1, 0, or a negative errno. */
+int spool_has_event(const struct spool *s,
+    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES]) MUST_CHECK;
+
 /**
  * One rename inside the spool. Nothing is overwritten.
  *

@@ -16,6 +16,7 @@ enum {
     N_NUMBERS = 9,
     N_TEXTS = 11,
     COMPACT_LINES = 1000,
+    COMPACT_BYTES = 64 << 10, /* fewer lines cannot be that many */
 };
 
 struct slot {
@@ -455,9 +456,31 @@ int index_append(const struct spool *s, const struct index_entry *entries, size_
     return 0;
 }
 
-int index_compact(const struct spool *s,
-    bool (*keep)(void *ctx, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES]),
-    void *ctx)
+static int by_event(const void *a, const void *b)
+{
+    const struct spool_name *x = a, *y = b;
+    return memcmp(x->event_id, y->event_id, sizeof x->event_id);
+}
+
+static int list_reports(const struct spool *s, struct spool_list *ret)
+{
+    int err = 0;
+    for (int state = SPOOL_NEW; !err && state < SPOOL_N_STATES; state++)
+        err = spool_list_add(s, (enum spool_state)state, ret);
+    if (ret->n)
+        qsort(ret->names, ret->n, sizeof *ret->names, by_event);
+    return err;
+}
+
+static bool is_there(
+    const struct spool_list *l, const uint8_t id[static SPOOL_EVENT_ID_BYTES])
+{
+    struct spool_name key = {0};
+    memcpy(key.event_id, id, sizeof key.event_id);
+    return l->n && bsearch(&key, l->names, l->n, sizeof key, by_event);
+}
+
+static int compact(const struct spool *s, const struct spool_list *reports)
 {
     struct index *x;
     int err = index_load(s, &x);
@@ -469,7 +492,7 @@ int index_compact(const struct spool *s,
         struct slot *slot = &x->slots[i];
         if (!slot->n || !line_id(x->bytes + slot->at, slot->n, id))
             continue;
-        if (!keep(ctx, id))
+        if (!is_there(reports, id))
             slot->n = 0;
         n_keep += slot->n != 0;
     }
@@ -491,5 +514,22 @@ int index_compact(const struct spool *s,
     }
     free(out);
     index_free(x);
+    return err;
+}
+
+int index_compact(const struct spool *s)
+{
+    struct spool_list reports = {0};
+    struct stat st;
+    if (fstatat(s->fd, SPOOL_INDEX_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISREG(st.st_mode) || st.st_size < COMPACT_BYTES)
+        return 0;
+    if (st.st_size > (off_t)INDEX_MAX_BYTES) /* nobody reads it any more */
+        return unlinkat(s->fd, SPOOL_INDEX_FILE, 0) < 0 ? -errno : 1;
+    int err = list_reports(s, &reports);
+    if (!err)
+        err = compact(s, &reports);
+    spool_list_done(&reports);
     return err;
 }

@@ -1,7 +1,7 @@
 /**
  * The spool's index: what is known about each report beyond its file name, so that a
- * listing opens no report. A cache and nothing more: whoever parsed a report (the
- * uploader when it made the event, `knell` when it had to look) appends one line; a
+ * listing opens no report twice. A cache and nothing more: `knell` appends a line when it
+ * had to look into a report, the uploader takes out those of reports that are gone; a
  * missing, torn or stale file costs time, never truth. Removing it is always safe.
  *
  * File `index` in the spool's folder, one line per report, fields with a tab between:
@@ -91,14 +91,12 @@ int index_append(
 
 /**
  * Write the index anew with only the lines of reports that are still there, when more
- * than half of a large file is of no use. For whoever owns the spool and holds its lock.
+ * than half of a large file is of no use. What others append meanwhile may be lost: they
+ * look again. For whoever owns the spool and holds its lock.
  *
- * @keep  answers whether a report is still there
  * Returns 1 when rewritten, 0 when there was no need, or a negative errno.
  */
-int index_compact(const struct spool *s,
-    bool (*keep)(void *ctx, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES]),
-    void *ctx) MUST_CHECK;
+int index_compact(const struct spool *s) MUST_CHECK;
 
 /* "crash", "error", ...; "" for unknown. Static. */
 const char *index_kind_name(enum index_kind kind);

@@ -26,12 +26,14 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
     uint64_t *ret_bytes, uint64_t *ret_files);
 
 /**
- * Give back what the reports in new/ were given and did not use: a dying process leaves
+ * Give back what the queued reports were given and did not use: a dying process leaves
  * that to others.
  *
  * Returns 0, or the negative errno of listing.
  */
-int tend_trim(struct spool *s) MUST_CHECK;
+int tend_trim(const struct spool *s) MUST_CHECK;
+/* One report: it would count against the limits with all that it was given. */
+void tend_trim_report(const struct spool *s, enum spool_state state, const char *file);
 
 /* What killed processes and full disks left: temporary files older than an hour, here and
  * in the symbol store; reasons in bad/ whose reports are gone, and reports there without

@@ -30,34 +30,49 @@ static uint64_t length_of(int fd, uint64_t n)
     return ours ? end : 0;
 }
 
-static int trim_one(void *ctx, const char *file, const struct spool_name *name)
+void tend_trim_report(const struct spool *s, enum spool_state state, const char *file)
 {
-    const struct spool *s = ctx;
-    struct stat st;
+    struct stat st, now;
     CLEANUP(close_p) int fd = -1;
-    if (!name || name->segment ||
-        fstatat(s->state_fd[SPOOL_NEW], file, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
+    int folder = s->state_fd[state];
+    if (fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
     /* What was reserved lies behind the end. Without that the file is not opened. */
     uint64_t slack = (uint64_t)st.st_blksize * 4;
     if ((uint64_t)st.st_blocks * 512 <= (uint64_t)st.st_size + slack ||
-        spool_open_file(s, SPOOL_NEW, file, KNELL_MAX_REPORT_BYTES, &fd, &st) < 0)
-        return 0;
+        spool_open_file(s, state, file, KNELL_MAX_REPORT_BYTES, &fd, &st) < 0)
+        return;
     uint64_t end = length_of(fd, (uint64_t)st.st_size);
     if (!end)
-        return 0;
+        return;
     CLEANUP(close_p)
-    int out = openat(s->state_fd[SPOOL_NEW], file,
-        O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat now;
+    int out =
+        openat(folder, file, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (out < 0 || fstat(out, &now) < 0 || now.st_ino != st.st_ino ||
         now.st_dev != st.st_dev || now.st_size != st.st_size)
-        return 0;
+        return;
     IGNORE(ftruncate(out, (off_t)end), "it only takes more room than it needs");
+}
+
+struct trimmed {
+    const struct spool *spool;
+    enum spool_state state;
+};
+
+static int trim_one(void *ctx, const char *file, const struct spool_name *name)
+{
+    const struct trimmed *t = ctx;
+    if (name && !name->segment)
+        tend_trim_report(t->spool, t->state, file);
     return 0;
 }
 
-int tend_trim(struct spool *s)
+int tend_trim(const struct spool *s)
 {
-    return spool_each(s, SPOOL_NEW, trim_one, s);
+    static const enum spool_state states[] = {SPOOL_NEW, SPOOL_WAIT, SPOOL_HOLD};
+    int r = 0;
+    for (size_t i = 0; !r && i < sizeof states / sizeof *states; i++)
+        r = spool_each(
+            s, states[i], trim_one, &(struct trimmed){.spool = s, .state = states[i]});
+    return r;
 }
