@@ -54,5 +54,8 @@ void scenario_run(const struct scenario *sc, struct stage *s,
 /* @before  scenario_requests() before the command. False: something does not hold. */
 bool scenario_recover(const struct scenario *sc, struct stage *s,
     const struct scenario_seen *seen, uint64_t before);
+/* Instead of it, for a state that was checked before: what its uploader had sent may
+ * still be on its way to the server, and counted later. */
+void scenario_leave(void);
 /* Whether argv[@from]... names the scenario; no names: all. */
 bool scenario_chosen(const struct scenario *sc, int argc, char **argv, int from);

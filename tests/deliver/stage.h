@@ -27,7 +27,7 @@ struct stage {
     char spool[512], out[512], said[512];
     char event_id[33]; /* of the report; "" for STAGE_EMPTY */
     /* "KEY=VALUE", NULL at the end: spool, configuration and destination of programs */
-    const char *environment[12];
+    const char *environment[16];
     char spool_env[540], dsn_env[560], home_env[540], config_env[560];
 };
 

@@ -89,6 +89,8 @@ static bool kill_at(
             printf("%s: killed %s\n", sc->name, w.place);
             stage_show(s);
         }
+    } else {
+        scenario_leave();
     }
     stage_free(s);
     return r.killed;
