@@ -308,6 +308,17 @@ static void its_own_files_are_not_trusted(void)
     }
 }
 
+/* Its bytes, its length, and its length to nearly nothing and back, for ever. */
+static _Noreturn void scribble(int fd, off_t n)
+{
+    for (unsigned i = 1;; i = i * 1103515245u + 12345u) {
+        uint64_t garbage = i * 0x9e3779b97f4a7c15u;
+        if (pwrite(fd, &garbage, sizeof garbage, i % n) < 0 ||
+            ftruncate(fd, i % 7 ? n : i % 64) < 0)
+            _exit(1);
+    }
+}
+
 /* Whoever made a report may have kept it open: what is parsed is a copy, taken once
  * (CVE-2015-1869, CVE-2026-54228). */
 static void a_writer_that_goes_on_changes_nothing(void)
@@ -326,13 +337,8 @@ static void a_writer_that_goes_on_changes_nothing(void)
         struct stat st = {0};
         CHECK(fd >= 0 && fstat(fd, &st) == 0);
         pid_t writer = fork();
-        for (unsigned i = 1; !writer; i = i * 1103515245u + 12345u) {
-            uint64_t garbage = i * 0x9e3779b97f4a7c15u;
-            /* Its bytes, its length, and its length to nothing and back. */
-            if (pwrite(fd, &garbage, sizeof garbage, i % st.st_size) < 0 ||
-                ftruncate(fd, i % 7 ? st.st_size : i % 64) < 0)
-                _exit(1);
-        }
+        if (!writer)
+            scribble(fd, st.st_size);
         close(fd);
         int status = upload(s);
         CHECK(status == 0 || status == 6); /* 6: its worker was at a loss this time */
