@@ -78,9 +78,9 @@ static bool kill_at(
     struct trace_result r;
     uint64_t before = scenario_requests();
     scenario_run(sc, s, visit, &w, &r);
-    uint64_t extra = (uint64_t)(sc - scenarios) << 32 |
-                     (scenario_requests() - before) << 8 | w.seen.told << 1 |
-                     w.seen.committed;
+    uint64_t seen = (w.seen.told ? 2u : 0u) | (w.seen.committed ? 1u : 0u);
+    uint64_t extra =
+        (uint64_t)(sc - scenarios) << 32 | (scenario_requests() - before) << 8 | seen;
     if (sc->dies || is_new_state(s, extra)) {
         ++*ret_checked;
         int failures = test_failures();
