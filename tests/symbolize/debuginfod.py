@@ -14,13 +14,19 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 DEADLINE_S = 3
+
+
+class Skip(Exception):
+    pass
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -373,6 +379,38 @@ def kept_within_bounds(m):
     check(left == sorted([f"{2:040x}", m.id]), left)
 
 
+def real_server(m):
+    """The server that elfutils brings."""
+    if not shutil.which("debuginfod"):
+        raise Skip("no debuginfod")
+    files = f"{m.folder}/files"
+    os.mkdir(files)
+    shutil.copy(m.debug, f"{files}/dying.debug")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    p = subprocess.Popen(["debuginfod", "-p", str(port), "-d", ":memory:", "-F", files],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         env={**os.environ, "HOME": m.folder, "DEBUGINFOD_URLS": ""})
+    try:
+        for _ in range(600):  # until it has looked through the folder
+            try:
+                with urllib.request.urlopen(f"{url}/buildid/{m.id}/debuginfo", timeout=10):
+                    break
+            except OSError:
+                check(p.poll() is None, "it ended")
+                time.sleep(0.1)
+        m.settings["KNELL_SYMBOLS_DEBUGINFOD_URLS"] = url
+        event, _ = m.crash_and_upload()
+        check(is_named(event), event["contexts"]["knell"])
+        check(event["contexts"]["knell"].get("debuginfod", {}).get("libc.so.6") in
+              ("missing", None), event["contexts"]["knell"])
+    finally:
+        p.terminate()
+        p.wait()
+
+
 HOUR_S, DAY_S = 3600, 86400
 CASES = {
     "off_unless_configured": off_unless_configured,
@@ -397,6 +435,7 @@ CASES = {
     "killed_while_fetching": killed_while_fetching,
     "stopped_while_fetching": stopped_while_fetching,
     "kept_within_bounds": kept_within_bounds,
+    "real_server": real_server,
 }
 
 
@@ -417,6 +456,8 @@ def play(cases):
             try:
                 case(m)
                 print(f"ok   {name}", flush=True)
+            except Skip as e:
+                print(f"skip {name}: {e}", flush=True)
             except AssertionError as e:
                 bad += 1
                 print(f"FAIL {name}, line {e.__traceback__.tb_lineno}: {e} "

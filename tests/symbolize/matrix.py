@@ -11,6 +11,7 @@ What cannot be built here is named and passed over.
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,21 @@ def dwo_stale():
     return None, kept
 
 
+def dwo_missing():
+    dwo("gcc", 5)()
+    for name in os.listdir("."):
+        if name.endswith(".dwo"):
+            os.remove(name)
+
+
+def make_socket(where):
+    with socket.socket(socket.AF_UNIX) as s:
+        here = os.getcwd()
+        os.chdir(os.path.dirname(where))  # names of sockets are short
+        s.bind(os.path.basename(where))
+        os.chdir(here)
+
+
 def debuglink_beside():
     cc("-g")
     split_debug("prog.debug")
@@ -269,8 +285,7 @@ def dwz(present=True, right=True):
         if not present:
             os.remove("common.dwz")
         elif not right:
-            objcopy("--update-section", ".note.gnu.build-id=/dev/stdin", "common.dwz",
-                    "common.dwz")
+            shutil.copy("prog2", "common.dwz")  # another build-id
     return build
 
 
@@ -337,6 +352,8 @@ VARIANTS = {
     "clang_dwarf2": ("FL", plain("-g", "-gdwarf-2", compiler="clang")),
     "gcc_g1": ("FLI", plain("-g1")),
     "gcc_O0": ("FLI", plain("-g", base=("-O0",))),
+    "clang_g1": ("FLI", plain("-g1", compiler="clang")),
+    "clang_O0": ("FLI", plain("-g", base=("-O0",), compiler="clang")),
     "gcc_no_pie": ("FLI", plain("-g", "-no-pie")),
     "gcc_type_units4": ("FLI", plain("-g", "-gdwarf-4", "-fdebug-types-section")),
     "gcc_type_units5": ("FLI", plain("-g", "-gdwarf-5", "-fdebug-types-section")),
@@ -364,6 +381,7 @@ VARIANTS = {
     "gcc_dwp5": ("FLI", dwp("gcc", 5, "llvm-dwp")),
     "clang_dwp5": ("FLI", dwp("clang", 5, "llvm-dwp")),
     "dwo_stale": ("FL", dwo_stale),
+    "dwo_missing": ("FL", dwo_missing),
     "debuglink_beside": ("FLI", debuglink_beside),
     "debuglink_sub": ("FLI", debuglink_sub),
     "debuglink_debug_dir": ("FLI", debuglink_debug_dir),
@@ -375,6 +393,7 @@ VARIANTS = {
     "build_id_dir": ("FLI", id_dir()),
     "build_id_dir_other_program": ("F", id_dir(plant_other)),
     "build_id_dir_fifo": ("F", id_dir(os.mkfifo)),
+    "build_id_dir_socket": ("F", id_dir(make_socket)),
     "build_id_dir_folder": ("F", id_dir(os.mkdir)),
     "build_id_dir_device": ("F", id_dir(lambda p: os.symlink("/dev/zero", p))),
     "build_id_dir_loop": ("F", id_dir(lambda p: os.symlink(p, p))),
@@ -389,6 +408,7 @@ VARIANTS = {
     "build_id_none": ("FLI", plain("-g", "-Wl,--build-id=none")),
     "dwz": ("FLI", dwz()),
     "dwz_missing": ("FL", dwz(present=False)),
+    "dwz_other": ("FL", dwz(right=False)),
     "mini_debug_info": ("F", mini()),
     "mini_debug_info_broken": ("", mini(broken=True)),
     "symtab_only": ("F", symtab_only),
