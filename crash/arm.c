@@ -2,6 +2,7 @@
 #include "crash/capture.h"
 #include "crash/debug.h"
 #include "crash/handler/entry.h"
+#include "crash/handler/gate.h"
 #include "crash/identity.h"
 #include "crash/install.h"
 #include "crash/journal.h"
@@ -93,6 +94,7 @@ static void in_fork_child(void)
     if (!arm.armed)
         return;
     arm.in_child = true;
+    kn_gate_fork_child();
     kn_tell_fork_child();
     kn_nudge_fork_child();
     kn_journal_fork_child(&arm.journal);
@@ -130,9 +132,13 @@ static void launch(void)
 static void disarm(void)
 {
     kn_tell_stop();
+    /* Threads that crash while others end the program are usual. */
+    bool has_turn = kn_gate_wait(arm.process.deadline_ms);
     kn_entry_arm(NULL);
     if (arm.process.park_signal)
         kn_uninstall(&arm.process);
+    if (has_turn)
+        kn_gate_leave();
     if (!arm.in_child) {
         if (arm.process.dump.fd >= 0)
             kn_spool_remove_live(&arm.spool, arm.stem, KNELL_SPOOL_SUFFIX);

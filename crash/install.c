@@ -58,6 +58,9 @@ void kn_uninstall(const struct kn_process *p)
 {
     for (int i = 0; i < KN_N_SIGNALS; i++)
         put_back(kn_signals[i], kn_on_signal, &p->old[i]);
+    /* A thread that blocked the signal has it pending, and must not die of it one day:
+     * what is ignored is forgotten. */
     const struct kn_sigaction none = {0};
-    put_back(p->park_signal, kn_on_park, &none);
+    put_back(p->park_signal, kn_on_park, &kn_ignore);
+    put_back(p->park_signal, kn_ignore.handler, &none);
 }

@@ -286,6 +286,12 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     do
         turn = kn_gate_enter(p, info, uc);
     while (turn == KN_TURN_RETRY);
+    if (turn == KN_TURN_FIRST && __atomic_load_n(&armed, __ATOMIC_ACQUIRE) != c) {
+        /* It was stopped while this thread waited. */
+        kn_gate_leave();
+        kn_end_child(NULL, signo, info);
+        return;
+    }
     if (turn == KN_TURN_AGAIN)
         on_fault_inside(signo);
     if (turn == KN_TURN_FIRST && worth_a_report(signo, kn_regs_pc(uc)))

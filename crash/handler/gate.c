@@ -78,6 +78,26 @@ bool kn_gate_try(void)
         false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+bool kn_gate_wait(uint32_t deadline_ms)
+{
+    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + (deadline_ms + GRACE_MS) * 1000000ull;
+    for (;;) {
+        uint32_t before = __atomic_load_n(&leaves, __ATOMIC_ACQUIRE);
+        uint64_t now = kn_now_ns(CLOCK_MONOTONIC);
+        if (kn_gate_try())
+            return true;
+        if (now >= end ||
+            __atomic_load_n(&owner, __ATOMIC_ACQUIRE) == (uint32_t)KN_SYS0(SYS_gettid))
+            return false;
+        kn_wait(&leaves, before, end - now);
+    }
+}
+
+void kn_gate_fork_child(void)
+{
+    __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);
+}
+
 void kn_gate_leave(void)
 {
     __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);

@@ -28,11 +28,29 @@ enum kn_turn kn_gate_enter(
 bool kn_gate_try(void);
 
 /**
+ * Take the turn when nobody has it, to put the handlers away: not while a crash of
+ * another thread is written down. Usually that one ends the process.
+ *
+ * Context: any; waits.
+ * @deadline_ms  of a capture
+ * Returns false when the turn was not to be had, a while after the deadline or because
+ * this thread has it.
+ */
+bool kn_gate_wait(uint32_t deadline_ms);
+
+/**
  * Give the turn back: the process lives on.
  *
  * Context: signal handler, by the thread that has it.
  */
 void kn_gate_leave(void);
+
+/**
+ * In the child of a fork(2), where the thread that had the turn is not.
+ *
+ * Context: any.
+ */
+void kn_gate_fork_child(void);
 
 /**
  * Where thread @tid crashed, when it waits at the gate; else NULL.

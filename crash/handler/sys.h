@@ -45,6 +45,10 @@ struct kn_sigaction {
     uint64_t mask;
 };
 
+/* SIG_IGN: what is pending is forgotten, blocked or not; sigaction(2). */
+static const struct kn_sigaction kn_ignore = {
+    .handler = (void (*)(int, siginfo_t *, void *))(uintptr_t)SIG_IGN};
+
 static inline uint64_t kn_now_ns(int clock)
 {
     struct timespec t = {0};

@@ -81,8 +81,22 @@ void kn_threads_park(const siginfo_t *info, const ucontext_t *uc)
         kn_wait(&thaws, before, 0);
 }
 
+/* Who blocked the signal has it still. It must not wait for the program that this one
+ * becomes by execve(2), which would die of it: what is ignored is forgotten. */
+static void forget_unheard(int signo)
+{
+    struct kn_sigaction now;
+    if (kn_sigaction(signo, NULL, &now))
+        return;
+    (void)kn_sigaction(signo, &kn_ignore, NULL);
+    (void)kn_sigaction(signo, &now, NULL);
+}
+
 void kn_threads_thaw(void)
 {
+    const struct kn_capture *c = frozen;
+    if (c && __atomic_load_n(&c->n_here, __ATOMIC_ACQUIRE) < c->n_asked)
+        forget_unheard(c->process->park_signal);
     __atomic_store_n(&frozen, NULL, __ATOMIC_RELEASE);
     __atomic_add_fetch(&thaws, 1, __ATOMIC_ACQ_REL);
     kn_wake(&thaws);

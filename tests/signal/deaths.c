@@ -366,6 +366,25 @@ static void abort_after_crash(void)
     null_write_deep();
 }
 
+/* The program ends, knell with it, while a thread's crash is written down. */
+static void *crash_now(void *arg)
+{
+    null_write_deep();
+    return arg;
+}
+
+static void exit_after_crash(void)
+{
+    pthread_t t;
+    if (pthread_create(&t, NULL, crash_now, NULL))
+        fail("pthread_create");
+    sigset_t all; /* so that it is not stopped */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    usleep(100000);
+    exit(0);
+}
+
 /* Sent from another process: a child that ends at once. */
 static void sent(int signo)
 {
@@ -520,7 +539,8 @@ const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_
     {"loader_lock_held", loader_lock_held}, {"stdio_locked", stdio_locked},
     {"in_atfork", in_atfork}, {"sixteen_at_once", sixteen_at_once},
     {"abort_meanwhile", abort_meanwhile}, {"abort_after_crash", abort_after_crash},
-    {"sent_segv", sent_segv}, {"sent_abrt", sent_abrt}, {"fork_child", fork_child},
+    {"exit_after_crash", exit_after_crash}, {"sent_segv", sent_segv},
+    {"sent_abrt", sent_abrt}, {"fork_child", fork_child},
     {"fork_child_armed", fork_child_armed}, {"raw_fork_child", raw_fork_child},
     {"vfork_child_then_parent", vfork_child_then_parent},
     {"daemonize_then_crash", daemonize_then_crash}, {"exit", exit_cleanly},

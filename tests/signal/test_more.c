@@ -290,6 +290,21 @@ static void second_crash_is_listed(void)
     run_done(&r);
 }
 
+/* The daemon shuts down while one of its threads crashes. */
+static void exit_while_another_crashes(void)
+{
+    static const char *const cases[] = {
+        "-f freeze:wait exit_after_crash", "-f threads:wait exit_after_crash"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run r;
+        run_victim(victim("victim_failpoints"), cases[i], 0, &r);
+        check_signal(&r, SIGSEGV);
+        if (r.crash)
+            CHECK_INT(r.crash->threads[0].tid, r.tid);
+        run_done(&r);
+    }
+}
+
 /* The runtime of a sanitizer was there before: it says what it has to say, and ends the
  * program as it does without knell. */
 static void thread_sanitizer(void)
@@ -342,8 +357,8 @@ int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(preloaded), TEST(uncaught_exception),
         TEST(core_dumps), TEST(uploader_is_started), TEST(no_forbidden_calls),
-        TEST(ten_thousand_threads), TEST(second_crash_is_listed), TEST(thread_sanitizer),
-        TEST(valgrind)};
+        TEST(ten_thousand_threads), TEST(second_crash_is_listed),
+        TEST(exit_while_another_crashes), TEST(thread_sanitizer), TEST(valgrind)};
     if (argc < 3 || !realpath(argv[1], folder) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);
