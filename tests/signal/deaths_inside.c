@@ -29,12 +29,15 @@ static void *load_plugin(const char *when, void (*f)(void))
 
 static void in_dlopen(void)
 {
-    (void)load_plugin("VICTIM_ON_LOAD", null_write);
+    for (;;) /* another thread may have it loaded, or die when it loads it anew */
+        (void)dlclose(load_plugin("VICTIM_ON_LOAD", null_write));
 }
 
 static void in_dlclose(void)
 {
     (void)dlclose(load_plugin("VICTIM_ON_UNLOAD", null_write));
+    for (;;)
+        pause(); /* another thread has it still, and dies when it unloads it */
 }
 
 static void stay(void)

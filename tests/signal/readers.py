@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Other readers of minidumps agree with knell's own about the reports of all scenarios.
 
-usage: readers.py lldb|stackwalk FOLDER VICTIM
+usage: readers.py lldb|stackwalk|gdb FOLDER VICTIM
+
+gdb reads no minidumps: it looks at the same death of the same program without knell.
 
 FOLDER holds NAME.dmp and NAME.expect, as test_crash leaves them. $KNELL_STACKWALK is
 Breakpad's minidump_stackwalk; without, the one in $PATH. Exits 77 without the reader.
 """
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -15,9 +18,12 @@ import subprocess
 import sys
 
 MAX_FRAMES = 512  # of a thread in a report, KNELL_MAX_FRAMES
+FIRST_FRAMES = 384  # so many of them are the innermost, KNELL_FIRST_FRAMES
 
 # Why lldb has other frames than knell. (Frames it makes up for tail calls are left out.)
 LLDB_DIFFERS = {
+    "misaligned": "shows an inlined call as a frame with an address",
+    "raw_thread": "goes on behind the end of a stack that begins nowhere",
     "in_dlopen": "shows an inlined call of the loader as a frame with an address",
     "in_coroutine": "goes on behind the end of a stack that begins nowhere",
     "in_handler_altstack": "stops where the stack changes",
@@ -27,11 +33,27 @@ LLDB_DIFFERS = {
 }
 
 
+GDB_LOOKS_AT = """null_write worker abort assert double_free heap_smash call_null call_garbage
+divide illegal breakpoint misaligned past_end_of_file trapped_syscall non_canonical sp_in_heap
+sp_unmapped sp_zero in_handler in_handler_altstack in_phdr_callback loader_lock_held
+stdio_locked in_atfork in_dlopen in_dlclose during_dlopen in_malloc in_profiler in_coroutine
+in_jit_code small_stack own_altstack raw_thread in_atexit""".split()
+
+# Why gdb has other frames than knell. (Frames it makes up for tail calls are left out.)
+GDB_DIFFERS = {
+    "sp_in_heap": "guesses otherwise",
+    "in_coroutine": "goes on behind the end of a stack that begins nowhere",
+    "in_jit_code": "guesses a caller of code without frame information",
+}
+
+
 def same_frames(theirs, ours):
-    """Deep stacks: lldb ends where the saved bytes do, knell has seen on in the process."""
-    n = min(len(theirs), len(ours))
-    return theirs[:n] == ours[:n] and (
-        len(theirs) == len(ours) or n == MAX_FRAMES or len(ours) == MAX_FRAMES and n >= 60)
+    """Deep stacks: lldb ends where the saved bytes do, knell has seen on in the process,
+    and keeps the first and the last frames."""
+    if len(ours) < MAX_FRAMES:
+        return theirs == ours
+    n = min(len(theirs), FIRST_FRAMES)
+    return n >= 60 and theirs[:n] == ours[:n]
 
 
 def expected(folder):
@@ -42,7 +64,8 @@ def expected(folder):
         yield os.path.basename(path)[:-len(".expect")], {
             "signal": signal.Signals(int(signo)).name, "tid": int(tid),
             "threads": int(threads), "address": int(address, 16),
-            "frames": [int(f, 16) for f in frames]}
+            "frames": [int(f.split()[0], 16) for f in frames],
+            "places": [" ".join(f.split()[1:]) for f in frames]}
 
 
 def run_lldb(folder, victim, names):
@@ -80,6 +103,28 @@ def lldb(folder, victim, all_expected):
         yield name, bad, text
 
 
+def gdb(folder, victim, all_expected):
+    """gdb_frames.py runs inside of gdb and prints "= NAME", then a frame a line."""
+    names = [n for n in GDB_LOOKS_AT if n in all_expected]
+    text = subprocess.run(
+        ["gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-x",
+         os.path.join(os.path.dirname(os.path.abspath(__file__)), "gdb_frames.py"), victim],
+        env={**os.environ, "DEATHS": " ".join(names)}, cwd=folder, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False).stdout
+    parts = re.split(r"^= (\S+)$", text, flags=re.M)
+    shown = dict(zip(parts[1::2], parts[2::2]))
+    for name in names:
+        theirs = re.findall(r"^(\S+ 0x[0-9a-f]+)$", shown.get(name, ""), re.M)
+        ours = all_expected[name]["places"]
+        at = next((i for i, (a, b) in enumerate(zip(theirs, ours)) if a != b),
+                  min(len(theirs), len(ours)))
+        bad = []
+        if theirs != ours and name not in GDB_DIFFERS:
+            bad.append(f"frames {len(theirs)}, not {len(ours)}; other from {at} on")
+        yield name, bad, "\n".join(f"{a:40} {b}" for a, b in itertools.zip_longest(
+            theirs, ours, fillvalue=""))
+
+
 def stackwalk(folder, program, all_expected):
     for name, e in all_expected.items():
         text = subprocess.run([program, "-m", f"{folder}/{name}.dmp"], capture_output=True,
@@ -102,12 +147,13 @@ def stackwalk(folder, program, all_expected):
 
 def main(which, folder, victim):
     program = os.environ.get("KNELL_STACKWALK") or shutil.which("minidump_stackwalk")
-    if which == "lldb" and not shutil.which("lldb") or which == "stackwalk" and not program:
+    if which != "stackwalk" and not shutil.which(which) or which == "stackwalk" and not program:
         print(f"skip: no {which}")
         return 77
     all_expected = dict(expected(folder))
-    found = (lldb(folder, victim, all_expected) if which == "lldb" else
-             stackwalk(folder, program, all_expected))
+    found = {"lldb": lambda: lldb(folder, victim, all_expected),
+             "gdb": lambda: gdb(folder, victim, all_expected),
+             "stackwalk": lambda: stackwalk(folder, program, all_expected)}[which]()
     n_bad = 0
     for name, bad, text in found:
         print(f"FAIL {name}: {'; '.join(bad)}" if bad else f"ok   {name}")

@@ -1,10 +1,10 @@
 #!/bin/sh
 # The reports of all scenarios in the eyes of another reader.
-# usage: readers.sh lldb|stackwalk VICTIM TEST_CRASH
+# usage: readers.sh lldb|gdb|stackwalk VICTIM TEST_CRASH
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 case $1 in
-lldb) command -v lldb >/dev/null || { echo "skip: no lldb"; exit 77; } ;;
+lldb | gdb) command -v "$1" >/dev/null || { echo "skip: no $1"; exit 77; } ;;
 stackwalk) [ -n "${KNELL_STACKWALK-}" ] || command -v minidump_stackwalk >/dev/null ||
     { echo "skip: no minidump_stackwalk, nor \$KNELL_STACKWALK"; exit 77; } ;;
 esac

@@ -151,8 +151,20 @@ static unsigned run_flags(const struct scenario *s)
     return (s->flags & RUN_FLAGS) | (as_nobody ? RUN_AS_NOBODY : 0);
 }
 
+static void keep_frame(FILE *f, const struct crash *c, const struct crash_frame *frame)
+{
+    const struct crash_module *m = frame->module < 0 ? NULL : &c->modules[frame->module];
+    const char *slash = m ? strrchr(m->path, '/') : NULL;
+    fprintf(f, "0x%llx %s 0x%llx\n", (unsigned long long)frame->pc,
+        slash ? slash + 1
+        : m   ? m->path
+              : "?",
+        (unsigned long long)(m ? frame->pc - m->base : 0));
+}
+
 /* For other readers: SCENARIO.dmp, and what they should find in it as SCENARIO.expect:
- * signal, crashed thread and number of threads, then the frames. */
+ * signal, crashed thread, number of threads and address, then the frames: pc, module, and
+ * offset in it. */
 static void keep(const struct scenario *s, const struct run *r)
 {
     const char *folder = getenv("KNELL_KEEP_REPORTS");
@@ -171,7 +183,7 @@ static void keep(const struct scenario *s, const struct run *r)
     fprintf(f, "%d %u %u %#llx\n", r->crash->signal.signo, t->tid, r->crash->n_threads,
         (unsigned long long)r->crash->signal.address);
     for (uint32_t i = 0; i < t->n_frames; i++)
-        fprintf(f, "%#llx\n", (unsigned long long)t->frames[i].pc);
+        keep_frame(f, r->crash, &t->frames[i]);
     CHECK_INT(fclose(f), 0);
 }
 
