@@ -56,7 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     int n_words = 1;
     if (!store.spools) {
         make_store();
-        if (!freopen("/dev/null", "w", stderr))
+        /* Complaints go nowhere; a sanitizer's words do not go through this stream. */
+        stderr = fopen("/dev/null", "we");
+        if (!stderr)
             abort();
     }
     if (n > MAX_BYTES)
@@ -72,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     o.spool = o.config = NULL;
     struct session s = {.options = o};
     int err = select_reports(&s, &store, -1, true, &x);
-    if (!err && (!x.n || x.n > REPORTS))
+    if (!err && ((!x.n && o.last) || x.n > REPORTS))
         abort();
     selection_done(&x);
     return 0;
