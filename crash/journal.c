@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <knell/spool.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -33,8 +32,7 @@ static void fill_head(struct knell_journal_head *h, uint32_t n_bytes,
     kn_copy_text(h->libc, sizeof h->libc, id->libc);
     kn_copy_text(h->sdk, sizeof h->sdk, "knell " KNELL_VERSION);
     /* Last: a reader that sees the magic sees a whole head. */
-    atomic_thread_fence(memory_order_release);
-    h->magic = KNELL_JOURNAL_MAGIC;
+    __atomic_store_n(&h->magic, KNELL_JOURNAL_MAGIC, __ATOMIC_RELEASE);
 }
 
 int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,

@@ -223,15 +223,6 @@ static void say_on_full_disk(void)
     print_status("room");
 }
 
-static void say_transactions(void)
-{
-    for (int i = 0; i < 3; i++) {
-        struct knell_span *t = knell_transaction_start("job", "queue.process", NULL);
-        knell_span_finish(knell_span_start(t, "db.query", "select"), KNELL_SPAN_OK);
-        knell_span_finish(t, KNELL_SPAN_OK);
-    }
-}
-
 static void say_hang(void)
 {
     struct knell_heart *h = knell_watch("event loop", 100);
@@ -243,6 +234,66 @@ static void say_hang(void)
     knell_beat(h);
     knell_beat_pause(h);
     knell_unwatch(h);
+}
+
+/* The parent's watchdog is not there in a child, which watches loops of its own. */
+static void say_fork_hang(void)
+{
+    knell_beat_pause(knell_watch("parent", 100));
+    pid_t pid = fork();
+    if (!pid) {
+        (void)alarm(60); /* rather than for ever, should it not work */
+        say_hang();
+        exit(0);
+    }
+    int status;
+    (void)waitpid(pid, &status, 0);
+    (void)printf("child %d\n", status);
+    (void)fflush(stdout);
+}
+
+/* More than there is room for, of everything. */
+static void say_too_much(void)
+{
+    static char text[12000];
+    char key[64];
+    const char *parts[20];
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(key, sizeof key, "tag%d", i);
+        knell_set_tag(key, "value");
+    }
+    knell_set_tag("tag0", text);
+    knell_set_tag("tag1", "two\nlines");
+    const struct knell_data values[] = {knell_text("long", text), knell_text(text, "v")};
+    const struct knell_user user = {.id = text};
+    knell_set_user(&user);
+    knell_set_context("ctx", values, 2);
+    knell_set_extra(knell_text("long", text));
+    for (int i = 0; i < 20; i++)
+        parts[i] = "part";
+    knell_set_fingerprint(parts, 20);
+    knell_set_transaction(text);
+    knell_attach_bytes("bytes", text, sizeof text);
+    for (int i = 0; i < 150; i++)
+        knell_add_breadcrumb(KNELL_LEVEL_INFO, text, text);
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = e.message = e.domain = e.operation = text;
+    (void)knell_capture_error(&e);
+    struct knell_status s = KNELL_STATUS_INIT;
+    (void)knell_status(&s);
+    (void)printf("cut %llu lost %llu\n", (unsigned long long)s.cut,
+        (unsigned long long)s.scope_lost);
+    (void)fflush(stdout);
+}
+
+static void say_transactions(void)
+{
+    for (int i = 0; i < 3; i++) {
+        struct knell_span *t = knell_transaction_start("job", "queue.process", NULL);
+        knell_span_finish(knell_span_start(t, "db.query", "select"), KNELL_SPAN_OK);
+        knell_span_finish(t, KNELL_SPAN_OK);
+    }
 }
 
 static void say_fork(void)
@@ -342,7 +393,7 @@ int main(int argc, char **argv)
     options.capture_burst = 3;
     if (getenv("NOTE_NO_EXITS"))
         options.note_exits = KNELL_OFF;
-    if (!strcmp(what, "fork-cover"))
+    if (!strncmp(what, "fork-cover", 10))
         options.on_fork = KNELL_FORK_COVER;
     int r = strcmp(what, "unstarted") ? knell_start(&options) : 0;
     if (!strcmp(what, "unstarted") || r)
@@ -361,6 +412,10 @@ int main(int argc, char **argv)
         say_all_kinds();
     else if (!strcmp(what, "transactions"))
         say_transactions();
+    else if (!strcmp(what, "too-much"))
+        say_too_much();
+    else if (!strcmp(what, "fork-cover-hang"))
+        say_fork_hang();
     else if (!strcmp(what, "hang"))
         say_hang();
     else if (!strncmp(what, "fork", 4))

@@ -255,6 +255,52 @@ static void hang(void)
     CHECK(in_loop);
 }
 
+static void a_fork_child_watches_by_itself(void)
+{
+    (void)tell("fork-cover-hang", "stop");
+    CHECK(strstr(said, "child 0\n") != NULL);
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    CHECK_STR(json_text(event(0), "exception/values/0/type"), "Hang");
+    CHECK_STR(json_text(event(0), "tags/loop"), "event loop");
+}
+
+/* Each text is at most as long as servers keep it; nothing fails, and what was lost is
+ * counted. */
+static void limits_are_kept_and_counted(void)
+{
+    static const struct {
+        const char *path;
+        size_t most;
+    } limits[] = {{"tags/tag0", 200}, {"user/id", 256}, {"contexts/ctx/long", 1024},
+        {"extra/long", 1024}, {"transaction", 200}, {"exception/values/0/type", 128},
+        {"exception/values/0/value", 8192}, {"tags/domain", 200}, {"tags/operation", 200},
+        {"breadcrumbs/values/0/message", 8192}, {"breadcrumbs/values/0/category", 64}};
+    unsigned long long cut = 0, lost = 0;
+    (void)tell("too-much", "stop");
+    (void)sscanf(strstr(said, "cut ") ? strstr(said, "cut ") : "", "cut %llu lost %llu",
+        &cut, &lost);
+    CHECK_INT(lost, 100 - 64); /* tags of the global scope */
+    CHECK(cut >= 150 + 9);
+    upload();
+    const cJSON *e = event(0), *one;
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        size_t n = strlen(json_text(e, limits[i].path));
+        if (!CHECK(n > 20 && n <= limits[i].most))
+            (void)printf("%s: %zu\n", limits[i].path, n);
+    }
+    CHECK_STR(json_text(e, "tags/tag1"), "two lines");
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "breadcrumbs/values")), 100);
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "fingerprint")), 16);
+    cJSON_ArrayForEach(one, json_at(e, "tags")) CHECK(strlen(one->string) <= 32);
+    cJSON_ArrayForEach(one, json_at(e, "contexts/ctx")) CHECK(strlen(one->string) <= 64);
+    for (size_t i = 0; i < got.n; i++) {
+        if (!strcmp(got.all[i].type, "attachment"))
+            CHECK_INT(strlen(got.all[i].text), 2048);
+    }
+}
+
 static void before_start_everything_is_a_no_op(void)
 {
     int status = tell("unstarted", "stop");
@@ -352,5 +398,6 @@ TEST_MAIN(TEST(scope_of_a_crash),
     TEST(handled_errors_and_messages), TEST(sampling_of_errors), TEST(sessions),
     TEST(handled_errors_leave_the_session_open), TEST(transactions_spans_and_logs),
     TEST(unsampled_transactions_are_not_sent), TEST(hang),
+    TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
     TEST(before_start_everything_is_a_no_op), TEST(a_spool_that_cannot_be_is_told),
     TEST(the_debug_switch_explains), TEST(fork_children))
