@@ -128,6 +128,9 @@ KNELL_API int knell_start(const struct knell_options *options);
  * Mark a clean exit, put the previous signal handlers back and remove this process's
  * files in the spool. What there is to send is left to an uploader.
  *
+ * exit(3) does it by itself. _exit(2) does not: a daemon that ends by it calls this
+ * first, or its next start reports an end that nobody explained.
+ *
  * Context: normal; other threads may still run.
  */
 KNELL_API void knell_stop(void);
