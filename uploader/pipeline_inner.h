@@ -39,6 +39,7 @@ struct delivery {
     enum delivery_state state;
     enum delivery_size size;
     bool counts;
+    bool all_left_out;
     unsigned left_out; /* kinds that its server does not take for long: not sent */
     bool marked;       /* a mark in the spool says that it arrived */
     enum retry_verdict verdict;

@@ -320,6 +320,7 @@ static void send_one(struct pipeline *p, struct delivery *d)
     int r = make_body(p, d, to, &body, &n);
     if (r == -ENODATA) { /* nothing but what its server does not take for long */
         count_left_out(p, d);
+        d->all_left_out = true;
         d->state = DELIVERY_SENT;
     } else if (r < 0)
         local_fault(p, d, r);

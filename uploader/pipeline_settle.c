@@ -145,7 +145,11 @@ static void sent(struct pipeline *p, struct job *j)
     p->ledger->n_sent++;
     p->ledger->dirty = true;
     strikes_forget(p->strikes, j->name.event_id);
-    tell(p, j, LOG_SENT, LOG_LEVEL_INFO, "sent", NULL, j->to[0].status);
+    const char *note = NULL;
+    for (size_t i = 0; i < p->o->n_destinations; i++)
+        note =
+            j->to[i].all_left_out ? "a server takes none of it for long: left out" : note;
+    tell(p, j, LOG_SENT, LOG_LEVEL_INFO, "sent", note, j->to[0].status);
     pipeline_job_done(p, j);
 }
 
