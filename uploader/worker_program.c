@@ -21,17 +21,25 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Its status as of waitpid(2). */
+static int reap_program(struct worker_program *w)
+{
+    int status = 0;
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    close_p(&w->socket);
+    w->socket = -1;
+    w->pid = 0;
+    return status;
+}
+
 static void end_program(struct worker_program *w)
 {
     if (!w->pid)
         return;
     /* It may be waiting for a child: that one goes with it. */
     (void)kill(w->pid, SIGKILL);
-    while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    close_p(&w->socket);
-    w->socket = -1;
-    w->pid = 0;
+    (void)reap_program(w);
 }
 
 static void end_job(struct worker_program *w)
@@ -109,6 +117,8 @@ static int finish(void *ctx, struct worker_result *ret)
     int err = job_receive_end(w->socket, &end);
     if (!err) {
         err = worker_answer(&end, w->answer, ret);
+    } else if (err == -ENODATA && WIFEXITED(reap_program(w))) {
+        err = -EIO; /* it could not even begin: this machine's trouble */
     } else {
         /* Memory ran out and it was chosen, perhaps: the report may be the cause. */
         *ret = (struct worker_result){.outcome = WORKER_REFUSED};
