@@ -302,7 +302,9 @@ static enum wish_answer judge(const struct answer *a)
 {
     if (a->body_cut)
         return WISH_TOO_LARGE;
-    if (a->failure == ANSWER_LOCAL || a->failure == ANSWER_FORBIDDEN)
+    if (a->failure == ANSWER_FORBIDDEN)
+        return WISH_NOT_ASKED;
+    if (a->failure == ANSWER_LOCAL)
         return WISH_LOCAL;
     if (a->timed_out)
         return WISH_TIMEOUT;
@@ -327,7 +329,7 @@ void debuginfod_answer(void *tag, const struct answer *a)
         ledger_host_succeeded(d->o.ledger, s->name);
     if (what == WISH_GRANTED && arrived(f) < 0)
         what = WISH_LOCAL;
-    if (what == WISH_GRANTED || what == WISH_LOCAL) {
+    if (what == WISH_GRANTED || what == WISH_LOCAL || what == WISH_NOT_ASKED) {
         settle(f, what);
         return;
     }
