@@ -23,6 +23,8 @@ struct found {
 struct scan {
     const struct elf_file *f;
     const struct wanted *wanted;
+    const struct table *t; /* what it covers is wanted as well: the cold part of a
+                            * function, which has a symbol of its own */
     uint32_t file; /* name of the last STT_FILE: local symbols behind it are its */
     struct found *found;
     size_t n, max;
@@ -73,7 +75,10 @@ static int take(struct scan *s, const Elf64_Sym *y)
     if (i < s->wanted->n &&
         (s->labels[i].low < f.low || (s->labels[i].low == f.low && y->st_size)))
         s->labels[i] = f;
-    return y->st_size && wanted_any(s->wanted, f.low, f.high) ? add_found(s, f) : 0;
+    if (y->st_size &&
+        (wanted_any(s->wanted, f.low, f.high) || table_covers_any(s->t, f.low, f.high)))
+        return add_found(s, f);
+    return 0;
 }
 
 static int scan_64(struct scan *s, const struct elf_section *table)
@@ -246,7 +251,7 @@ int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budg
     int err = section_open(f, &f->sections[table->link - 1], budget, &names);
     if (err < 0)
         return err;
-    struct scan s = {.f = f, .wanted = wanted};
+    struct scan s = {.f = f, .wanted = wanted, .t = t};
     s.labels = calloc(wanted->n ? wanted->n : 1, sizeof *s.labels);
     err = s.labels ? 0 : -ENOMEM;
     if (err == 0)

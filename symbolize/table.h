@@ -102,6 +102,8 @@ const struct table_range *table_find(const struct table *t, uint64_t pc);
 const struct table_symbol *table_find_symbol(
     const struct table *t, uint64_t pc, const char *linkage);
 bool table_covers(const struct table *t, uint64_t pc);
+/* Whether it covers something in [low, high). */
+bool table_covers_any(const struct table *t, uint64_t low, uint64_t high);
 
 /* Items by index; NULL when there is none. */
 const struct table_function *table_function_at(const struct table *t, uint32_t i);

@@ -99,8 +99,13 @@ const struct table_symbol *table_find_symbol(
 
 bool table_covers(const struct table *t, uint64_t pc)
 {
-    ptrdiff_t i = last_from(t, &t->covered, NULL, sizeof(struct table_covered), pc);
-    return i >= 0 && pc < ((const struct table_covered *)t->covered.items)[i].high;
+    return table_covers_any(t, pc, pc + 1);
+}
+
+bool table_covers_any(const struct table *t, uint64_t low, uint64_t high)
+{
+    ptrdiff_t i = last_from(t, &t->covered, NULL, sizeof(struct table_covered), high - 1);
+    return i >= 0 && low < ((const struct table_covered *)t->covered.items)[i].high;
 }
 
 static const void *item_at(

@@ -82,19 +82,22 @@ def ask_knell(tool, path, text):
 def check_caches(tool, path, addresses):
     """Which caches answer otherwise than the file itself."""
     everything = "".join(f"{a:#x}\n" for a in addresses)
-    direct = run([tool, "-afiCe", path], everything)
-    wrong = []
+
+    def answers(*options):
+        return [run([tool, *options, how, path], everything) for how in ("-afiCe", "-afie")]
+
+    direct, wrong = answers(), []
     with tempfile.TemporaryDirectory(prefix="knell-") as folder:
         pieces, whole = os.path.join(folder, "pieces"), os.path.join(folder, "whole")
         for i in range(0, 7):
             piece = "".join(f"{a:#x}\n" for a in addresses[i::9])
             run([tool, "--cache", pieces, "-afiCe", path], piece)
-        if run([tool, "--cache", pieces, "-afiCe", path], everything) != direct:
+        if answers("--cache", pieces) != direct:
             wrong.append("filled by pieces, and asked for more")
-        if run([tool, "--cache", pieces, "-afiCe", path], everything) != direct:
+        if answers("--cache", pieces) != direct:
             wrong.append("filled by pieces")
         run([tool, "build", "--cache", whole, path], "")
-        if run([tool, "--cache", whole, "-afiCe", path], everything) != direct:
+        if answers("--cache", whole) != direct:
             wrong.append("built")
     return wrong
 
