@@ -138,6 +138,7 @@ WORDS = [
 
 def normal(text):
     text = text.replace(TMP, "TMP").replace(os.path.dirname(VICTIM), "BUILD")
+    text = text.replace(SOURCE, "SOURCE")
     for pattern, word in WORDS:
         text = re.sub(pattern, word, text, flags=re.M)
     return text
