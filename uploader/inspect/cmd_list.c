@@ -171,7 +171,7 @@ int command_list(struct session *s)
     if (!err && t.n_reports && !s->options.json && !s->options.field)
         out_page(&s->out);
     if (!err)
-        shut_in(s, &t);
+        shut_in_before_reading(s, &t);
     if (!err)
         err = select_reports(s, &t, -1, false, &x);
     /* An empty spool is an answer; words that match nothing are not. */

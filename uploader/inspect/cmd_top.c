@@ -112,7 +112,7 @@ int command_top(struct session *s)
     if (!err && t.n_reports && !s->options.json)
         out_page(&s->out);
     if (!err)
-        shut_in(s, &t);
+        shut_in_before_reading(s, &t);
     if (!err)
         err = select_reports(s, &t, -1, false, &x);
     if (!err)

@@ -1,5 +1,7 @@
 #include "uploader/inspect/loader.h"
 
+#include "uploader/inspect/shut_in.h"
+
 #include "uploader/report/arena.h"
 #include "uploader/report/debug_files.h"
 #include "uploader/report/frames.h"
@@ -44,6 +46,7 @@ int loader_open(struct session *s, const struct store *t, const struct report *r
     struct loaded *ret, struct report_error *why)
 {
     *ret = (struct loaded){0};
+    shut_in_if_due(s);
     int err = read_bytes(t->spools[r->spool].spool, r, ret);
     if (err)
         return err;

@@ -1,5 +1,7 @@
 #include "uploader/inspect/options.h"
 
+#include "uploader/inspect/options_ids.h"
+
 #include "uploader/inspect/when.h"
 #include "uploader/report/signal_words.h"
 #include "uploader/spool/dir.h"
@@ -11,159 +13,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    MAX_OPTIONS = 64,
-    ID_SIGNAL = 256,
-    ID_CODE,
-    ID_EXE,
-    ID_APP,
-    ID_RELEASE,
-    ID_ENV,
-    ID_STATE,
-    ID_SIG,
-    ID_TAG,
-    ID_ALL,
-    ID_CONFIG,
-    ID_JSON,
-    ID_UTC,
-    ID_NO_PAGER,
-    ID_NO_LEGEND,
-    ID_COLOR,
-    ID_FULL,
-    ID_AS_SENT,
-    ID_MODULES,
-    ID_REGISTERS,
-    ID_NO_SOURCE,
-    ID_EVERY_THREAD,
-    ID_DRY_RUN,
-    ID_REPAIR,
-    ID_PURGE,
-    ID_STRICT,
-    ID_DEBUGGER,
-    ID_DEBUG_DIR,
-    ID_STORE,
-    ID_SYSROOT,
-    ID_OLDER,
-    ID_MAX_BYTES,
-    ID_MAX_REPORTS,
-    ID_TITLE,
-    ID_INTERVAL,
-    ID_TIMEOUT,
-    ID_VERSION,
-};
-
-const struct command_spec command_specs[COMMAND_N] = {
-    [COMMAND_LIST] = {"list", "[MATCH...]", "reports, oldest first (the default)"},
-    [COMMAND_SHOW] = {"show", "[MATCH...]", "what died, where and why"},
-    [COMMAND_STACK] = {"stack", "[MATCH...]", "the crashed thread's stack, nothing else"},
-    [COMMAND_THREADS] = {"threads", "[MATCH...]", "the stacks of all threads"},
-    [COMMAND_CRUMBS] = {"crumbs", "[MATCH...]", "breadcrumbs that led to the crash"},
-    [COMMAND_TOP] = {"top", "[MATCH...]", "signatures by count, first and last seen"},
-    [COMMAND_DUMP] = {"dump", "[MATCH...]", "write the minidump to a file or pipe"},
-    [COMMAND_DEBUG] = {"debug", "[MATCH...]", "open a debugger on the report"},
-    [COMMAND_STATUS] = {"status", "", "state of the spool, for people and health checks"},
-    [COMMAND_LOG] = {"log", "[MATCH...]",
-        "what happened to reports: moves and deliveries"},
-    [COMMAND_UPLOAD] = {"upload", "", "deliver what waits, now"},
-    [COMMAND_RETRY] = {"retry", "MATCH...", "make waiting or bad reports due at once"},
-    [COMMAND_HOLD] = {"hold", "MATCH...", "keep reports and do not send them"},
-    [COMMAND_RELEASE] = {"release", "MATCH...", "let held reports go"},
-    [COMMAND_RM] = {"rm", "MATCH...", "remove reports"},
-    [COMMAND_CLEAN] = {"clean", "[MATCH...]", "remove old reports by age, count or size"},
-    [COMMAND_EXPORT] = {"export", "[MATCH...]", "write a bundle for another machine"},
-    [COMMAND_IMPORT] = {"import", "FILE...", "take bundles into the spool, held"},
-    [COMMAND_VERIFY] = {"verify", "[MATCH...]",
-        "check every report and the spool itself"},
-    [COMMAND_CONSENT] = {"consent", "[yes|no|ask|revoke]", "show or set whether to send"},
-    [COMMAND_CONFIG] = {"config", "[show|check]", "the configuration in effect"},
-    [COMMAND_TEST] = {"test", "[DSN]",
-        "crash a child and send it through the whole chain"},
-    [COMMAND_WATCH] = {"watch", "[MATCH...]", "print reports as they arrive"},
-    [COMMAND_REPORT] = {"report", "[MATCH...]", "one HTML page about the spool"},
-    [COMMAND_COMPLETION] = {"completion", "bash|zsh|fish", "print a completion script"},
-    [COMMAND_HELP] = {"help", "[COMMAND]", "this text, or that of a command"},
-};
-
-#define C(x) OPTION_FOR(COMMAND_##x)
-#define EVERYWHERE UINT32_MAX
-#define LOOKERS (C(SHOW) | C(STACK) | C(THREADS) | C(CRUMBS))
-#define SELECTORS                                                                        \
-    (C(LIST) | LOOKERS | C(TOP) | C(DUMP) | C(DEBUG) | C(LOG) | C(RETRY) | C(HOLD) |     \
-        C(RELEASE) | C(RM) | C(CLEAN) | C(EXPORT) | C(VERIFY) | C(WATCH) | C(REPORT))
-#define STATES "new work wait hold sent bad"
-
-const struct option_spec option_specs[] = {
-    {'1', '1', NULL, NULL, "the newest report only", SELECTORS, NULL},
-    {'n', 'n', "lines", "N", "the newest N reports", SELECTORS, NULL},
-    {'r', 'r', "reverse", NULL, "newest first", SELECTORS, NULL},
-    {'S', 'S', "since", "TIME", "reports from TIME on: today, -2h, 2026-11-20 22:14",
-        SELECTORS, "today yesterday -1h -1d -1w"},
-    {'U', 'U', "until", "TIME", "reports up to TIME", SELECTORS, "now today yesterday"},
-    {ID_SIGNAL, 0, "signal", "NAME", "reports of this signal", SELECTORS | C(TEST),
-        "SEGV BUS FPE ILL ABRT TRAP SYS"},
-    {ID_CODE, 0, "code", "NAME", "reports with this signal code, such as MAPERR",
-        SELECTORS, "MAPERR ACCERR INTDIV ADRERR TKILL USER KERNEL"},
-    {ID_EXE, 0, "exe", "PATH", "reports of this executable", SELECTORS, NULL},
-    {ID_APP, 0, "app", "NAME", "reports of this application", SELECTORS, NULL},
-    {ID_RELEASE, 0, "release", "R", "reports of this release", SELECTORS, NULL},
-    {ID_ENV, 0, "env", "NAME", "reports of this environment", SELECTORS, NULL},
-    {ID_STATE, 0, "state", "STATE,...", "reports in these states", SELECTORS, STATES},
-    {ID_SIG, 0, "sig", "HEX", "reports whose signature begins so", SELECTORS, NULL},
-    {ID_TAG, 0, "tag", "KEY=VALUE", "reports with this tag; may be repeated", SELECTORS,
-        NULL},
-    {'D', 'D', "spool", "DIR", "the spool; default $KNELL_SPOOL, else all that are found",
-        EVERYWHERE, NULL},
-    {ID_ALL, 0, "all", NULL, "every spool of this machine", EVERYWHERE, NULL},
-    {ID_CONFIG, 0, "config", "FILE", "read this configuration instead", EVERYWHERE, NULL},
-    {ID_JSON, 0, "json", "[FORM]", "JSON: pretty, or one object a line", EVERYWHERE,
-        "pretty lines"},
-    {'F', 'F', "field", "NAME", "print only this member of each report", C(LIST), NULL},
-    {'o', 'o', "output", "FILE", "write there; - is standard output",
-        C(DUMP) | C(EXPORT) | C(REPORT), NULL},
-    {ID_UTC, 0, "utc", NULL, "times in UTC", EVERYWHERE, NULL},
-    {ID_NO_PAGER, 0, "no-pager", NULL, "do not start a pager", EVERYWHERE, NULL},
-    {ID_NO_LEGEND, 0, "no-legend", NULL, "no heads and no summary", EVERYWHERE, NULL},
-    {ID_COLOR, 0, "color", "[WHEN]", "colours: auto, always, never", EVERYWHERE,
-        "auto always never"},
-    {ID_FULL, 0, "full", NULL, "cut nothing to the terminal's width", EVERYWHERE, NULL},
-    {'q', 'q', "quiet", NULL, "say only what was asked for", EVERYWHERE, NULL},
-    {ID_AS_SENT, 0, "as-sent", NULL, "print exactly what leaves this machine", C(SHOW),
-        NULL},
-    {ID_MODULES, 0, "modules", NULL, "also the loaded modules", C(SHOW), NULL},
-    {ID_REGISTERS, 0, "registers", NULL, "also registers of every thread",
-        C(SHOW) | C(THREADS), NULL},
-    {ID_EVERY_THREAD, 0, "threads", NULL, "every thread in full, equal ones too", C(SHOW),
-        NULL},
-    {ID_NO_SOURCE, 0, "no-source", NULL, "no lines of source", LOOKERS | C(REPORT), NULL},
-    {ID_DEBUG_DIR, 0, "debug-dir", "DIR", "look for debug files there too",
-        LOOKERS | C(DEBUG), NULL},
-    {ID_STORE, 0, "store", "DIR", "a symbol store: DIR/BUILD-ID/executable and debuginfo",
-        LOOKERS | C(DEBUG), NULL},
-    {ID_SYSROOT, 0, "sysroot", "DIR", "put before the paths of modules",
-        LOOKERS | C(DEBUG), NULL},
-    {ID_DEBUGGER, 0, "debugger", "NAME", "lldb, gdb or a path", C(DEBUG), "lldb gdb"},
-    {ID_DRY_RUN, 0, "dry-run", NULL, "say what would be done and do nothing",
-        C(RETRY) | C(HOLD) | C(RELEASE) | C(RM) | C(CLEAN) | C(DEBUG), NULL},
-    {'y', 'y', "yes", NULL, "do not ask", C(RM) | C(CLEAN) | C(CONSENT), NULL},
-    {ID_OLDER, 0, "older", "SPAN", "reports older than this, such as 14d", C(CLEAN),
-        NULL},
-    {ID_MAX_BYTES, 0, "max-bytes", "SIZE", "keep at most this much, such as 64M",
-        C(CLEAN), NULL},
-    {ID_MAX_REPORTS, 0, "max-reports", "N", "keep at most so many", C(CLEAN), NULL},
-    {ID_REPAIR, 0, "repair", NULL, "quarantine what is broken, adopt what is orphaned",
-        C(VERIFY), NULL},
-    {ID_PURGE, 0, "purge", NULL, "also remove what was not sent", C(CONSENT), NULL},
-    {ID_STRICT, 0, "strict", NULL, "warnings are errors", C(CONFIG), NULL},
-    {'f', 'f', "follow", NULL, "go on printing what comes", C(LOG), NULL},
-    {ID_TITLE, 0, "title", "TEXT", "title of the page", C(REPORT), NULL},
-    {ID_INTERVAL, 0, "interval", "SPAN", "look again after so long", C(WATCH), NULL},
-    {ID_TIMEOUT, 0, "timeout", "SPAN", "give up after so long", C(WATCH), NULL},
-    {'h', 'h', "help", NULL, "this text", EVERYWHERE, NULL},
-    {ID_VERSION, 0, "version", NULL, "the version", EVERYWHERE, NULL},
-};
-const size_t n_option_specs = sizeof option_specs / sizeof *option_specs;
-_Static_assert(sizeof option_specs / sizeof *option_specs < MAX_OPTIONS, "room");
 
 int command_parse(const char *name)
 {
@@ -244,11 +93,11 @@ static int parse_states(const struct parser *p, const char *text)
             memcpy(word, s, n);
         int state = spool_state_parse(word);
         if (state < 0 || state == SPOOL_LIVE)
-            return complain(p, "no such state in \"%s\"; they are " STATES, text);
+            return complain(p, "no such state in \"%s\"; they are " OPTION_STATES, text);
         p->o->states |= UINT32_C(1) << state;
         s += n + (s[n] == ',');
     }
-    return p->o->states ? 0 : complain(p, "no state given; they are " STATES);
+    return p->o->states ? 0 : complain(p, "no state given; they are " OPTION_STATES);
 }
 
 static int parse_point(

@@ -12,10 +12,13 @@
 
 #include <knell/symbolize.h>
 
+struct store;
+
 struct session {
     struct options options;
     struct out out;
     int64_t now_ms;
+    const struct store *shut_in_for; /* see shut_in_before_reading() */
     bool stderr_tty; /* asked once: a process that is shut in cannot ask */
     char store[512]; /* of imported bundles, when --store says no other; "": none */
     bool has_config;

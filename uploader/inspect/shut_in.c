@@ -78,3 +78,16 @@ void shut_in(struct session *s, const struct store *t)
     if (err)
         session_complain(s, "reading without a sandbox: %s", strerrordesc_np(-err));
 }
+
+void shut_in_before_reading(struct session *s, const struct store *t)
+{
+    s->shut_in_for = t;
+}
+
+void shut_in_if_due(struct session *s)
+{
+    const struct store *t = s->shut_in_for;
+    s->shut_in_for = NULL;
+    if (t)
+        shut_in(s, t);
+}

@@ -17,3 +17,9 @@
  * reason to leave the operator without an answer.
  */
 void shut_in(struct session *s, const struct store *t);
+
+/* The same, once the first report is opened: a list that the index answers alone has
+ * nothing to fear and is in a hurry. @t  stays until then */
+void shut_in_before_reading(struct session *s, const struct store *t);
+/* Called by whatever is about to open a report. */
+void shut_in_if_due(struct session *s);

@@ -1,0 +1,46 @@
+/** What the table of options and its parser share. */
+#pragma once
+
+enum {
+    MAX_OPTIONS = 64,
+    ID_SIGNAL = 256,
+    ID_CODE,
+    ID_EXE,
+    ID_APP,
+    ID_RELEASE,
+    ID_ENV,
+    ID_STATE,
+    ID_SIG,
+    ID_TAG,
+    ID_ALL,
+    ID_CONFIG,
+    ID_JSON,
+    ID_UTC,
+    ID_NO_PAGER,
+    ID_NO_LEGEND,
+    ID_COLOR,
+    ID_FULL,
+    ID_AS_SENT,
+    ID_MODULES,
+    ID_REGISTERS,
+    ID_NO_SOURCE,
+    ID_EVERY_THREAD,
+    ID_DRY_RUN,
+    ID_REPAIR,
+    ID_PURGE,
+    ID_STRICT,
+    ID_DEBUGGER,
+    ID_DEBUG_DIR,
+    ID_STORE,
+    ID_SYSROOT,
+    ID_OLDER,
+    ID_MAX_BYTES,
+    ID_MAX_REPORTS,
+    ID_TITLE,
+    ID_INTERVAL,
+    ID_TIMEOUT,
+    ID_VERSION,
+};
+
+/* As --state takes them. */
+#define OPTION_STATES "new work wait hold sent bad"
