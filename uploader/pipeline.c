@@ -246,6 +246,11 @@ static int adopt(struct pipeline *p)
         log_line(LOG_LEVEL_INFO, LOG_ADOPTED, NULL,
             "%s: %u reports and %u journals of dead processes adopted", p->spool->path,
             a.n_dumps, a.n_obituaries);
+    p->result.remaining += a.n_left;
+    if (a.n_left)
+        log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL,
+            "%s: %u files of dead processes wait: %s", p->spool->path, a.n_left,
+            strerrordesc_np(-a.err));
     IGNORE(tend_trim(p->spool), "it only takes more room than it needs");
     int n = split_all(p->spool);
     return r < 0 || n >= 0 ? r : n;

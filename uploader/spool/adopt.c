@@ -74,9 +74,17 @@ static int take(struct adoption *a, const char *file, const struct spool_live_na
     return named.st_ino == st.st_ino ? take_fd(&fd) : -ENOENT;
 }
 
-static bool read_at(int fd, uint64_t at, void *out, size_t n)
+/* Returns 0, -EBADMSG when the file ends before, or what the disk said: that is no reason
+ * to take a file for less than it is. */
+static int read_at(int fd, uint64_t at, void *out, size_t n)
 {
-    return at <= KNELL_MAX_REPORT_BYTES && pread(fd, out, n, (off_t)at) == (ssize_t)n;
+    ssize_t got = 0;
+    if (at > KNELL_MAX_REPORT_BYTES)
+        return -EBADMSG;
+    do
+        got = pread(fd, out, n, (off_t)at);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got == (ssize_t)n ? 0 : -EBADMSG;
 }
 
 /* FNV-1a over the signal and the place in its page, which loading at random addresses
@@ -95,23 +103,27 @@ int adopt_name_of_dump(int fd, uint64_t mtime_ms, struct spool_name *ret)
     struct knell_md_header h;
     struct knell_md_exception e;
     struct knell_signal_record s;
-    if (!read_at(fd, 0, &h, sizeof h) || h.magic != KNELL_MINIDUMP_MAGIC)
+    int r = read_at(fd, 0, &h, sizeof h);
+    if (r == -EBADMSG || (!r && h.magic != KNELL_MINIDUMP_MAGIC))
         return -ENODATA;
-    if (h.n_streams > KNELL_MAX_STREAMS)
+    if (!r && h.n_streams > KNELL_MAX_STREAMS)
         return -EBADMSG;
     uint32_t signo = 0;
     uint64_t pc = 0;
-    for (uint32_t i = 0; i < h.n_streams; i++) {
+    for (uint32_t i = 0; !r && i < h.n_streams; i++) {
         struct knell_md_directory d;
-        if (!read_at(fd, h.directory_rva + (uint64_t)i * sizeof d, &d, sizeof d))
-            return -EBADMSG;
+        r = read_at(fd, h.directory_rva + (uint64_t)i * sizeof d, &d, sizeof d);
+        if (r)
+            break;
         if (d.type == KNELL_STREAM_EXCEPTION && d.at.n_bytes >= sizeof e &&
-            read_at(fd, d.at.rva, &e, sizeof e))
+            !read_at(fd, d.at.rva, &e, sizeof e))
             signo = e.code;
         if (d.type == KNELL_STREAM_SIGNAL && d.at.n_bytes >= sizeof s &&
-            read_at(fd, d.at.rva, &s, sizeof s))
+            !read_at(fd, d.at.rva, &s, sizeof s))
             pc = s.pc;
     }
+    if (r)
+        return r;
     ret->signo = signo < 65 ? (uint8_t)signo : 0;
     ret->signature = signature_of(signo, pc);
     /* The file's own time has milliseconds; it counts when it is of the same moment. */
@@ -139,6 +151,13 @@ static void quarantine(struct adoption *a, const char *file, const char *why)
 {
     if (spool_quarantine(a->spool, SPOOL_LIVE, file, why) == 0)
         a->result->n_quarantined++;
+}
+
+/* This machine has trouble: the next time. */
+static void left(struct adoption *a, int err)
+{
+    a->result->n_left++;
+    a->result->err = err;
 }
 
 /* Make @bytes a report in new/, durable before its journal goes. */
@@ -178,17 +197,17 @@ static int write_obituary(
 }
 
 /* The state field of a journal's head. -ENODATA: its process died while it made the file,
- * the magic is what it writes last; -EBADMSG: no journal. */
+ * the magic is what it writes last; -EBADMSG: no journal; or what the disk said. */
 static int state_of(int fd)
 {
     struct knell_journal_head h = {0};
-    ssize_t n = pread(fd, &h, sizeof h, 0);
-    if (n >= 0 && !h.magic)
+    int r = read_at(fd, 0, &h, sizeof h);
+    if ((!r || r == -EBADMSG) && !h.magic)
         return -ENODATA;
-    if (n != (ssize_t)sizeof h || h.magic != KNELL_JOURNAL_MAGIC ||
-        h.state > KNELL_RUN_CLEAN)
-        return -EBADMSG;
-    return (int)h.state;
+    if (r)
+        return r;
+    return h.magic == KNELL_JOURNAL_MAGIC && h.state <= KNELL_RUN_CLEAN ? (int)h.state
+                                                                        : -EBADMSG;
 }
 
 /* A journal, with the dump that was begun beside it or without. */
@@ -196,6 +215,10 @@ static void adopt_journal(struct adoption *a, const char *file,
     const struct spool_live_name *live, int fd, int slot_fd, const char *slot)
 {
     int state = state_of(fd), r = -ENODATA;
+    if (state < 0 && state != -EBADMSG && state != -ENODATA) {
+        left(a, state);
+        return;
+    }
     if (state == -EBADMSG) {
         quarantine(a, file, "not a journal");
     } else if (state == -ENODATA || state == KNELL_RUN_CLEAN ||
@@ -209,8 +232,11 @@ static void adopt_journal(struct adoption *a, const char *file,
             quarantine(a, file, "a journal that cannot be read");
         else if (r == 0 || r == -ENODATA)
             remove_live(a, file);
-        else
-            return; /* later */
+        else {
+            if (a->obituary)
+                left(a, r);
+            return;
+        }
     }
     if (slot)
         remove_live(a, slot);
@@ -239,20 +265,27 @@ static void adopt_dump(
         return;
     }
     spool_name_format(&name, as);
-    if (fsync(fd) < 0)
-        return;
-    r = spool_move_file(a->spool, SPOOL_LIVE, file, SPOOL_NEW, as);
-    if (r == -EEXIST)
+    if (!r)
+        r = fsync(fd) < 0 ? -errno : 0;
+    if (!r)
+        r = spool_move_file(a->spool, SPOOL_LIVE, file, SPOOL_NEW, as);
+    if (r == -EEXIST) {
         quarantine(a, file, "a second report of the same event");
-    if (r < 0 || spool_sync(a->spool, SPOOL_NEW) < 0)
         return;
+    }
+    if (!r)
+        r = spool_sync(a->spool, SPOOL_NEW);
+    if (r < 0) {
+        left(a, r);
+        return;
+    }
     a->result->n_dumps++;
     /* The dump holds the journal's image. */
     remove_live(a, journal);
 }
 
-/* @ret_id  of the segment itself; false: nothing is in it. */
-static bool read_segment_head(int fd, uint8_t ret_id[static SPOOL_EVENT_ID_BYTES])
+/* @ret_id  of the segment itself. -EBADMSG: nothing is in it. */
+static int read_segment_head(int fd, uint8_t ret_id[static SPOOL_EVENT_ID_BYTES])
 {
     /* The beginning of struct knell_segment_head. */
     struct {
@@ -261,22 +294,30 @@ static bool read_segment_head(int fd, uint8_t ret_id[static SPOOL_EVENT_ID_BYTES
         uint32_t used_bytes, n_records;
         uint8_t event_id[SPOOL_EVENT_ID_BYTES];
     } h;
-    if (!read_at(fd, 0, &h, sizeof h) || h.magic != SEGMENT_MAGIC || !h.n_records)
-        return false;
+    int r = read_at(fd, 0, &h, sizeof h);
+    if (r || h.magic != SEGMENT_MAGIC || !h.n_records)
+        return r ? r : -EBADMSG;
     memcpy(ret_id, h.event_id, sizeof h.event_id);
-    return true;
+    return 0;
 }
 
 static void adopt_segment(struct adoption *a, const char *file, int fd)
 {
     struct spool_name name = {.time_ms = mtime_ms(fd), .segment = true};
     char as[KNELL_SPOOL_NAME_BYTES + 1];
-    if (!read_segment_head(fd, name.event_id)) {
+    int r = read_segment_head(fd, name.event_id);
+    if (r == -EBADMSG) {
         remove_live(a, file);
         return;
     }
     spool_name_format(&name, as);
-    if (!fsync(fd) && !spool_move_file(a->spool, SPOOL_LIVE, file, SPOOL_NEW, as))
+    if (!r)
+        r = fsync(fd) < 0 ? -errno : 0;
+    if (!r)
+        r = spool_move_file(a->spool, SPOOL_LIVE, file, SPOOL_NEW, as);
+    if (r)
+        left(a, r);
+    else
         a->result->n_segments++;
 }
 
@@ -292,6 +333,8 @@ static int adopt_one(void *ctx, const char *file, const struct spool_name *name)
         a->result->n_alive++;
     if (fd < 0 && spool_fault(fd))
         quarantine(a, file, spool_fault(fd));
+    else if (fd < 0 && fd != -EBUSY && fd != -ENOENT)
+        left(a, fd);
     if (fd < 0)
         return 0;
     if (live.segment) {
@@ -308,8 +351,12 @@ static int adopt_one(void *ctx, const char *file, const struct spool_name *name)
     beside.journal = false;
     spool_live_name_format(&beside, dump);
     /* With a dump beside it, the dump's turn does both. */
-    if (fstatat(a->spool->state_fd[SPOOL_LIVE], dump, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(a->spool->state_fd[SPOOL_LIVE], dump, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    if (errno == ENOENT)
         adopt_journal(a, file, &live, fd, -1, NULL);
+    else
+        left(a, -errno);
     return 0;
 }
 

@@ -26,6 +26,8 @@ typedef int adopt_obituary(const uint8_t *image, size_t n,
 
 struct adopt_result {
     unsigned n_dumps, n_obituaries, n_segments, n_removed, n_quarantined, n_alive;
+    unsigned n_left; /* that this machine could not take in now */
+    int err;         /* of the last of them */
 };
 
 /**
@@ -44,6 +46,6 @@ bool adopt_is_alive(const struct spool_live_name *live, const char *proc);
  * The fields of a report's name from a committed dump: time, signal, and a signature from
  * the signal and the place of the crash in its page.
  *
- * Returns 0, -ENODATA when the dump was never committed, or -EBADMSG.
+ * Returns 0, -ENODATA when the dump was never committed, -EBADMSG, or read(2)'s errno.
  */
 int adopt_name_of_dump(int fd, uint64_t mtime_ms, struct spool_name *ret) MUST_CHECK;
