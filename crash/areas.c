@@ -119,7 +119,8 @@ static struct knell_journal_block *new_block(
     struct kn_areas *a, uint32_t type, size_t n, uint32_t n_slots, uint32_t slot_bytes)
 {
     uint32_t used = a->head->used_bytes;
-    if (n > a->head->total_bytes - used)
+    const struct knell_journal_area *area = &a->head->areas[KNELL_AREA_BLOCKS - 1];
+    if (n > area->offset + area->n_bytes - used)
         return NULL;
     struct knell_journal_block *b =
         (struct knell_journal_block *)(void *)((uint8_t *)a->head + used);

@@ -167,7 +167,8 @@ static int open_files(void)
     if (r)
         return r;
     (void)kn_quota_keep(arm.spool.fresh, &kn_quota_default);
-    r = kn_journal_create(&arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id);
+    r = kn_journal_create(
+        &arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id, &arm.process.modules);
     if (r)
         return r;
     r = kn_process_reserve(&arm.spool, arm.stem, &dump_fd);

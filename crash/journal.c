@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <knell/spool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,11 +36,36 @@ static void fill_head(struct knell_journal_head *h, uint32_t n_bytes,
     __atomic_store_n(&h->magic, KNELL_JOURNAL_MAGIC, __ATOMIC_RELEASE);
 }
 
-int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
-    const char *stem, const struct kn_settings *settings, const struct kn_identity *id)
+/* The areas that only the reader of the file itself needs, behind all others. The modules
+ * are written as into any file: their pages need not be resident. */
+static int add_areas(struct kn_journal *j, size_t at, const struct kn_modules *modules)
 {
-    struct kn_journal j = {
-        .fd = -1, .n_bytes = (uint32_t)kn_areas_bytes(&settings->told)};
+    size_t n = kn_modules_area_bytes(modules);
+    struct knell_journal_area *all = j->head->areas;
+    all[KNELL_AREA_CRASH - 1] = (struct knell_journal_area){.type = KNELL_AREA_CRASH,
+        .offset = (uint32_t)at,
+        .n_bytes = sizeof(struct knell_journal_crash)};
+    j->words = (struct knell_journal_crash *)(void *)((uint8_t *)j->head + at);
+    at += sizeof(struct knell_journal_crash);
+    all[KNELL_AREA_MODULES - 1] = (struct knell_journal_area){
+        .type = KNELL_AREA_MODULES, .offset = (uint32_t)at, .n_bytes = (uint32_t)n};
+    void *area = calloc(1, n);
+    if (!area)
+        return -ENOMEM;
+    kn_modules_area(modules, area);
+    ssize_t wrote = pwrite(j->fd, area, n, (off_t)at);
+    free(area);
+    return wrote == (ssize_t)n ? 0 : wrote < 0 ? -errno : -EIO;
+}
+
+int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
+    const char *stem, const struct kn_settings *settings, const struct kn_identity *id,
+    const struct kn_modules *modules)
+{
+    const size_t n_areas = kn_areas_bytes(&settings->told);
+    const size_t n =
+        n_areas + sizeof(struct knell_journal_crash) + kn_modules_area_bytes(modules);
+    struct kn_journal j = {.fd = -1, .n_bytes = (uint32_t)n};
     int r = kn_spool_create_live(spool, stem, KNELL_JOURNAL_SUFFIX, &j.fd);
     if (r)
         return r;
@@ -58,6 +84,9 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
         r = -ENOMEM;
         goto fail;
     }
+    r = add_areas(&j, n_areas, modules);
+    if (r)
+        goto fail;
     fill_head(j.head, j.n_bytes, settings, id);
     *ret = j;
     return 0;

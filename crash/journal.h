@@ -5,6 +5,7 @@
 #pragma once
 #include "crash/areas.h"
 #include "crash/identity.h"
+#include "crash/modules.h"
 #include "crash/settings.h"
 #include "crash/spool.h"
 #include <knell/journal.h>
@@ -12,8 +13,9 @@
 struct kn_journal {
     int fd;
     uint32_t n_bytes;
-    struct knell_journal_head *head; /* shared mapping; NULL: none */
-    struct kn_areas *areas;          /* of the mapping; kn_areas_publish() opens them */
+    struct knell_journal_head *head;   /* shared mapping; NULL: none */
+    struct kn_areas *areas;            /* of the mapping; kn_areas_publish() opens them */
+    struct knell_journal_crash *words; /* of the mapping */
 };
 
 /**
@@ -25,7 +27,8 @@ struct kn_journal {
  * Returns 0 or a negative errno.
  */
 int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
-    const char *stem, const struct kn_settings *settings, const struct kn_identity *id);
+    const char *stem, const struct kn_settings *settings, const struct kn_identity *id,
+    const struct kn_modules *modules);
 
 /**
  * Context: any.

@@ -3,6 +3,7 @@
 #include "crash/settings.h"
 #include <elf.h>
 #include <errno.h>
+#include <knell/journal.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -139,6 +140,41 @@ void kn_modules_done(struct kn_modules *m)
     if (m->all)
         (void)munmap(m->all, m->n_bytes);
     *m = (struct kn_modules){0};
+}
+
+static size_t record_bytes(const struct kn_module *one)
+{
+    size_t n = sizeof(struct knell_journal_module) + one->n_build_id + strlen(one->path);
+    return (n + 7) / 8 * 8;
+}
+
+size_t kn_modules_area_bytes(const struct kn_modules *m)
+{
+    size_t n = sizeof(struct knell_journal_modules);
+    for (uint32_t i = 0; i < m->n; i++)
+        n += record_bytes(&m->all[i]);
+    return n;
+}
+
+void kn_modules_area(const struct kn_modules *m, void *out)
+{
+    struct knell_journal_modules head = {0};
+    uint8_t *first = (uint8_t *)out + sizeof head, *p = first;
+    for (uint32_t i = 0; i < m->n; i++) {
+        const struct kn_module *one = &m->all[i];
+        const struct knell_journal_module r = {.base = one->base,
+            .size = one->size,
+            .n_build_id = (uint16_t)one->n_build_id,
+            .n_path = (uint16_t)strlen(one->path),
+            .n_bytes = (uint32_t)record_bytes(one)};
+        memcpy(p, &r, sizeof r);
+        memcpy(p + sizeof r, one->build_id, one->n_build_id);
+        memcpy(p + sizeof r + one->n_build_id, one->path, r.n_path);
+        p += r.n_bytes;
+    }
+    head.n_bytes = (uint32_t)(p - first);
+    head.sum = knell_journal_sum(first, head.n_bytes, head.n_bytes);
+    memcpy(out, &head, sizeof head);
 }
 
 void kn_modules_release(const struct kn_modules *m, char *out, size_t n)

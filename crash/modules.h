@@ -21,6 +21,16 @@ int kn_modules_init(struct kn_modules *ret, const char *executable);
 void kn_modules_done(struct kn_modules *m);
 
 /**
+ * The table as an area of the journal (KNELL_AREA_MODULES), for reports that are made
+ * without the process.
+ *
+ * Context: normal.
+ * @out  kn_modules_area_bytes() of zeroed memory
+ */
+size_t kn_modules_area_bytes(const struct kn_modules *m);
+void kn_modules_area(const struct kn_modules *m, void *out);
+
+/**
  * The executable's build-id as hex digits.
  *
  * Context: normal.

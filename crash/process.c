@@ -142,6 +142,7 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     memcpy(p->boot_id, id->boot_id, sizeof p->boot_id);
     p->journal = journal->head;
     p->n_journal = journal->n_bytes;
+    p->words = journal->words;
     p->page = page_bytes();
     find_vdso(p);
     p->main_stack_end = (uint64_t)__libc_stack_end;

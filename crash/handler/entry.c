@@ -15,6 +15,7 @@
 #include "crash/handler/texts.h"
 #include "crash/handler/threads.h"
 #include "crash/handler/unwind.h"
+#include "crash/handler/words.h"
 #include <errno.h>
 #include <stddef.h>
 
@@ -33,6 +34,7 @@ static struct {
     volatile uint32_t next; /* step to begin after a jump */
     volatile uint32_t running;
     volatile uint32_t is_late; /* the deadline has passed: only what a report must have */
+    volatile uint32_t again;   /* bit per step that is on its second try */
     struct kn_capture *capture;
     int32_t timer; /* timer_t of the kernel; -1: none */
 } run = {.timer = -1};
@@ -53,6 +55,9 @@ void kn_entry_arm(struct kn_capture *c)
 static void do_step(struct kn_capture *c, uint32_t step)
 {
     switch (step) {
+    case KNELL_STEP_WORDS:
+        kn_words_put(c);
+        break;
     case KNELL_STEP_OPEN:
         kn_publish_open(c);
         break;
@@ -119,25 +124,28 @@ static void do_step(struct kn_capture *c, uint32_t step)
     }
 }
 
-static const char *const step_names[] = {"", "open", "modules", "maps", "crashed",
-    "signal", "module_list", "system", "journal", "message", "memory", "commit_1",
-    "freeze", "threads", "texts", "commit_2", "frames", "cxx", "commit_3", "publish"};
+static const char *const step_names[] = {"", "words", "open", "modules", "maps",
+    "crashed", "signal", "module_list", "system", "journal", "message", "memory",
+    "commit_1", "freeze", "threads", "texts", "commit_2", "frames", "cxx", "commit_3",
+    "publish"};
+
+/* The least that makes a report. */
+static const uint32_t least = 1u << KNELL_STEP_OPEN | 1u << KNELL_STEP_CRASHED |
+                              1u << KNELL_STEP_SIGNAL | 1u << KNELL_STEP_MODULE_LIST |
+                              1u << KNELL_STEP_SYSTEM | 1u << KNELL_STEP_COMMIT_1;
 
 /* After the deadline: say so in the report and publish it; and where nothing is committed
- * yet, first the least that makes a report. */
+ * yet, first the least. */
 static bool is_needed(const struct kn_capture *c, uint32_t step)
 {
-    const uint32_t least = 1u << KNELL_STEP_CRASHED | 1u << KNELL_STEP_SIGNAL |
-                           1u << KNELL_STEP_MODULE_LIST | 1u << KNELL_STEP_SYSTEM |
-                           1u << KNELL_STEP_COMMIT_1;
     const uint32_t last = 1u << KNELL_STEP_COMMIT_3 | 1u << KNELL_STEP_PUBLISH;
     return !run.is_late || last & 1u << step || (!c->n_commits && least & 1u << step);
 }
 
 void kn_capture_run(struct kn_capture *c)
 {
-    run.next = KNELL_STEP_OPEN;
-    run.is_late = 0;
+    run.next = KNELL_STEP_WORDS;
+    run.is_late = run.again = 0;
     run.capture = c;
     (void)kn_jump_set(&run.jump); /* a nested signal comes back here, at the next step */
     run.running = 1;
@@ -146,6 +154,7 @@ void kn_capture_run(struct kn_capture *c)
         if (!is_needed(c, step))
             continue;
         c->step = step;
+        kn_words_step(c, step);
         KN_FAILPOINT(step_names[c->step]);
         do_step(c, c->step);
     }
@@ -206,12 +215,18 @@ void kn_on_park(int signo, siginfo_t *info, void *uc)
     kn_threads_park(info, (const ucontext_t *)uc);
 }
 
-/* The handler itself faulted: go on with the next step. */
+/* The handler itself faulted: go on with the next step. One that a report needs gets a
+ * second try: what it read may have gone away just then. */
 static void on_fault_inside(int signo)
 {
     struct kn_capture *c = run.capture;
     if (!run.running)
         return;
+    const uint32_t step = 1u << c->step;
+    if (least & step & ~run.again) {
+        run.again |= step;
+        run.next = c->step;
+    }
     c->notes[c->n_notes < KN_MAX_NOTES ? c->n_notes++ : 0] = (struct knell_capture_note){
         (uint16_t)c->step, (uint16_t)(KNELL_NOTE_FAULT + (uint32_t)signo), 0};
     kn_jump_to(&run.jump);
@@ -233,19 +248,15 @@ static bool worth_a_report(int signo, uint64_t pc)
 static void write_report(
     struct kn_capture *c, int signo, const siginfo_t *info, const ucontext_t *uc)
 {
-    struct kn_process *p = c->process;
     kn_capture_reset(c);
     c->signo = signo;
     c->info = info;
     c->uc = uc;
     c->tid = (uint32_t)KN_SYS0(SYS_gettid);
     c->time_ns = kn_now_ns(CLOCK_REALTIME);
-    kn_end_set_state(p, KNELL_RUN_CRASHING, signo);
     start_deadline(c);
     kn_capture_run(c);
     stop_deadline();
-    if (c->n_commits)
-        kn_end_set_state(p, KNELL_RUN_DUMPED, signo);
 }
 
 int kn_capture_live(struct kn_capture *c)

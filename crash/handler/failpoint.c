@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* "NAME:fault", "NAME:hang", "NAME:kill" or "NAME:wait" (half a second), set by the
- * test's victim. */
+/* "NAME:fault", "NAME:once" (a fault the first time), "NAME:hang", "NAME:kill" or
+ * "NAME:wait" (half a second), set by the test's victim. */
 const char *kn_failpoint_choice;
 
 /* The last place that was passed, for calls.c. */
@@ -26,7 +26,9 @@ void kn_failpoint(const char *name)
         return;
     const char how = kn_failpoint_choice[n + 1];
     static int *volatile nowhere;
-    if (how == 'f')
+    if (how == 'o')
+        kn_failpoint_choice = NULL;
+    if (how == 'f' || how == 'o')
         *nowhere = 1;
     if (how == 'k')
         (void)KN_SYS2(SYS_kill, KN_SYS0(SYS_getpid), SIGKILL);

@@ -1,7 +1,9 @@
 #include "crash/handler/minidump.h"
 
 #include "crash/handler/digits.h"
+#include "crash/handler/end.h"
 #include "crash/handler/failpoint.h"
+#include <errno.h>
 #include <string.h>
 
 #include "crash/handler/poison.h"
@@ -126,8 +128,25 @@ void kn_make_durable(struct kn_capture *c)
     c->is_durable = true;
 }
 
+static bool has_stream(const struct kn_capture *c, uint32_t type)
+{
+    for (uint32_t i = 0; i < c->n_streams; i++) {
+        if (c->streams[i].type == type)
+            return true;
+    }
+    return false;
+}
+
 void kn_commit(struct kn_capture *c, bool durable)
 {
+    /* No reader takes a report without these. The journal's last words make a better one.
+     */
+    if (!c->n_threads || c->threads[0].tid != c->tid || !c->threads[0].context_rva ||
+        !has_stream(c, KNELL_STREAM_THREAD_LIST) ||
+        !has_stream(c, KNELL_STREAM_SYSTEM_INFO)) {
+        kn_note(c, -ENODATA, 0);
+        return;
+    }
     put_memory_list(c);
     if (c->n_notes)
         kn_stream_put(c, KNELL_STREAM_CAPTURE_LOG, c->notes,
@@ -155,6 +174,8 @@ void kn_commit(struct kn_capture *c, bool durable)
     }
     c->n_report_bytes = kn_sink_at(&c->sink);
     c->n_commits++;
+    if (c->info)
+        kn_end_set_state(c->process, KNELL_RUN_DUMPED, c->signo);
     if (durable)
         kn_make_durable(c);
 }

@@ -44,7 +44,8 @@ void kn_memory(struct kn_capture *c, uint64_t start, uint32_t rva, uint32_t n);
 
 /**
  * Write memory list, capture log and directory, then the header over the old one: from
- * here on the file is the report it says. When a write failed the last commit holds.
+ * here on the file is the report it says. When a write failed, or a step without which
+ * there is no report, the last commit holds.
  *
  * Context: signal handler.
  * @durable  wait for the disk: what is committed outlives a power cut when this returns

@@ -52,6 +52,7 @@ struct kn_process {
     uint8_t event_id[16], boot_id[16];
     struct knell_journal_head *journal; /* NULL: none */
     uint32_t n_journal;
+    struct knell_journal_crash *words; /* in the journal; NULL: none */
     struct kn_modules modules;
     uint64_t page, vdso, n_vdso;
     uint64_t main_stack_end; /* arguments and environment lie above: not for reports */

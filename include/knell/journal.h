@@ -31,7 +31,7 @@ enum {
 enum knell_run_state {
     KNELL_RUN_STARTING = 0,
     KNELL_RUN_RUNNING = 1,
-    KNELL_RUN_CRASHING = 2, /* a handler has begun */
+    KNELL_RUN_CRASHING = 2, /* a handler has begun; no report is committed yet */
     KNELL_RUN_DUMPED = 3,   /* a report was committed */
     KNELL_RUN_CLEAN = 4,    /* knell_stop() was called */
 };
@@ -49,8 +49,10 @@ enum knell_journal_area_type {
     KNELL_AREA_TAGS = 3,    /* array of struct knell_journal_tag: the global scope's */
     KNELL_AREA_SCOPE = 4,   /* struct knell_journal_scope: the rest of the global scope */
     KNELL_AREA_HEARTS = 5,  /* array of struct knell_journal_heart */
-    KNELL_AREA_BLOCKS = 6,  /* blocks, each begins with struct knell_journal_block; always
-                               the last area */
+    KNELL_AREA_BLOCKS = 6,  /* blocks, each begins with struct knell_journal_block; the
+                               last area of the image that a report holds */
+    KNELL_AREA_CRASH = 7,   /* struct knell_journal_crash */
+    KNELL_AREA_MODULES = 8, /* struct knell_journal_modules, as of the start */
 };
 
 struct knell_journal_area {
@@ -272,6 +274,39 @@ struct knell_journal_block {
     uint64_t reserved2[4];
 };
 static_assert(sizeof(struct knell_journal_block) == 64, "on-disk size is fixed");
+
+/* What a report must have, written before anything that can fail: by plain stores, into
+ * memory that outlives the process. It counts where no report was committed. */
+#define KNELL_CRASH_AREA_BYTES 8192u /* pages a dying process touches */
+struct knell_journal_crash {
+    uint32_t sum; /* of what follows, up to step; seed: tid; 0: nothing happened */
+    uint32_t tid;
+    int32_t signo, code, error; /* si_signo, si_code, si_errno */
+    uint32_t sender_pid, sender_uid;
+    uint16_t arch; /* KNELL_MINIDUMP_ARCH_* */
+    uint16_t n_context;
+    uint64_t address, pc, time_ns, stack_start; /* as in struct knell_signal_record */
+    uint8_t context[1232];                      /* as in a minidump; n_context of them */
+    uint32_t step;    /* atomic; enum knell_capture_step the capture came to */
+    uint32_t n_stack; /* atomic; of stack, from stack_start on; set when they are there */
+    uint8_t stack[KNELL_CRASH_AREA_BYTES - 1304];
+};
+static_assert(sizeof(struct knell_journal_crash) == KNELL_CRASH_AREA_BYTES,
+    "on-disk size is fixed");
+
+/* The loaded modules: records (struct knell_journal_module) follow, the executable first.
+ */
+struct knell_journal_modules {
+    uint32_t sum;     /* of the records; seed: n_bytes; 0: none */
+    uint32_t n_bytes; /* of the records */
+};
+struct knell_journal_module {
+    uint64_t base, size;
+    uint16_t n_build_id, n_path;
+    uint32_t n_bytes; /* with this head and padding to a multiple of 8 */
+    /* build-id, path without NUL, zeros */
+};
+static_assert(sizeof(struct knell_journal_module) == 24, "on-disk size is fixed");
 
 /* A watched loop. */
 struct knell_journal_heart {

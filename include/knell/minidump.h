@@ -184,11 +184,12 @@ struct knell_frames_head {
 
 /* The steps of a capture, in their order. */
 enum knell_capture_step {
-    KNELL_STEP_OPEN = 1, /* find or make the file */
-    KNELL_STEP_MODULES,  /* which of the known ones are still there */
-    KNELL_STEP_MAPS,     /* /proc/self/maps */
-    KNELL_STEP_CRASHED,  /* registers and stack of the crashed thread */
-    KNELL_STEP_SIGNAL,   /* exception */
+    KNELL_STEP_WORDS = 1, /* signal, registers and some stack into the journal */
+    KNELL_STEP_OPEN,      /* find or make the file */
+    KNELL_STEP_MODULES,   /* which of the known ones are still there */
+    KNELL_STEP_MAPS,      /* /proc/self/maps */
+    KNELL_STEP_CRASHED,   /* registers and stack of the crashed thread */
+    KNELL_STEP_SIGNAL,    /* exception */
     KNELL_STEP_MODULE_LIST,
     KNELL_STEP_SYSTEM, /* system, process, annotations */
     KNELL_STEP_JOURNAL,
@@ -210,6 +211,8 @@ enum knell_capture_step {
 enum knell_note_reason {
     KNELL_NOTE_FAULT = 0x8000,    /* + signal number: the step itself faulted */
     KNELL_NOTE_DEADLINE = 0x9000, /* the step was cut off */
+    KNELL_NOTE_ENDED = 0xa000,    /* the capture ended in this step, before anything was
+                                     committed: the report was made of the journal */
 };
 
 /* A step of the capture that did not fully succeed. */

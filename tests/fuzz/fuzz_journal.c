@@ -2,6 +2,7 @@
 #include "fuzz.h"
 #include "uploader/event/scope.h"
 #include "uploader/report/journal.h"
+#include "uploader/report/last_words.h"
 
 #include <stdlib.h>
 
@@ -19,6 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         scope_to_event(&b, event, j);
         scope_trace(&b, event, j, "");
     }
+    struct last_words words;
+    uint8_t *report = NULL;
+    size_t n_report;
+    if (j && last_words_find(data, n, j->head, &words) &&
+        !last_words_report(&words, j->head, data, n, &report, &n_report))
+        free(report);
     if (a && journal_pairs(a, data, n, &pairs) > JOURNAL_MAX_PAIRS)
         abort();
     cJSON_Delete(event);

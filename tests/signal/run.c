@@ -2,8 +2,10 @@
 
 #include "test.h"
 #include "tmpdir.h"
+#include "uploader/report/obituary.h"
 #include "uploader/report/parse.h"
 #include "uploader/report/unwind.h"
+#include "uploader/spool/adopt.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -245,6 +247,27 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
 bool run_live_is_committed(const struct run *r)
 {
     return r->in_live && r->crash && r->crash->has_signal && r->crash->n_threads;
+}
+
+void run_adopt(struct run *r)
+{
+    struct spool *s;
+    struct adopt_result result;
+    if (r->crash)
+        crash_free(r->crash);
+    free(r->bytes);
+    r->crash = NULL;
+    r->bytes = NULL;
+    r->refused = NULL;
+    r->report[0] = 0;
+    r->n_reports = r->n_live_dumps = 0;
+    r->in_live = r->has_journal = false;
+    if (!CHECK_INT(spool_open(r->spool, true, &s), 0))
+        return;
+    CHECK_INT(adopt_all(s, obituary_write, "/proc", &result), 0);
+    spool_close(s);
+    find_reports(r);
+    parse_report(r);
 }
 
 void run_done(struct run *r)

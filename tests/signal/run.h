@@ -42,4 +42,7 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
 /* Whether there is a committed report that can be read, but in live/: the next start
  * takes it from there. */
 bool run_live_is_committed(const struct run *r);
+/* What the uploader does first: what the dead process left in live/ becomes a report, and
+ * is read as such. */
+void run_adopt(struct run *r);
 void run_done(struct run *r);

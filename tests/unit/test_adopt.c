@@ -186,8 +186,7 @@ static void an_obituary_is_written_once(void)
 
 static void clean_and_dumped_journals_are_removed(void)
 {
-    static const uint32_t states[] = {
-        KNELL_RUN_CLEAN, KNELL_RUN_DUMPED, KNELL_RUN_CRASHING};
+    static const uint32_t states[] = {KNELL_RUN_CLEAN, KNELL_RUN_DUMPED};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
         struct spool *s = make();
         n_asked = 0;
@@ -199,6 +198,29 @@ static void clean_and_dumped_journals_are_removed(void)
         CHECK_INT(n_asked, 0);
         CHECK_INT(test_count_files(s->path, "live"), 0);
         CHECK_INT(test_count_files(s->path, "new"), 0);
+        spool_close(s);
+    }
+}
+
+/* Nothing was committed, or what was is gone: the journal's last words are left. */
+static void an_unfinished_capture_is_asked_about(void)
+{
+    static const struct {
+        uint32_t state;
+        bool slot;
+    } cases[] = {{KNELL_RUN_CRASHING, true}, {KNELL_RUN_CRASHING, false},
+        {KNELL_RUN_DUMPED, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct spool *s = make();
+        n_asked = 0;
+        answer = 0;
+        put_journal(s, STEM ".jnl", cases[i].state);
+        if (cases[i].slot)
+            put_dump(s, STEM ".dmp", false, 0);
+        CHECK_INT(run(s).n_obituaries, 1);
+        CHECK_INT(n_asked, 1);
+        CHECK_INT(test_count_files(s->path, "live"), 0);
+        CHECK_INT(test_count_files(s->path, "new"), 1);
         spool_close(s);
     }
 }
@@ -256,4 +278,4 @@ TEST_MAIN(TEST(a_committed_dump_becomes_a_report), TEST(a_running_process_is_lef
     TEST(an_unclean_journal_gets_an_obituary), TEST(an_obituary_is_written_once),
     TEST(clean_and_dumped_journals_are_removed), TEST(damaged_files_are_quarantined),
     TEST(a_segment_goes_out_when_it_holds_something),
-    TEST(every_cut_of_a_dump_is_survived))
+    TEST(every_cut_of_a_dump_is_survived), TEST(an_unfinished_capture_is_asked_about))

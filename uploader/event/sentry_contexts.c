@@ -2,6 +2,7 @@
 
 #include "uploader/event/fingerprint.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/notes.h"
 #include "uploader/report/parse.h"
 #include "uploader/report/unwind.h"
 
@@ -144,11 +145,8 @@ static void notes(struct build *b, cJSON *to, const struct crash *c)
         return;
     cJSON *list = build_array(b, to, "capture_notes");
     for (uint32_t i = 0; i < c->n_notes && i < MAX_SHOWN; i++) {
-        const struct knell_capture_note *n = &c->notes[i];
-        const char *why = n->reason ? strerrorname_np(n->reason) : "did not fit";
         char text[96];
-        (void)snprintf(text, sizeof text, "step %u: %s (%u)", n->step,
-            why ? why : "unknown error", n->count);
+        notes_text(&c->notes[i], text, sizeof text);
         build_text(b, list, NULL, text, sizeof text);
     }
 }

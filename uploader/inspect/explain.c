@@ -2,6 +2,7 @@
 
 #include "uploader/inspect/maps.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/notes.h"
 #include "uploader/report/parse.h"
 #include "uploader/report/signal_words.h"
 
@@ -380,6 +381,23 @@ static void describe_signal(
             signal_words_meaning(r->signo), meaning ? ": " : "", meaning ? meaning : "");
 }
 
+/* What the handler could not do, where it is more than a detail. */
+static void note_capture(const struct scene *s)
+{
+    for (uint32_t i = 0; i < s->c->n_notes; i++) {
+        const struct knell_capture_note *n = &s->c->notes[i];
+        char text[96];
+        notes_text(n, text, sizeof text);
+        if (n->reason == KNELL_NOTE_ENDED)
+            note(s,
+                "The handler came as far as %s and wrote no report: this one is made of "
+                "its last words in the journal, the crashed thread alone.",
+                notes_step(n->step));
+        else if (n->reason >= KNELL_NOTE_FAULT)
+            note(s, "The capture is incomplete: %s.", text);
+    }
+}
+
 void explain_crash(const struct crash *c, struct explain *ret)
 {
     *ret = (struct explain){0};
@@ -395,4 +413,5 @@ void explain_crash(const struct crash *c, struct explain *ret)
     s.sp = s.thread ? crash_thread_sp(c, s.thread) : 0;
     describe_signal(c, &c->signal, ret);
     explain_signal(&s, &c->signal);
+    note_capture(&s);
 }

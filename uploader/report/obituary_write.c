@@ -1,5 +1,8 @@
 /* The report of a death that no handler saw, as a minidump without threads. */
+#include "uploader/report/dump_writer.h"
+#include "uploader/report/last_words.h"
 #include "uploader/report/obituary.h"
+#include "uploader/spool/adopt.h"
 
 #include <errno.h>
 #include <knell/minidump.h>
@@ -7,32 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_STREAMS = 8, ITEM_BYTES = 8192, ARENA_BYTES = 64 << 20 };
-
-struct writer {
-    uint8_t *bytes;
-    size_t n, room;
-    struct knell_md_directory streams[MAX_STREAMS];
-    uint32_t n_streams;
-};
-
-static uint32_t put(struct writer *w, const void *p, size_t n)
-{
-    uint32_t at = (uint32_t)w->n;
-    if (n > w->room - w->n)
-        return 0; /* the room was counted beforehand */
-    if (n)
-        memcpy(w->bytes + w->n, p, n);
-    w->n = (w->n + n + 7) / 8 * 8;
-    return at;
-}
-
-static void stream(struct writer *w, uint32_t type, const void *p, size_t n)
-{
-    uint32_t at = put(w, p, n);
-    w->streams[w->n_streams++] =
-        (struct knell_md_directory){.type = type, .at = {(uint32_t)n, at}};
-}
+enum { ITEM_BYTES = 8192, ARENA_BYTES = 64 << 20 };
 
 static size_t pair(uint8_t *out, size_t room, const char *key, const char *text)
 {
@@ -71,11 +49,10 @@ static int make_report(const uint8_t *image, size_t n_image, const struct journa
     const struct obituary *o, uint64_t time_ns, uint8_t **ret, size_t *ret_n)
 {
     uint8_t item[ITEM_BYTES];
-    struct writer w = {.room = n_image + ITEM_BYTES + 4096};
-    w.bytes = calloc(1, w.room);
-    if (!w.bytes)
-        return -ENOMEM;
-    w.n = sizeof(struct knell_md_header);
+    struct dump_writer w;
+    int r = dump_writer_init(&w, n_image + ITEM_BYTES + 4096);
+    if (r)
+        return r;
     struct knell_md_system_info system = {.arch = KNELL_MINIDUMP_ARCH_AMD64,
         .platform = KNELL_MINIDUMP_PLATFORM_LINUX,
         .n_cpus = 1};
@@ -89,20 +66,15 @@ static int make_report(const uint8_t *image, size_t n_image, const struct journa
         .pid = j->head->pid,
         .create_time_s = (uint32_t)(j->head->start_realtime_ns / 1000000000)};
     uint32_t empty_list = 0;
-    stream(&w, KNELL_STREAM_SYSTEM_INFO, &system, sizeof system);
-    stream(&w, KNELL_STREAM_THREAD_LIST, &empty_list, sizeof empty_list);
-    stream(&w, KNELL_STREAM_MODULE_LIST, &empty_list, sizeof empty_list);
-    stream(&w, KNELL_STREAM_MEMORY_LIST, &empty_list, sizeof empty_list);
-    stream(&w, KNELL_STREAM_EXCEPTION, &exception, sizeof exception);
-    stream(&w, KNELL_STREAM_MISC_INFO, &misc, sizeof misc);
-    stream(&w, KNELL_STREAM_JOURNAL, image, n_image);
-    stream(&w, KNELL_STREAM_ITEM, item, make_item(item, o, time_ns));
-    struct knell_md_header head = {.magic = KNELL_MINIDUMP_MAGIC,
-        .version = KNELL_MINIDUMP_VERSION,
-        .n_streams = w.n_streams,
-        .time_s = (uint32_t)(time_ns / 1000000000)};
-    head.directory_rva = put(&w, w.streams, w.n_streams * sizeof *w.streams);
-    memcpy(w.bytes, &head, sizeof head);
+    dump_writer_stream(&w, KNELL_STREAM_SYSTEM_INFO, &system, sizeof system);
+    dump_writer_stream(&w, KNELL_STREAM_THREAD_LIST, &empty_list, sizeof empty_list);
+    dump_writer_stream(&w, KNELL_STREAM_MODULE_LIST, &empty_list, sizeof empty_list);
+    dump_writer_stream(&w, KNELL_STREAM_MEMORY_LIST, &empty_list, sizeof empty_list);
+    dump_writer_stream(&w, KNELL_STREAM_EXCEPTION, &exception, sizeof exception);
+    dump_writer_stream(&w, KNELL_STREAM_MISC_INFO, &misc, sizeof misc);
+    dump_writer_stream(&w, KNELL_STREAM_JOURNAL, image, n_image);
+    dump_writer_stream(&w, KNELL_STREAM_ITEM, item, make_item(item, o, time_ns));
+    dump_writer_finish(&w, (uint32_t)(time_ns / 1000000000));
     *ret = w.bytes;
     *ret_n = w.n;
     return 0;
@@ -167,13 +139,36 @@ static uint64_t time_of(const struct journal *j, const struct spool_name *name)
     return file_ns > j->last_sign_ns ? file_ns : j->last_sign_ns;
 }
 
+/* A handler began, and nothing it committed is left. */
+static bool is_unfinished(const struct journal *j, bool slot_is_empty)
+{
+    return j->head->state == KNELL_RUN_CRASHING ||
+           (j->head->state == KNELL_RUN_DUMPED && slot_is_empty);
+}
+
+static int write_crash(const uint8_t *image, size_t n, const struct journal *j,
+    const struct last_words *words, struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    const struct knell_journal_crash *c = &words->crash;
+    if (c->time_ns)
+        name->time_ms = c->time_ns / 1000000;
+    name->signo = (uint8_t)c->signo;
+    name->signature = adopt_signature((uint32_t)c->signo, c->pc);
+    return last_words_report(words, j->head, image, n, ret, ret_n);
+}
+
 static int write_one(const uint8_t *image, size_t n, const struct journal *j,
-    struct spool_name *name, uint8_t **ret, size_t *ret_n)
+    bool slot_is_empty, struct spool_name *name, uint8_t **ret, size_t *ret_n)
 {
     struct obituary_evidence evidence;
     struct obituary o;
+    struct last_words words;
     uint64_t time_ns = time_of(j, name);
     size_t used = j->head->used_bytes;
+    if (used < sizeof *j->head || used > n)
+        used = n;
+    if (is_unfinished(j, slot_is_empty) && last_words_find(image, n, j->head, &words))
+        return write_crash(image, used, j, &words, name, ret, ret_n);
     obituary_gather("", j, &evidence);
     obituary_judge(j, &evidence, &o);
     name->time_ms = time_ns / 1000000;
@@ -185,8 +180,6 @@ static int write_one(const uint8_t *image, size_t n, const struct journal *j,
     }
     name->signo = (uint8_t)(o.signo < 65 ? o.signo : 0);
     name->signature = signature_of(&o, j->head->app);
-    if (used < sizeof *j->head || used > n)
-        used = n;
     return make_report(image, used, j, &o, time_ns, ret, ret_n);
 }
 
@@ -196,14 +189,13 @@ int obituary_write(const uint8_t *image, size_t n, const struct spool_live_name 
 {
     const struct journal *j;
     (void)live;
-    (void)slot; /* a slot that was never committed holds no list that names its bytes */
-    (void)n_slot;
+    (void)n_slot; /* what was never committed holds no list that names its bytes */
     struct arena *arena = arena_new(ARENA_BYTES);
     if (!arena)
         return -ENOMEM;
     int r = journal_read(arena, image, n, 0, &j);
     if (!r)
-        r = write_one(image, n, j, name, ret, ret_n);
+        r = write_one(image, n, j, slot != NULL, name, ret, ret_n);
     arena_free(arena);
     return r == -EPROTONOSUPPORT ? -EBADMSG : r;
 }

@@ -87,9 +87,8 @@ static int read_at(int fd, uint64_t at, void *out, size_t n)
     return got < 0 ? -errno : got == (ssize_t)n ? 0 : -EBADMSG;
 }
 
-/* FNV-1a over the signal and the place in its page, which loading at random addresses
- * leaves alone. */
-static uint64_t signature_of(uint32_t signo, uint64_t pc)
+/* FNV-1a; loading at random addresses leaves the place in its page alone. */
+uint64_t adopt_signature(uint32_t signo, uint64_t pc)
 {
     uint64_t h = 0xcbf29ce484222325u, words[2] = {signo, pc & 0xfff};
     const uint8_t *p = (const uint8_t *)words;
@@ -125,7 +124,7 @@ int adopt_name_of_dump(int fd, uint64_t mtime_ms, struct spool_name *ret)
     if (r)
         return r;
     ret->signo = signo < 65 ? (uint8_t)signo : 0;
-    ret->signature = signature_of(signo, pc);
+    ret->signature = adopt_signature(signo, pc);
     /* The file's own time has milliseconds; it counts when it is of the same moment. */
     uint64_t header_ms = (uint64_t)h.time_s * 1000;
     bool same = mtime_ms + 5000 > header_ms && mtime_ms < header_ms + 60000;
@@ -222,8 +221,7 @@ static void adopt_journal(struct adoption *a, const char *file,
     if (state == -EBADMSG) {
         quarantine(a, file, "not a journal");
     } else if (state == -ENODATA || state == KNELL_RUN_CLEAN ||
-               state == KNELL_RUN_DUMPED ||
-               (state == KNELL_RUN_CRASHING && slot_fd < 0)) {
+               (state == KNELL_RUN_DUMPED && slot_fd < 0)) {
         /* A dump that is no longer here was committed and renamed by the handler. */
         remove_live(a, file);
     } else {

@@ -42,6 +42,9 @@ int adopt_all(struct spool *s, adopt_obituary *obituary, const char *proc,
 /* Whether the process of a live name may still run. */
 bool adopt_is_alive(const struct spool_live_name *live, const char *proc);
 
+/* A signature from the signal and the place of the crash in its page. */
+uint64_t adopt_signature(uint32_t signo, uint64_t pc);
+
 /**
  * The fields of a report's name from a committed dump: time, signal, and a signature from
  * the signal and the place of the crash in its page.
