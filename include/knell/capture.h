@@ -98,9 +98,17 @@ struct knell_status {
             0, 0, 0, 0, 0, 0, 0                                                          \
     }
 
+/* g++ says that the function hides the structure's constructor: it is meant to. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 /* @ret  filled up to its size member; a listing of two folders, no more
  * Returns 0 or -EINVAL. */
 KNELL_API int knell_status(struct knell_status *ret);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 #ifdef __cplusplus
 }

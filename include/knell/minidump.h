@@ -27,9 +27,9 @@ enum {
     KNELL_MINIDUMP_CONTEXT_AMD64 =
         0x0010000f, /* control, integer, segments, floating point */
     KNELL_MINIDUMP_CONTEXT_ARM64 = 0x00400007, /* control, integer, floating point */
-    /* Exception code of a report that no signal made (Breakpad's "dump requested"). */
-    KNELL_EXCEPTION_REQUESTED = 0xffffffffu,
 };
+/* Exception code of a report that no signal made (Breakpad's "dump requested"). */
+#define KNELL_EXCEPTION_REQUESTED 0xffffffffu
 
 /* Limits of writer and reader alike: what is beyond is dropped and counted by the
  * writer, refused by name by the reader. */
