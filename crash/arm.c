@@ -364,6 +364,23 @@ __attribute__((destructor)) static void at_exit(void)
     knell_stop();
 }
 
+int knell_rearm(void)
+{
+    int saved = errno;
+    (void)pthread_mutex_lock(&arm.lock);
+    int r = arm.armed ? kn_install_again(&arm.process) : -ENODEV;
+    (void)pthread_mutex_unlock(&arm.lock);
+    errno = saved;
+    return r;
+}
+
+bool kn_arm_behind(int signo, const struct sigaction *set, struct sigaction *get)
+{
+    /* Not in a child of vfork(2): it shares this memory. */
+    return __atomic_load_n(&arm.armed, __ATOMIC_ACQUIRE) && getpid() == arm.process.pid &&
+           kn_install_behind(&arm.process, signo, set, get);
+}
+
 int knell_thread_enter(void)
 {
     return kn_altstack_enter();

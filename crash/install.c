@@ -2,10 +2,14 @@
 
 #include "crash/handler/end.h"
 #include "crash/handler/entry.h"
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+
+#define FLAG_RESTORER 0x04000000ul /* SA_RESTORER as the kernel has it */
 
 int kn_install_choose_signal(void)
 {
@@ -25,17 +29,23 @@ static int set_handler(
     return sigaction(signo, &a, NULL) ? -errno : 0;
 }
 
-int kn_install(struct kn_process *p)
+static int install_one(const struct kn_process *p, int i)
 {
     sigset_t mask;
     uint64_t bits = kn_end_mask(p);
     (void)sigemptyset(&mask);
     memcpy(&mask, &bits, sizeof bits);
     /* SA_NODEFER: a fault while its signal is blocked kills without calling anybody. */
-    int flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    return set_handler(
+        kn_signals[i], kn_on_signal, &mask, SA_SIGINFO | SA_ONSTACK | SA_NODEFER);
+}
+
+int kn_install(struct kn_process *p)
+{
+    sigset_t mask;
     for (int i = 0; i < KN_N_SIGNALS; i++) {
         (void)kn_sigaction(kn_signals[i], NULL, &p->old[i]);
-        int r = set_handler(kn_signals[i], kn_on_signal, &mask, flags);
+        int r = install_one(p, i);
         if (r) {
             kn_uninstall(p);
             return r;
@@ -44,6 +54,89 @@ int kn_install(struct kn_process *p)
     (void)sigfillset(&mask);
     return set_handler(
         p->park_signal, kn_on_park, &mask, SA_SIGINFO | SA_ONSTACK | SA_RESTART);
+}
+
+static bool is_ours(const struct kn_sigaction *a)
+{
+    return a->handler == kn_on_signal;
+}
+
+int kn_install_lost(void **ret_handler)
+{
+    for (int i = 0; i < KN_N_SIGNALS; i++) {
+        struct kn_sigaction now;
+        if (kn_sigaction(kn_signals[i], NULL, &now) || is_ours(&now))
+            continue;
+        uintptr_t handler = (uintptr_t)now.handler;
+        bool is_function = handler != (uintptr_t)SIG_DFL && handler != (uintptr_t)SIG_IGN;
+        *ret_handler = is_function ? (void *)handler : NULL;
+        return kn_signals[i];
+    }
+    return 0;
+}
+
+void kn_install_describe(char *out, size_t n)
+{
+    void *handler = NULL;
+    Dl_info info;
+    int signo = kn_install_lost(&handler);
+    out[0] = 0;
+    if (!signo)
+        return;
+    const char *file = "its default action", *slash;
+    if (handler) {
+        file = "a handler of no module";
+        if (dladdr(handler, &info) && info.dli_fname)
+            file = (slash = strrchr(info.dli_fname, '/')) ? slash + 1 : info.dli_fname;
+    }
+    (void)snprintf(out, n, "SIG%s goes to %s, not to knell", sigabbrev_np(signo), file);
+}
+
+int kn_install_again(struct kn_process *p)
+{
+    int n = 0;
+    for (int i = 0; i < KN_N_SIGNALS; i++) {
+        struct kn_sigaction now;
+        if (kn_sigaction(kn_signals[i], NULL, &now) || is_ours(&now))
+            continue;
+        p->old[i] = now;
+        int r = install_one(p, i);
+        if (r)
+            return r;
+        n++;
+    }
+    return n;
+}
+
+bool kn_install_behind(
+    struct kn_process *p, int signo, const struct sigaction *set, struct sigaction *get)
+{
+    struct kn_sigaction now, next = {0};
+    int i = 0;
+    while (i < KN_N_SIGNALS && kn_signals[i] != signo)
+        i++;
+    if (i == KN_N_SIGNALS || kn_sigaction(signo, NULL, &now) || !is_ours(&now))
+        return false;
+    struct kn_sigaction *old = &p->old[i];
+    const struct kn_sigaction before = *old;
+    if (set) {
+        next.handler = set->sa_sigaction;
+        /* The C library's way back from a handler, for when the kernel gets this one. */
+        next.flags = ((unsigned long)(unsigned)set->sa_flags & ~FLAG_RESTORER) |
+                     (now.flags & FLAG_RESTORER);
+        next.restorer = now.restorer;
+        memcpy(&next.mask, &set->sa_mask, sizeof next.mask);
+        old->flags = next.flags;
+        old->restorer = next.restorer;
+        old->mask = next.mask;
+        __atomic_store_n(&old->handler, next.handler, __ATOMIC_RELEASE);
+    }
+    if (get) {
+        *get = (struct sigaction){.sa_sigaction = before.handler,
+            .sa_flags = (int)(before.flags & ~FLAG_RESTORER)};
+        memcpy(&get->sa_mask, &before.mask, sizeof before.mask);
+    }
+    return true;
 }
 
 static void put_back(

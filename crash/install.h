@@ -21,6 +21,50 @@ int kn_install_choose_signal(void);
 int kn_install(struct kn_process *p);
 
 /**
+ * A crash signal that somebody else's handler takes now, or none does.
+ *
+ * Context: normal.
+ * @ret_handler  what takes it; NULL: the default action, or it is ignored
+ * Returns the first such signal, 0 when all come to our handlers.
+ */
+int kn_install_lost(void **ret_handler);
+
+/**
+ * The same in words: "SIGSEGV goes to libfoo.so"; empty when all come to us.
+ *
+ * Context: normal; takes the loader's lock.
+ */
+void kn_install_describe(char *out, size_t n);
+
+/**
+ * Install the handlers again where they were replaced. What is there now runs after a
+ * report, as what was there at the start does.
+ *
+ * Context: normal.
+ * Returns how many were, or a negative errno.
+ */
+int kn_install_again(struct kn_process *p);
+
+/**
+ * sigaction(2) for a program whose crash signals keep coming to our handlers: what it
+ * installs runs after them, and what it is told is what it installed.
+ *
+ * Context: any; async-signal-safe.
+ * @set, @get  as of sigaction(2); may be NULL
+ * Returns false for a signal that is not ours; nothing is done then.
+ */
+bool kn_install_behind(
+    struct kn_process *p, int signo, const struct sigaction *set, struct sigaction *get);
+
+/**
+ * kn_install_behind() for the armed process; in arm.c.
+ *
+ * Context: any; async-signal-safe.
+ * Returns false where sigaction(2) is to be called instead.
+ */
+bool kn_arm_behind(int signo, const struct sigaction *set, struct sigaction *get);
+
+/**
  * Put the previous handlers back where ours still are.
  *
  * Context: normal.

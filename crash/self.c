@@ -1,5 +1,8 @@
 #include "crash/self.h"
 
+#include "crash/altstack.h"
+#include <errno.h>
+
 #include <unistd.h>
 
 _Thread_local struct kn_self kn_self_tls;
@@ -25,7 +28,10 @@ static void make_key(void)
 
 void kn_self_attach(struct kn_self *t, struct kn_areas *a)
 {
+    int saved = errno;
     *t = (struct kn_self){.areas = a, .tid = (uint32_t)gettid()};
+    (void)kn_altstack_enter(); /* an overflow of its stack is reported from now on */
+    errno = saved;
     t->ring = kn_areas_ring(a);
 }
 

@@ -2,6 +2,7 @@
 
 #include "crash/breadcrumb.h"
 #include "crash/exit_note.h"
+#include "crash/install.h"
 #include "crash/random.h"
 #include "crash/segment.h"
 #include "crash/session.h"
@@ -203,6 +204,10 @@ int knell_status(struct knell_status *ret)
             count_files(tell.spool.dir, "new") + count_files(tell.spool.dir, "wait");
     }
     (void)pthread_mutex_unlock(&tell.lock);
+    if (a) {
+        kn_install_describe(s.reason, sizeof s.reason);
+        s.signals_lost = s.reason[0] != 0;
+    }
     size_t n = ret->size < sizeof s ? ret->size : sizeof s;
     s.size = ret->size;
     memcpy(ret, &s, n);

@@ -47,6 +47,24 @@ bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame);
 bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t *info);
 
 /**
+ * A handler that was replaced behind knell's back and comes after it now may call the one
+ * that it replaced: knell's. The process then ends by the default action.
+ *
+ * Context: signal handler.
+ * Returns whether that is so; the handler then returns at once.
+ */
+bool kn_end_is_round(int signo, siginfo_t *info);
+
+/**
+ * A fault of a kind that the previous handler has mended once, by sending the program on
+ * at another place: its runtime's way to find out something, and no crash. What it cannot
+ * mend it ends with another signal.
+ *
+ * Context: signal handler.
+ */
+bool kn_end_is_mended(const struct kn_process *p, int signo, const siginfo_t *info);
+
+/**
  * Go on as without knell: the previous handler, or the default action with the original
  * siginfo. Returns where the handler has to return to the kernel.
  *

@@ -290,7 +290,7 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         kn_end_child(p, signo, info);
         return;
     }
-    if (kn_end_would_ignore(p, signo, info))
+    if (kn_end_is_round(signo, info) || kn_end_would_ignore(p, signo, info))
         return;
     kn_set_mask(kn_end_mask(p));
     enum kn_turn turn;
@@ -305,7 +305,8 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     }
     if (turn == KN_TURN_AGAIN)
         on_fault_inside(signo);
-    if (turn == KN_TURN_FIRST && worth_a_report(signo, kn_regs_pc(uc)))
+    if (turn == KN_TURN_FIRST && !kn_end_is_mended(p, signo, info) &&
+        worth_a_report(signo, kn_regs_pc(uc)))
         write_report(c, signo, info, uc);
     kn_end(p, signo, info, uc, turn == KN_TURN_FIRST);
 }

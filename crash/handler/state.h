@@ -63,6 +63,7 @@ struct kn_process {
     int park_signal;
     uint32_t deadline_ms;
     struct kn_sigaction old[KN_N_SIGNALS];
+    uint32_t mended; /* bit per signal whose faults the previous handler mends */
     struct kn_cxx cxx;
 };
 

@@ -91,11 +91,13 @@ struct knell_status {
     uint64_t logs, logs_lost, hangs;
     int last_error; /* negative errno of the last capture, if it failed */
     uint32_t session_errors;
+    int signals_lost; /* 1: a crash signal does not come to knell any more, reason says
+                         which and to whom it goes; knell_rearm() takes it back */
 };
 #define KNELL_STATUS_INIT                                                                \
     {                                                                                    \
         sizeof(struct knell_status), 0, 0, 0, "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,   \
-            0, 0, 0, 0, 0, 0, 0                                                          \
+            0, 0, 0, 0, 0, 0, 0, 0                                                       \
     }
 
 /* g++ says that the function hides the structure's constructor: it is meant to. */

@@ -136,9 +136,22 @@ KNELL_API int knell_start(const struct knell_options *options);
 KNELL_API void knell_stop(void);
 
 /**
+ * Install the handlers again where another library has replaced them since
+ * (knell_status() says so). Its handler then runs after the report, as one that was there
+ * before knell_start() does. Not for a program whose runtime handles faults as a matter
+ * of course: each would be reported once.
+ *
+ * Context: normal.
+ * Returns how many signals had been lost; -ENODEV when knell is not armed.
+ */
+KNELL_API int knell_rearm(void);
+
+/**
  * Give the calling thread a guarded alternate signal stack, so that an overflow of its
- * own stack is reported. The main thread has one after knell_start(). An existing larger
- * alternate stack is kept. Nothing but stack overflow needs this call.
+ * own stack is reported. The main thread has one after knell_start(), and a thread gets
+ * one by itself when it first leaves a breadcrumb, captures an error or opens a scope or
+ * a span of its own. An existing larger alternate stack is kept. Nothing but stack
+ * overflow needs this call.
  *
  * Context: normal, on the thread itself.
  * Returns 0 or a negative errno.

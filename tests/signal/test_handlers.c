@@ -1,0 +1,103 @@
+/**
+ * Crash signals that others want: a handler put over knell's, beneath it by the preloaded
+ * library, one that calls back, one that mends; and threads that are covered by talking.
+ *
+ * usage: test_handlers VICTIM PRELOAD_LIBRARY [NAME...]
+ */
+#include "run.h"
+#include "test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+static char victim[512], preload[512];
+
+static void check(const struct run *r, int n_reports, int status, const char *out)
+{
+    CHECK(r->status >= 0 && WIFSIGNALED(r->status));
+    CHECK_INT(WTERMSIG(r->status), status);
+    CHECK_INT(r->n_reports, n_reports);
+    CHECK_STR(r->refused, NULL);
+    CHECK(r->crash && r->crash->has_signal && r->crash->n_threads);
+    if (out)
+        CHECK_STR(r->out, out);
+}
+
+static void says_who_took_a_signal_and_takes_it_back(void)
+{
+    struct run r;
+    run_victim(victim, "taken", 0, &r);
+    check(&r, 1, SIGSEGV,
+        "lost=0 \nlost=1 SIGSEGV goes to victim_handlers, not to knell\nlost=0 \n"
+        "foreign\n");
+    run_done(&r);
+}
+
+static void ends_what_goes_round(void)
+{
+    struct run r;
+    run_victim(victim, "round", 0, &r);
+    check(&r, 1, SIGSEGV, "round\n");
+    run_done(&r);
+}
+
+/* One report before it is known that faults are mended here, then that of the abort. */
+static void leaves_alone_what_is_mended(void)
+{
+    struct run r;
+    run_victim(victim, "mended", 0, &r);
+    check(&r, 2, SIGABRT, NULL);
+    run_done(&r);
+}
+
+static void covers_a_thread_that_talks(void)
+{
+    struct run r;
+    run_victim(victim, "worker", 0, &r);
+    check(&r, 1, SIGSEGV, NULL);
+    if (r.crash)
+        CHECK(r.crash->threads[0].n_frames > 100);
+    run_done(&r);
+}
+
+static void preloaded(const char *args, int n_reports)
+{
+    struct run r;
+    (void)setenv("LD_PRELOAD", preload, 1);
+    run_victim(victim, args, RUN_BARE, &r);
+    (void)unsetenv("LD_PRELOAD");
+    CHECK(r.status >= 0 && WIFSIGNALED(r.status));
+    CHECK_INT(WTERMSIG(r.status), SIGSEGV);
+    CHECK_INT(r.n_reports, n_reports);
+    CHECK_STR(r.out, "foreign\n");
+    if (n_reports && CHECK(r.crash))
+        CHECK_INT(r.crash->signal.code, SEGV_MAPERR);
+    run_done(&r);
+}
+
+static void keeps_handlers_of_a_program_that_does_not_know(void)
+{
+    preloaded("installs", 1);
+    (void)setenv("KNELL_KEEP_SIGNALS", "0", 1);
+    preloaded("installs", 0);
+    (void)unsetenv("KNELL_KEEP_SIGNALS");
+}
+
+static void keeps_handlers_of_signal(void)
+{
+    preloaded("installs_with_signal", 1); /* and raised again: that is no other crash */
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test tests[] = {TEST(says_who_took_a_signal_and_takes_it_back),
+        TEST(ends_what_goes_round), TEST(leaves_alone_what_is_mended),
+        TEST(covers_a_thread_that_talks),
+        TEST(keeps_handlers_of_a_program_that_does_not_know),
+        TEST(keeps_handlers_of_signal)};
+    if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], preload))
+        return 2;
+    return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);
+}
