@@ -92,6 +92,9 @@ static void do_step(struct kn_capture *c, uint32_t step)
     case KNELL_STEP_COMMIT_1:
         kn_commit(c, false);
         break;
+    case KNELL_STEP_FRAMES:
+        kn_unwind(c);
+        break;
     case KNELL_STEP_FREEZE:
         if (!c->alone)
             kn_threads_freeze(c);
@@ -104,10 +107,8 @@ static void do_step(struct kn_capture *c, uint32_t step)
         kn_texts_put(c);
         break;
     case KNELL_STEP_COMMIT_2:
+        kn_unwind_put(c);
         kn_commit(c, false);
-        break;
-    case KNELL_STEP_FRAMES:
-        kn_unwind(c);
         break;
     case KNELL_STEP_CXX:
         kn_cxx_put(c);
@@ -126,7 +127,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
 
 static const char *const step_names[] = {"", "words", "open", "modules", "maps",
     "crashed", "signal", "module_list", "system", "journal", "message", "memory",
-    "commit_1", "freeze", "threads", "texts", "commit_2", "frames", "cxx", "commit_3",
+    "commit_1", "frames", "freeze", "threads", "texts", "commit_2", "cxx", "commit_3",
     "publish"};
 
 /* The least that makes a report. */

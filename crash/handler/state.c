@@ -46,7 +46,8 @@ void kn_capture_reset(struct kn_capture *c)
     memset(c->threads, 0, c->n_threads * sizeof *c->threads);
     c->n_streams = c->n_notes = c->n_memory = c->n_commits = c->n_report_bytes = 0;
     c->n_threads = c->n_threads_dropped = c->n_asked = c->n_here = c->wanted = 0;
-    c->n_maps = c->n_maps_dropped = c->n_late = c->n_frames = 0;
+    c->n_deaf = 0;
+    c->n_maps = c->n_maps_dropped = c->n_late = c->n_frames = c->n_frames_put = 0;
     memset(c->stale, 0, sizeof c->stale);
     c->info = NULL;
     c->item = NULL;

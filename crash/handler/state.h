@@ -125,6 +125,7 @@ struct kn_capture {
     uint32_t n_threads, max_threads;
     uint32_t n_threads_dropped;
     uint32_t n_asked, n_here, wanted; /* atomic; wanted: wake the writer then */
+    uint32_t n_deaf;                  /* of those asked: they will not come */
 
     struct kn_map *maps; /* sorted */
     uint32_t n_maps, n_maps_dropped;
@@ -137,7 +138,7 @@ struct kn_capture {
 
     uint64_t frames[KNELL_MAX_FRAMES]; /* see unwind.c */
     uint32_t n_frames;                 /* all that were walked */
-    uint32_t frames_how;
+    uint32_t frames_how, n_frames_put;
 
     struct kn_sink sink;
     uint8_t scratch[KN_SCRATCH_BYTES];

@@ -199,8 +199,7 @@ static bool is_deaf(struct kn_capture *c, uint32_t tid, bool after_a_while)
     return false;
 }
 
-static void give_up_on_the_deaf(
-    struct kn_capture *c, bool after_a_while, uint32_t *n_deaf)
+static void give_up_on_the_deaf(struct kn_capture *c, bool after_a_while)
 {
     for (uint32_t i = 1; i < c->n_threads; i++) {
         struct kn_thread *t = &c->threads[i];
@@ -210,26 +209,25 @@ static void give_up_on_the_deaf(
             continue;
         if (__atomic_compare_exchange_n(&t->state, &asked, KN_THREAD_DEAF, false,
                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            (*n_deaf)++;
+            c->n_deaf++;
     }
 }
 
-static void wait_for_them(struct kn_capture *c)
+/* On a machine that is busy enough the willing take long, too: until @end. */
+static void wait_for_them(struct kn_capture *c, uint64_t end)
 {
-    /* On a machine that is busy enough the willing take long, too: half the deadline. */
     uint64_t start = kn_now_ns(CLOCK_MONOTONIC), now = start;
-    uint64_t end = start + c->process->deadline_ms * 500000ull;
-    uint32_t n_deaf = 0, last = ~0u;
+    uint32_t last = ~0u;
     for (;;) {
-        uint32_t wanted = c->n_asked - n_deaf;
+        uint32_t wanted = c->n_asked - c->n_deaf;
         __atomic_store_n(&c->wanted, wanted, __ATOMIC_RELEASE);
         uint32_t here = __atomic_load_n(&c->n_here, __ATOMIC_ACQUIRE);
         if (here >= wanted || now > end)
             return;
         if (here == last)
-            give_up_on_the_deaf(c, now - start > PATIENCE_NS, &n_deaf);
+            give_up_on_the_deaf(c, now - start > PATIENCE_NS);
         last = here;
-        if (here < c->n_asked - n_deaf)
+        if (here < c->n_asked - c->n_deaf)
             kn_wait(&c->n_here, here, SLICE_NS);
         now = kn_now_ns(CLOCK_MONOTONIC);
     }
@@ -242,6 +240,8 @@ void kn_threads_freeze(struct kn_capture *c)
         kn_note(c, dir, 0);
         return;
     }
+    /* All scans together: a quarter of the deadline is left for writing. */
+    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + c->process->deadline_ms * 750000ull;
     __atomic_store_n(&c->wanted, ~0u, __ATOMIC_RELEASE);
     __atomic_store_n(&frozen, c, __ATOMIC_RELEASE);
     KN_FAILPOINT("freeze.asked");
@@ -251,7 +251,7 @@ void kn_threads_freeze(struct kn_capture *c)
         /* What lies ahead takes a while; the disk takes its own while they stop. */
         if (i == 0 && c->n_threads > N_MANY)
             kn_make_durable(c);
-        wait_for_them(c);
+        wait_for_them(c, end);
     }
     kn_close(dir);
     if (c->n_threads_dropped)

@@ -6,9 +6,9 @@
 #include "crash/handler/state.h"
 
 /**
- * Ask every other thread to stop and wait until they have, for at most half the deadline;
- * threads that block the signal are known after milliseconds, those in an uninterruptible
- * sleep after a quarter of a second.
+ * Ask every other thread to stop and wait until they have, for at most three quarters of
+ * the deadline; threads that block the signal are known after milliseconds, those in an
+ * uninterruptible sleep after a quarter of a second.
  *
  * Context: signal handler, or normal for a report that no signal made. One caller at a
  * time; end with kn_threads_thaw().

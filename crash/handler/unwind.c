@@ -87,7 +87,7 @@ void kn_unwind(struct kn_capture *c)
     const char *name;
     kn_memory_forget();
     kn_cfi_forget();
-    c->n_frames = 0;
+    c->n_frames = c->n_frames_put = 0;
     c->frames_how = HOW_CFI;
     for (unsigned i = 0; i < KN_N_REGISTERS; i++)
         cursor.r[i] = kn_regs_get(c->uc, i, &name);
@@ -104,8 +104,9 @@ void kn_unwind_put(struct kn_capture *c)
     struct knell_frames_head head = {
         .tid = c->tid, .how = c->frames_how, .n_frames = c->n_frames};
     uint32_t from = c->n_frames, middle = KNELL_MAX_FRAMES;
-    if (!c->n_frames)
+    if (c->n_frames_put == c->n_frames)
         return;
+    c->n_frames_put = c->n_frames;
     if (c->n_frames > KNELL_MAX_FRAMES) { /* the oldest of the last ones comes first */
         head.n_frames = KNELL_MAX_FRAMES;
         head.n_skipped = c->n_frames - KNELL_MAX_FRAMES;

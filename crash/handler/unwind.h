@@ -14,7 +14,7 @@
 void kn_unwind(struct kn_capture *c);
 
 /**
- * Append KNELL_STREAM_FRAMES: as far as the walk came, if it was cut off.
+ * Append KNELL_STREAM_FRAMES, once: as far as the walk came, if it was cut off.
  *
  * Context: signal handler.
  */

@@ -196,12 +196,12 @@ enum knell_capture_step {
     KNELL_STEP_MESSAGE, /* of abort(3) */
     KNELL_STEP_MEMORY,  /* around the registers */
     KNELL_STEP_COMMIT_1,
+    KNELL_STEP_FRAMES,  /* seen from inside */
     KNELL_STEP_FREEZE,  /* stop the other threads */
     KNELL_STEP_THREADS, /* their registers and stacks */
     KNELL_STEP_TEXTS,   /* status, os-release, facts, vDSO */
     KNELL_STEP_COMMIT_2,
-    KNELL_STEP_FRAMES, /* seen from inside */
-    KNELL_STEP_CXX,    /* type and what() of a C++ exception */
+    KNELL_STEP_CXX, /* type and what() of a C++ exception */
     KNELL_STEP_COMMIT_3,
     KNELL_STEP_PUBLISH, /* move to new/ */
     KNELL_STEP_END,

@@ -17,7 +17,7 @@
 static const char *const places[] = {"words", "open", "modules", "maps", "crashed",
     "signal", "module_list", "system", "journal", "message", "memory", "commit_1",
     /* from here on the first commit holds */
-    "freeze", "freeze.asked", "threads", "texts", "commit_2", "frames", "unwind.step",
+    "frames", "unwind.step", "freeze", "freeze.asked", "threads", "texts", "commit_2",
     "cxx", "commit_3", "publish"};
 enum {
     FIRST_WITH_WORDS = 1,
