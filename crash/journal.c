@@ -77,6 +77,8 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
         r = -errno;
         goto fail;
     }
+    /* Touched here and there: no page but those is wanted, and nothing read ahead. */
+    (void)madvise(map, j.n_bytes, MADV_RANDOM);
     j.head = (struct knell_journal_head *)map;
     j.areas = kn_areas_new(j.head, &settings->told);
     if (!j.areas) {
