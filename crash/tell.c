@@ -204,10 +204,12 @@ int knell_status(struct knell_status *ret)
             count_files(tell.spool.dir, "new") + count_files(tell.spool.dir, "wait");
     }
     (void)pthread_mutex_unlock(&tell.lock);
-    if (a) {
-        kn_install_describe(s.reason, sizeof s.reason);
-        s.signals_lost = s.reason[0] != 0;
-    }
+    char lost[sizeof s.reason] = "";
+    if (a)
+        kn_install_describe(lost, sizeof lost);
+    s.signals_lost = lost[0] != 0;
+    if (s.signals_lost) /* worse than a report that could not be written */
+        memcpy(s.reason, lost, sizeof lost);
     size_t n = ret->size < sizeof s ? ret->size : sizeof s;
     s.size = ret->size;
     memcpy(ret, &s, n);
