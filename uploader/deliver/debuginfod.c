@@ -379,7 +379,7 @@ void debuginfod_end(struct debuginfod_fetch *fetch, struct wishes *ret)
         drop_part(f);
         if (f->done && f->answer == WISH_GRANTED)
             arrived_files.list[arrived_files.n++] = f->wish;
-        else if (f->done)
+        else if (f->done && f->answer != WISH_NOT_ASKED)
             IGNORE(
                 wish_note(fetch->d->o.dir, &f->wish, f->answer), "it is asked for again");
     }
