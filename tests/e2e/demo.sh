@@ -4,7 +4,7 @@
 set -euo pipefail
 build=$(cd "$1" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/knell-demo.XXXXXX")
-trap 'kill "${daemon:-}" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill "${daemon:-}" 2>/dev/null || true; rm -rf "$work" || { sleep 1; rm -rf "$work"; }' EXIT
 say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 
 export KNELL_SPOOL=$work/spool KNELL_DSN=file://$work/outbox KNELL_UPLOADER=$build/uploader/knell-upload

@@ -12,7 +12,8 @@ chroot "$root" sh -c 'command -v git make >/dev/null || apt-get install -y -qq -
 mountpoint -q "$root" || { mount --bind "$root" "$root" && mount --make-private "$root"; }
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 mountpoint -q "$root/dev" || { mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev"; }
-trap 'umount "$root/proc"; umount -R "$root/dev"; umount "$root"' EXIT
+# A daemon that was just stopped may hold something for a moment longer.
+trap 'umount -l "$root/proc"; umount -R -l "$root/dev"; umount -l "$root"' EXIT
 rm -rf "$root/src"
 git clone -q "$repo" "$root/src/knell"
 for target in "${@:-demo test}"; do
