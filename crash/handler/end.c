@@ -124,19 +124,16 @@ static void drop_pending_sigxfsz(void)
     (void)KN_SYS4(SYS_rt_sigtimedwait, &set, NULL, &now, sizeof set);
 }
 
-/* What the previous handler was called with, and from where: it may call ours as the one
- * that was there before it, round and round. */
-static struct {
-    const siginfo_t *info; /* atomic */
-    uintptr_t frame;
-} called;
+/* What the previous handler was called with, atomic: it may call ours as the one that was
+ * there before it, round and round. */
+static const siginfo_t *called;
 
-bool kn_end_is_round(int signo, siginfo_t *info)
+bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *frame)
 {
     /* One that left by siglongjmp(3) may be called with the same address again; only a
-     * call from within lies deeper on the stack. */
-    if (info != __atomic_load_n(&called.info, __ATOMIC_ACQUIRE) ||
-        (uintptr_t)__builtin_frame_address(0) >= called.frame)
+     * call from within lies deeper on the stack than what the kernel put there. */
+    if (info != __atomic_load_n(&called, __ATOMIC_ACQUIRE) ||
+        (uintptr_t)frame >= (uintptr_t)info || (uintptr_t)frame >= (uintptr_t)uc)
         return false;
     set_default(signo);
     (void)send_again(signo, info);
@@ -167,12 +164,11 @@ static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *inf
     if (!(old.flags & FLAG_NODEFER))
         mask |= kn_signal_bit(signo);
     kn_set_mask(mask);
-    called.frame = (uintptr_t)__builtin_frame_address(0);
-    __atomic_store_n(&called.info, info, __ATOMIC_RELEASE);
+    __atomic_store_n(&called, info, __ATOMIC_RELEASE);
     /* INDIRECT: the daemon's own handler; the report is written. */
     const uint64_t pc = kn_regs_pc(uc), sp = kn_regs_sp(uc);
     old.handler(signo, info, (void *)(uintptr_t)uc);
-    __atomic_store_n(&called.info, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&called, NULL, __ATOMIC_RELEASE);
     if (!was_sent(info) && (kn_regs_pc(uc) != pc || kn_regs_sp(uc) != sp))
         p->mended |= 1u << i;
 }

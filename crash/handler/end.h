@@ -50,10 +50,12 @@ bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t 
  * A handler that was replaced behind knell's back and comes after it now may call the one
  * that it replaced: knell's. The process then ends by the default action.
  *
+ * @frame  the stack pointer at the handler's first instruction
+ *
  * Context: signal handler.
  * Returns whether that is so; the handler then returns at once.
  */
-bool kn_end_is_round(int signo, siginfo_t *info);
+bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *frame);
 
 /**
  * A fault of a kind that the previous handler has mended once, by sending the program on

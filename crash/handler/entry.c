@@ -291,7 +291,8 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         kn_end_child(p, signo, info);
         return;
     }
-    if (kn_end_is_round(signo, info) || kn_end_would_ignore(p, signo, info))
+    if (kn_end_is_round(signo, info, uc, __builtin_dwarf_cfa()) ||
+        kn_end_would_ignore(p, signo, info))
         return;
     kn_set_mask(kn_end_mask(p));
     enum kn_turn turn;

@@ -22,7 +22,7 @@ static const char secret[] = "correct-horse-battery-staple";
 
 static bool copy_over(const char *from, const char *to)
 {
-    char command[1200];
+    char command[2200];
     (void)snprintf(command, sizeof command, "cp '%s' '%s.new' && mv '%s.new' '%s'", from,
         to, to, to);
     return system(command) == 0;

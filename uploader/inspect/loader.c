@@ -114,7 +114,8 @@ static void journal_facts(const struct loaded *l, struct index_entry *e)
     uint64_t time_ns =
         l->crash->has_signal ? l->crash->signal.time_ns : l->item.head.time_ns;
     if (time_ns > j->start_realtime_ns && j->start_realtime_ns)
-        e->uptime_ms = (time_ns - j->start_realtime_ns) / 1000000;
+        e->uptime_ms =
+            (time_ns - j->start_realtime_ns + 999999) / 1000000; /* 0: unknown */
 }
 
 void loader_entry(struct loaded *l, const struct report *r, struct index_entry *ret)
