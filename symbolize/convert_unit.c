@@ -246,6 +246,8 @@ static int place_calls(struct unit_work *w)
             .column = node->call_column,
             .caller = w->node_callers[node->parent]};
         int err = file_of(w, node->call_file, &p.file);
+        if (p.file == TABLE_NONE)
+            p.line = p.column = 0; /* of no use without its file */
         if (err == 0)
             err = table_place(w->c->table, &p, &w->node_callers[i]);
         if (err < 0)
