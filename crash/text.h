@@ -17,7 +17,7 @@
  */
 static inline size_t kn_text_cut(const char *text, size_t max, bool *cut)
 {
-    if (!text)
+    if (!text || !*text)
         return 0;
     size_t n = strnlen(text, max + 1);
     if (n <= max)

@@ -63,7 +63,7 @@ static void check_frames(const struct scenario *s, const struct run *r)
             (unsigned long long)t->frames[i].pc, crash_trust_name(t->frames[i].trust),
             m < 0 ? "no module" : r->crash->modules[m].path,
             (unsigned long long)r->crash->prewalked[i]);
-        CHECK(!"the handler saw another frame");
+        CHECK(t->frames[i].pc == r->crash->prewalked[i]);
         break;
     }
 }
