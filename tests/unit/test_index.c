@@ -121,6 +121,47 @@ static void memory_takes_any_number(void)
     spool_close(s);
 }
 
+/* A file of many blocks is read from its end, and only as far as it must be. */
+static void the_newest_are_found_without_the_rest(void)
+{
+    enum { N = 5000 };
+    struct spool *s = make_spool();
+    static struct index_entry all[N];
+    struct index_entry out, again = entry(0);
+    for (unsigned i = 0; i < N; i++) {
+        all[i] = entry((uint8_t)i);
+        all[i].event_id[1] = (uint8_t)(i >> 8);
+        all[i].pid = i;
+    }
+    again.event_id[1] = 0;
+    again.pid = 999999;
+    CHECK_INT(index_append(s, all, N), 0);
+    CHECK_INT(index_append(s, &again, 1), 0);
+    struct index *x = NULL;
+    CHECK_INT(index_load(s, &x), 0);
+    bool found = true;
+    for (unsigned i = N - 1; i > 0; i--)
+        found = found && index_find(x, all[i].event_id, &out) == 0 && out.pid == i;
+    CHECK(found);
+    CHECK_INT(index_find(x, all[0].event_id, &out), 0);
+    CHECK_INT(out.pid, 999999); /* the later line, though the other was read last */
+    CHECK_INT(index_count(x), N);
+    index_free(x);
+
+    CHECK_INT(index_load(s, &x), 0);
+    CHECK_INT(index_find(x, all[N - 1].event_id, &out), 0);
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/" SPOOL_INDEX_FILE, s->path);
+    CHECK_INT(truncate(path, 0), 0);
+    CHECK_INT(index_find(x, all[N - 2].event_id, &out), 0);
+    CHECK_INT(index_find(x, all[1].event_id, &out), -ENODATA);
+    CHECK_INT(index_add(x, &all[1]), 0);
+    CHECK_INT(index_find(x, all[1].event_id, &out), 0);
+    CHECK_INT(index_find(x, all[N - 1].event_id, &out), 0);
+    index_free(x);
+    spool_close(s);
+}
+
 /* Every way to cut or flip one byte of a file either leaves an entry as it was or makes
  * it unknown. */
 static void damage_is_never_believed(void)
@@ -241,4 +282,4 @@ static void compaction_keeps_what_is_there(void)
 TEST_MAIN(TEST(entries_come_back_as_they_were), TEST(the_later_line_counts),
     TEST(memory_takes_any_number), TEST(damage_is_never_believed),
     TEST(a_torn_line_costs_only_itself), TEST(links_and_strangers_are_refused),
-    TEST(compaction_keeps_what_is_there))
+    TEST(compaction_keeps_what_is_there), TEST(the_newest_are_found_without_the_rest))

@@ -220,7 +220,7 @@ static bool matches(struct session *s, struct store *t, const struct report *r,
         bool yes = by_facts(r, &e, c);
         if (!yes && !c->any)
             return false;
-        any |= yes;
+        any |= yes && c->any;
     }
     return any;
 }
@@ -311,12 +311,16 @@ static int check_unique(
         }
         if (n < 2)
             continue;
+        enum { MOST_NAMED = 20 };
+        size_t left = MOST_NAMED;
         session_complain(s, "%s is the start of %zu reports:", c->value, n);
-        for (size_t k = 0; k < x->n; k++) {
+        for (size_t k = 0; k < x->n && left; k++) {
             spool_event_id_format(x->reports[k]->name.event_id, id);
             if (starts_with(id, c->value))
-                (void)fprintf(stderr, "    %s\n", id);
+                left -= fprintf(stderr, "    %s\n", id) > 0;
         }
+        if (n > MOST_NAMED)
+            (void)fputs("    ...\n", stderr);
         return -EINVAL;
     }
     return 0;
@@ -342,7 +346,7 @@ static int pick(
     struct progress bar;
     progress_begin(&bar, "Reading", t->n_reports, session_is_watched(s));
     for (size_t i = 0; i < t->n_reports && !err; i++) {
-        struct report *r = &t->reports[i];
+        struct report *r = store_newest(t, i);
         progress_at(&bar, i);
         if (s->options.has_since && (int64_t)r->name.time_ms < s->options.since_ms)
             break; /* the rest is older */

@@ -128,6 +128,51 @@ static int newest_first(const void *a, const void *b)
     return memcmp(y->name.event_id, x->name.event_id, sizeof x->name.event_id);
 }
 
+/* The reports behind the sorted ones are a heap with its root at the array's end, so that
+ * the newest, taken off the root, changes places with what stands at the front. */
+static struct report *in_heap(const struct store *t, size_t i)
+{
+    return &t->reports[t->n_reports - 1 - i];
+}
+
+static void sift_down(const struct store *t, size_t i)
+{
+    size_t n = t->n_reports - t->n_sorted;
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && newest_first(in_heap(t, child + 1), in_heap(t, child)) < 0)
+            child++;
+        if (newest_first(in_heap(t, child), in_heap(t, i)) >= 0)
+            return;
+        struct report up = *in_heap(t, child);
+        *in_heap(t, child) = *in_heap(t, i);
+        *in_heap(t, i) = up;
+    }
+}
+
+static void make_heap(struct store *t)
+{
+    t->n_sorted = 0;
+    for (size_t i = t->n_reports / 2; i-- > 0;)
+        sift_down(t, i);
+}
+
+struct report *store_newest(struct store *t, size_t i)
+{
+    enum { ONE_BY_ONE = 256 }; /* more than that and sorting all at once is cheaper */
+    if (i >= ONE_BY_ONE && t->n_sorted < t->n_reports) {
+        qsort(t->reports + t->n_sorted, t->n_reports - t->n_sorted, sizeof *t->reports,
+            newest_first);
+        t->n_sorted = t->n_reports;
+    }
+    while (t->n_sorted <= i) {
+        struct report newest = *in_heap(t, 0);
+        *in_heap(t, 0) = t->reports[t->n_sorted];
+        t->reports[t->n_sorted++] = newest;
+        sift_down(t, 0);
+    }
+    return &t->reports[i];
+}
+
 static int open_spool(struct session *s, struct store *t, const char *path)
 {
     struct store_spool *spool = &t->spools[t->n_spools];
@@ -174,8 +219,7 @@ int store_open(struct session *s, struct store *ret)
         }
     }
     store_paths_free(paths, n);
-    if (ret->n_reports)
-        qsort(ret->reports, ret->n_reports, sizeof *ret->reports, newest_first);
+    make_heap(ret);
     if (!s->options.store && ret->n_spools == 1) {
         int k = snprintf(
             s->store, sizeof s->store, "%s/" SPOOL_SYMBOLS, ret->spools[0].spool->path);

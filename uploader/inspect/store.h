@@ -23,8 +23,8 @@ enum { STORE_MAX_SPOOLS = 256 };
 struct store {
     struct store_spool *spools;
     size_t n_spools;
-    struct report *reports; /* newest first */
-    size_t n_reports;
+    struct report *reports; /* in order by store_newest() only */
+    size_t n_reports, n_sorted;
     unsigned n_unadopted; /* deaths that became no report yet, see unadopted.h */
 };
 
@@ -36,6 +36,10 @@ struct store {
  */
 int store_open(struct session *s, struct store *ret) MUST_CHECK;
 void store_close(struct store *t);
+
+/* The report that is number @i, below n_reports, from the newest on; sorts no more than
+ * that takes. It stays where it is from then on. */
+struct report *store_newest(struct store *t, size_t i);
 
 /* The spool to work on where a command needs exactly one.
  * Returns 0, or -ENOENT or -EINVAL (several) after a message. */

@@ -17,6 +17,8 @@ enum {
     N_TEXTS = 11,
     COMPACT_LINES = 1000,
     COMPACT_BYTES = 64 << 10, /* fewer lines cannot be that many */
+    BLOCK_BYTES = 64 << 10,   /* read first; then twice as much each time */
+    MIN_SLOTS = 64,
 };
 
 struct slot {
@@ -24,9 +26,15 @@ struct slot {
     uint32_t at, n; /* of the line, without its newline; n 0: free */
 };
 
+/* The newest reports are what is mostly asked for, and their lines are the last: the file
+ * is read from its end, no further than what is asked for needs. */
 struct index {
-    char *bytes;
-    size_t n_bytes, room_bytes; /* room 0: as long as it was read */
+    int fd;      /* -1: nothing more to read */
+    char *bytes; /* the file at its place; before @from not read yet */
+    size_t n_bytes, room_bytes;
+    size_t from;
+    size_t line_from; /* lines from here on are in @slots; a newline is before it */
+    bool has_end;     /* a newline was seen; what follows the last one is torn */
     struct slot *slots;
     size_t n_slots; /* power of two */
     size_t n_used, n_lines;
@@ -88,80 +96,111 @@ static struct slot *probe(
     }
 }
 
-/* Note the line at @at, which is @n long. */
-static void put_slot(struct index *x, size_t at, size_t n)
+static int grow(struct index *x)
 {
-    uint8_t id[SPOOL_EVENT_ID_BYTES];
-    if (!line_id(x->bytes + at, n, id))
-        return;
-    struct slot *slot = probe(x, id);
-    x->n_used += !slot->n;
-    *slot = (struct slot){.hash = hash_of(id), .at = (uint32_t)at, .n = (uint32_t)n};
-}
-
-static int make_slots(struct index *x, size_t n_lines)
-{
-    size_t n = 64;
-    while (n < n_lines * 2)
-        n *= 2;
+    size_t n_old = x->n_slots, n = n_old ? n_old * 2 : MIN_SLOTS;
     struct slot *old = x->slots, *slots = calloc(n, sizeof *slots);
-    size_t n_old = x->n_slots;
     if (!slots)
         return -ENOMEM;
+    for (size_t i = 0; i < n_old; i++) {
+        size_t at = old[i].hash;
+        while (old[i].n && slots[at & (n - 1)].n)
+            at++;
+        if (old[i].n)
+            slots[at & (n - 1)] = old[i];
+    }
+    free(old);
     x->slots = slots;
     x->n_slots = n;
-    x->n_used = 0;
-    for (size_t i = 0; i < n_old; i++)
-        if (old[i].n)
-            put_slot(x, old[i].at, old[i].n);
-    free(old);
     return 0;
 }
 
+/* Note the line at @at, which is @n long. @newer  it replaces the one that is known */
+static int put_slot(struct index *x, size_t at, size_t n, bool newer)
+{
+    uint8_t id[SPOOL_EVENT_ID_BYTES];
+    x->n_lines++;
+    if (!line_id(x->bytes + at, n, id))
+        return 0;
+    if ((x->n_used + 1) * 2 > x->n_slots && grow(x))
+        return -ENOMEM;
+    struct slot *slot = probe(x, id);
+    bool known = slot->n;
+    x->n_used += !known;
+    if (!known || newer)
+        *slot = (struct slot){.hash = hash_of(id), .at = (uint32_t)at, .n = (uint32_t)n};
+    return 0;
+}
+
+/* Note the whole lines between @from and @line_from, the last one first. */
 static int scan(struct index *x)
 {
-    size_t n_lines = 0;
-    for (size_t i = 0; i < x->n_bytes; i++) {
-        const char *end = memchr(x->bytes + i, '\n', x->n_bytes - i);
-        if (!end)
-            break;
-        n_lines++;
-        i = (size_t)(end - x->bytes);
+    char *p = x->bytes;
+    if (!x->has_end) {
+        const char *end = memrchr(p + x->from, '\n', x->line_from - x->from);
+        x->line_from = end ? (size_t)(end - p) + 1 : x->from;
+        x->has_end = end;
     }
-    x->n_lines = n_lines;
-    int err = make_slots(x, n_lines);
-    if (err)
-        return err;
-    for (size_t i = 0; i < x->n_bytes;) {
-        const char *stop = memchr(x->bytes + i, '\n', x->n_bytes - i);
-        if (!stop)
-            break;
-        size_t n = (size_t)(stop - x->bytes) - i;
-        put_slot(x, i, n);
-        i += n + 1;
+    while (x->line_from > x->from) {
+        size_t stop = x->line_from - 1;
+        const char *before = memrchr(p + x->from, '\n', stop - x->from);
+        if (!before && x->from)
+            break; /* it begins in what is not read yet */
+        size_t begin = before ? (size_t)(before - p) + 1 : 0;
+        if (put_slot(x, begin, stop - begin, false))
+            return -ENOMEM;
+        x->line_from = begin;
     }
     return 0;
 }
 
-static int read_index(const struct spool *s, char **ret, size_t *ret_n)
+/* Returns 1, 0 at the file's beginning or when it cannot be read further, or -ENOMEM. */
+static int read_more(struct index *x)
+{
+    size_t n_read = x->n_bytes - x->from;
+    size_t want = n_read > BLOCK_BYTES ? n_read : BLOCK_BYTES;
+    size_t from = x->from > want ? x->from - want : 0;
+    bool whole = x->fd >= 0;
+    for (size_t at = from; whole && at < x->from;) {
+        ssize_t n = pread(x->fd, x->bytes + at, x->from - at, (off_t)at);
+        whole = n > 0; /* 0: somebody cut it off */
+        at += whole ? (size_t)n : 0;
+    }
+    if (!from || !whole)
+        close_p(&x->fd);
+    if (!whole || from == x->from)
+        return 0;
+    x->from = from;
+    int err = scan(x);
+    return err ? err : 1;
+}
+
+static int read_all(struct index *x)
+{
+    int more = 1;
+    while (more > 0)
+        more = read_more(x);
+    return more;
+}
+
+static int open_index(const struct spool *s, struct index *x)
 {
     CLEANUP(close_p)
     int fd =
         openat(s->fd, SPOOL_INDEX_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return -errno;
     struct stat st;
-    if (fstat(fd, &st) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode) || (st.st_uid != s->owner && st.st_uid != geteuid()))
         return -EPERM;
-    uint8_t *bytes;
-    size_t n;
-    int err = spool_read_all(fd, INDEX_MAX_BYTES, &bytes, &n);
-    if (err)
-        return err;
-    *ret = (char *)bytes;
-    *ret_n = n;
+    if (st.st_size > (off_t)INDEX_MAX_BYTES)
+        return -E2BIG;
+    size_t n = (size_t)st.st_size;
+    x->bytes = malloc(n + 1);
+    if (!x->bytes)
+        return -ENOMEM;
+    x->n_bytes = x->room_bytes = x->from = x->line_from = n;
+    x->fd = take_fd(&fd);
     return 0;
 }
 
@@ -170,8 +209,8 @@ int index_load(const struct spool *s, struct index **ret)
     struct index *x = calloc(1, sizeof *x);
     if (!x)
         return -ENOMEM;
-    int err = read_index(s, &x->bytes, &x->n_bytes);
-    if (err == -ENOMEM || scan(x)) {
+    x->fd = -1;
+    if (grow(x) || open_index(s, x) == -ENOMEM) {
         index_free(x);
         return -ENOMEM;
     }
@@ -183,15 +222,16 @@ void index_free(struct index *x)
 {
     if (!x)
         return;
+    close_p(&x->fd);
     free(x->bytes);
     free(x->slots);
     free(x->line);
     free(x);
 }
 
-size_t index_count(const struct index *x)
+size_t index_count(struct index *x)
 {
-    return x->n_used;
+    return read_all(x) ? 0 : x->n_used;
 }
 
 static uint32_t sum_of(const char *p, size_t n)
@@ -293,8 +333,11 @@ int index_find(struct index *x, const uint8_t event_id[static SPOOL_EVENT_ID_BYT
     struct index_entry *ret)
 {
     const struct slot *slot = probe(x, event_id);
-    if (!slot->n)
-        return -ENODATA;
+    while (!slot->n) {
+        if (read_more(x) <= 0)
+            return -ENODATA;
+        slot = probe(x, event_id);
+    }
     const char *line = x->bytes + slot->at;
     size_t n = slot->n - SUM_BYTES - 1; /* before the last tab */
     char sum[SUM_BYTES + 1];
@@ -397,12 +440,9 @@ int index_add(struct index *x, const struct index_entry *entry)
         x->room_bytes = room;
     }
     memcpy(x->bytes + x->n_bytes, line, n);
-    if ((x->n_used + 1) * 2 > x->n_slots && (err = make_slots(x, x->n_slots)))
-        return err;
-    put_slot(x, x->n_bytes, n - 1);
+    err = put_slot(x, x->n_bytes, n - 1, true);
     x->n_bytes += n;
-    x->n_lines++;
-    return 0;
+    return err;
 }
 
 static int open_to_append(const struct spool *s, int *ret)
@@ -482,10 +522,14 @@ static bool is_there(
 
 static int compact(const struct spool *s, const struct spool_list *reports)
 {
-    struct index *x;
+    struct index *x = NULL;
     int err = index_load(s, &x);
-    if (err)
+    if (!err)
+        err = read_all(x);
+    if (err) {
+        index_free(x);
         return err;
+    }
     size_t n_keep = 0, n = 0;
     for (size_t i = 0; i < x->n_slots; i++) {
         uint8_t id[SPOOL_EVENT_ID_BYTES];

@@ -59,7 +59,8 @@ struct index_entry {
 struct index;
 
 /**
- * Read a spool's index.
+ * Open a spool's index. It is read from its end as far as index_find() has to, so that
+ * asking for the newest reports of many costs little.
  *
  * @ret  free with index_free(); empty, not an error, when there is none or it is broken
  * Errors: -ENOMEM.
@@ -67,8 +68,8 @@ struct index;
 int index_load(const struct spool *s, struct index **ret) MUST_CHECK;
 void index_free(struct index *x);
 
-/* Lines that can be found. */
-size_t index_count(const struct index *x);
+/* Entries that can be found; reads the whole file. */
+size_t index_count(struct index *x);
 
 /**
  * @ret  filled; texts live in @x until the next call or index_free()
