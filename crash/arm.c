@@ -101,6 +101,7 @@ static void in_fork_child(void)
     arm.process.journal = arm.journal.head;
     (void)close(arm.process.dump.fd);
     arm.process.dump.fd = -1;
+    arm.process.dump_map = NULL; /* not there in a child */
     arm.process.has_file = false;
     arm.process.proc.fd = -1; /* the parent's folder; left open, it is close-on-exec */
     arm.process.pid = getpid();
@@ -163,7 +164,7 @@ static bool is_privileged(void)
 
 static int open_files(void)
 {
-    int dump_fd, r = kn_spool_init(&arm.settings, &arm.spool);
+    int r = kn_spool_init(&arm.settings, &arm.spool);
     if (r)
         return r;
     (void)kn_quota_keep(arm.spool.fresh, &kn_quota_default);
@@ -171,11 +172,11 @@ static int open_files(void)
         &arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id, &arm.process.modules);
     if (r)
         return r;
-    r = kn_process_reserve(&arm.spool, arm.stem, &dump_fd);
+    r = kn_process_reserve(&arm.process, &arm.spool, arm.stem);
     if (r)
         return r;
-    kn_process_init(&arm.process, &arm.settings, &arm.id, &arm.spool, &arm.journal,
-        arm.stem, dump_fd);
+    kn_process_init(
+        &arm.process, &arm.settings, &arm.id, &arm.spool, &arm.journal, arm.stem);
     return 0;
 }
 

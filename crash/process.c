@@ -25,7 +25,34 @@ enum {
 /* The address of argc when the process began: above lie arguments and environment. */
 extern void *__libc_stack_end;
 
-int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_fd)
+static struct kn_file file_of(int fd)
+{
+    struct kn_file f = {.fd = fd};
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st))
+        f.fd = -1;
+    else {
+        f.device = st.st_dev;
+        f.inode = st.st_ino;
+    }
+    return f;
+}
+
+static void map_dump(struct kn_process *p, int fd)
+{
+    void *map = mmap(NULL, FILLED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return;
+    if (madvise(map, FILLED_BYTES, MADV_DONTFORK)) {
+        (void)munmap(map, FILLED_BYTES);
+        return;
+    }
+    p->dump_map = (uint8_t *)map;
+    p->n_dump_map = FILLED_BYTES;
+}
+
+int kn_process_reserve(
+    struct kn_process *p, const struct kn_spool *spool, const char *stem)
 {
     int fd, r = kn_spool_create_live(spool, stem, KNELL_SPOOL_SUFFIX, &fd);
     if (r)
@@ -44,10 +71,14 @@ int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         parts[i] =
             (struct iovec){.iov_base = (void *)(uintptr_t)zeros, .iov_len = sizeof zeros};
-    if (n >= FILLED_BYTES &&
-        writev(fd, parts, sizeof parts / sizeof *parts) != FILLED_BYTES)
+    bool filled = n >= FILLED_BYTES &&
+                  writev(fd, parts, sizeof parts / sizeof *parts) == FILLED_BYTES;
+    if (filled)
+        map_dump(p, fd);
+    else
         (void)ftruncate(fd, 0); /* the capture finds out by itself */
-    *ret_fd = fd;
+    p->dump = file_of(fd);
+    p->has_file = true;
     return 0;
 }
 
@@ -101,19 +132,6 @@ void kn_process_free_capture(struct kn_capture *c)
     (void)munmap((char *)c - page, capture_bytes(c->max_threads) + 2 * page);
 }
 
-static struct kn_file file_of(int fd)
-{
-    struct kn_file f = {.fd = fd};
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st))
-        f.fd = -1;
-    else {
-        f.device = st.st_dev;
-        f.inode = st.st_ino;
-    }
-    return f;
-}
-
 static void find_vdso(struct kn_process *p)
 {
     p->vdso = getauxval(AT_SYSINFO_EHDR);
@@ -127,11 +145,9 @@ static void find_vdso(struct kn_process *p)
 
 void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     const struct kn_identity *id, const struct kn_spool *spool,
-    const struct kn_journal *journal, const char *stem, int dump_fd)
+    const struct kn_journal *journal, const char *stem)
 {
     p->pid = (int32_t)id->pid;
-    p->has_file = true;
-    p->dump = file_of(dump_fd);
     p->live = file_of(spool->live);
     p->fresh = file_of(spool->fresh);
     p->proc = file_of(kn_fd_high(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC)));
@@ -168,6 +184,9 @@ void kn_process_done(struct kn_process *p)
     close_file(&p->dump);
     close_file(&p->proc);
     close_file(&p->spare);
+    if (p->dump_map)
+        (void)munmap(p->dump_map, p->n_dump_map);
+    p->dump_map = NULL;
     p->live.fd = p->fresh.fd = -1;
     p->has_file = false;
 }

@@ -20,27 +20,29 @@ int kn_process_new_capture(
 void kn_process_free_capture(struct kn_capture *c);
 
 /**
- * Fill @p; modules and old handlers are the caller's.
+ * Fill @p; modules, old handlers and the reserved file are the caller's.
  *
  * Context: normal.
- * @dump_fd  the file reserved in live/, STEM.dmp; owned by the process from now on
  */
 void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     const struct kn_identity *id, const struct kn_spool *spool,
-    const struct kn_journal *journal, const char *stem, int dump_fd);
+    const struct kn_journal *journal, const char *stem);
 
 /**
- * Close what kn_process_init() opened.
+ * Close what kn_process_init() and kn_process_reserve() opened.
  *
  * Context: normal.
  */
 void kn_process_done(struct kn_process *p);
 
 /**
- * Make the file of the report and set aside room in it, so that a full disk cannot take
- * it away.
+ * Make the file of the report, STEM.dmp in live/, and set aside room in it, so that a
+ * full disk cannot take it away. Its beginning is mapped as well: a daemon that closes
+ * all its descriptors and becomes another user can write there still. A child of fork(2)
+ * has not that mapping.
  *
  * Context: normal.
- * Returns 0 or a negative errno. A file without room is no error.
+ * Returns 0 or a negative errno. A file without room or mapping is no error.
  */
-int kn_process_reserve(const struct kn_spool *spool, const char *stem, int *ret_fd);
+int kn_process_reserve(
+    struct kn_process *p, const struct kn_spool *spool, const char *stem);

@@ -124,7 +124,7 @@ void kn_make_durable(struct kn_capture *c)
 {
     if (!c->info || !c->n_commits)
         return;
-    (void)KN_SYS1(SYS_fdatasync, c->sink.fd);
+    kn_sink_sync(&c->sink);
     c->is_durable = true;
 }
 
@@ -167,9 +167,9 @@ void kn_commit(struct kn_capture *c, bool durable)
     /* Never a header on the disk before what it names, where that would spoil one. */
     if (durable && c->is_durable)
         kn_make_durable(c);
-    long n = KN_SYS4(SYS_pwrite64, c->sink.fd, &head, sizeof head, 0);
-    if (n != (long)sizeof head) {
-        kn_note(c, n < 0 ? (int)n : 0, 0);
+    int r = kn_sink_put_at(&c->sink, &head, sizeof head, 0);
+    if (r) {
+        kn_note(c, r, 0);
         return;
     }
     c->n_report_bytes = kn_sink_at(&c->sink);

@@ -110,7 +110,7 @@ static int reopen(struct kn_process *p)
     if (kn_file_ours(&again))
         return again.fd;
     kn_close(again.fd);
-    return -ENOENT;
+    return again.fd < 0 ? again.fd : -ENOENT;
 }
 
 static int create(const struct kn_process *p)
@@ -143,6 +143,24 @@ static int open_new(struct kn_capture *c)
     return fd;
 }
 
+/* The reserved file as before, where there can be no other. */
+static int open_another(struct kn_capture *c)
+{
+    struct kn_process *p = c->process;
+    char name[sizeof p->live_name];
+    uint8_t id[sizeof p->event_id];
+    memcpy(name, p->live_name, sizeof name);
+    memcpy(id, p->event_id, sizeof id);
+    int fd = open_new(c);
+    if (fd < 0 && c->sink.map) {
+        memcpy(p->live_name, name, sizeof name);
+        memcpy(p->event_id, id, sizeof id);
+    }
+    if (fd >= 0)
+        c->sink.map = NULL; /* of another file */
+    return fd;
+}
+
 /* The soft limit on file sizes is the daemon's; a report may go to the hard one. */
 static void raise_file_size_limit(void)
 {
@@ -159,13 +177,20 @@ void kn_publish_open(struct kn_capture *c)
     struct stat st;
     if (c->info) /* it is dying: nobody else is there to whom the limit means anything */
         raise_file_size_limit();
-    bool usable = p->has_file && kn_file_ours(&p->dump) &&
-                  !KN_SYS2(SYS_fstat, p->dump.fd, &st) && st.st_nlink;
+    bool usable = false, lost = false;
+    if (p->has_file && kn_file_ours(&p->dump) && !KN_SYS2(SYS_fstat, p->dump.fd, &st)) {
+        usable = st.st_nlink;
+        lost = !usable;
+    }
     if (p->has_file && !usable)
         kn_note(c, -EBADF, 0);
     c->sink.fd = usable ? p->dump.fd : p->has_file ? reopen(p) : -ENOENT;
-    if (c->sink.fd < 0)
-        c->sink.fd = open_new(c);
+    c->sink.map = p->has_file && !lost ? p->dump_map : NULL;
+    c->sink.n_map = p->n_dump_map;
+    /* No such name: the spool was removed, or lies outside of what is the root now. In
+     * any other case the file is there, and the mapping of it serves. */
+    if (c->sink.fd < 0 && (!c->sink.map || c->sink.fd == -ENOENT))
+        c->sink.fd = open_another(c);
     if (c->sink.fd < 0)
         kn_note(c, c->sink.fd, 0);
     p->has_file = false; /* used up, whatever happens now */

@@ -1,6 +1,8 @@
 /**
  * Append to the report file. Bytes go to the kernel at explicit offsets, so the position
- * of a descriptor somebody shares does not matter.
+ * of a descriptor somebody shares does not matter. What it refuses (the descriptor was
+ * closed, a limit was set, a sandbox forbids the call) goes into a mapping of the same
+ * file, as far as that reaches.
  */
 #pragma once
 #include <stddef.h>
@@ -11,7 +13,9 @@ enum {
 };
 
 struct kn_sink {
-    int fd;
+    int fd;           /* -1: none */
+    uint8_t *map;     /* the beginning of the same file; NULL: none */
+    uint32_t n_map;   /* bytes of it */
     int err;          /* 0 or the first negative errno; nothing is written after it */
     uint64_t written; /* offset in the file behind what the kernel has */
     uint32_t n;       /* bytes in the buffer, which belong there */
@@ -59,6 +63,21 @@ uint32_t kn_sink_memory(struct kn_sink *s, uint64_t address, uint32_t n);
 void kn_sink_flush(struct kn_sink *s);
 
 /**
+ * Write @n bytes at @at, wherever the end is now.
+ *
+ * Context: signal handler.
+ * Returns 0 or a negative errno.
+ */
+int kn_sink_put_at(struct kn_sink *s, const void *p, uint32_t n, uint64_t at);
+
+/**
+ * Wait until the disk has what was written.
+ *
+ * Context: signal handler.
+ */
+void kn_sink_sync(struct kn_sink *s);
+
+/**
  * Forget everything behind @at, and that a write failed.
  *
  * Context: signal handler.
@@ -67,8 +86,8 @@ void kn_sink_rewind(struct kn_sink *s, uint32_t at);
 
 /**
  * Copy memory that may not be there into @out, by way of the unused end of the file: the
- * only way that neither faults nor needs a system call which sandboxes forbid
- * (process_vm_readv(2) is one).
+ * only sure way that neither faults nor needs a system call which sandboxes forbid
+ * (process_vm_readv(2) is one). Where the file takes nothing, as kn_memory_copy().
  *
  * Context: signal handler.
  * Returns 0, or -EFAULT when not all of it could be read.

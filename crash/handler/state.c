@@ -55,5 +55,6 @@ void kn_capture_reset(struct kn_capture *c)
     c->alone = c->is_durable = false;
     c->signo = 0;
     c->sink.fd = -1;
+    c->sink.map = NULL;
     kn_sink_rewind(&c->sink, 0);
 }

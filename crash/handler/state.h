@@ -47,6 +47,8 @@ struct kn_process {
     int32_t pid;   /* whose report this is; a vfork child sees another getpid(2) */
     bool has_file; /* dump is this process's own, reserved file in live/ */
     struct kn_file dump, live, fresh, proc, spare;
+    uint8_t *dump_map; /* the beginning of dump; NULL: none */
+    uint32_t n_dump_map;
     char spool_path[KN_SPOOL_PATH_BYTES];
     char live_name[KN_LIVE_NAME_BYTES];
     uint8_t event_id[16], boot_id[16];

@@ -6,9 +6,9 @@
  * a victim that calls anything else):
  *
  *     clock_gettime close exit_group fdatasync flock fstat ftruncate futex getdents64
- *     getpid getrandom gettid lseek mkdirat openat pread64 prlimit64 pwrite64 pwritev
- * read renameat rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait
- * rt_tgsigqueueinfo tgkill timer_create timer_delete timer_settime
+ *     getpid getrandom gettid lseek mkdirat msync openat pread64 prlimit64 pwrite64
+ *     pwritev read renameat rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait
+ *     rt_tgsigqueueinfo tgkill timer_create timer_delete timer_settime
  *
  * A capture that may not use one of them goes on without what it would have told, as long
  * as the filter answers with an errno.

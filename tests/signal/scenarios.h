@@ -18,15 +18,14 @@ enum scenario_flags {
     ALL_COUNTS = 1 << 16, /* matters with many threads: also run with 8 and 500 */
     ROOT = 1 << 17,       /* the victim itself needs privileges */
     ANY_THREAD = 1 << 18,
-    OTHER_STATUS = 1 << 19,  /* one of several signals wins */
-    NO_FRAMES = 1 << 20,     /* the stack itself is lost */
-    NO_FUNCTION = 1 << 21,   /* frames, but not the function of the last words */
-    MAY_STAY = 1 << 22,      /* something is left in live/ */
-    IN_LIVE = 1 << 23,       /* the report is whole, but cannot leave live/ */
-    JOURNAL_TELLS = 1 << 24, /* no report, but the journal says that it crashed */
-    PLAIN = 1 << 25,         /* a sanitizer's runtime changes what happens */
-    DEAF_THREAD = 1 << 26,   /* one thread hears no signal and is asleep */
-    LOST_THREAD = 1 << 27,   /* ... and is busy */
+    OTHER_STATUS = 1 << 19, /* one of several signals wins */
+    NO_FRAMES = 1 << 20,    /* the stack itself is lost */
+    NO_FUNCTION = 1 << 21,  /* frames, but not the function of the last words */
+    MAY_STAY = 1 << 22,     /* something is left in live/ */
+    IN_LIVE = 1 << 23,      /* the report is whole, but cannot leave live/ */
+    PLAIN = 1 << 25,        /* a sanitizer's runtime changes what happens */
+    DEAF_THREAD = 1 << 26,  /* one thread hears no signal and is asleep */
+    LOST_THREAD = 1 << 27,  /* ... and is busy */
     RUN_FLAGS = 0xffff,
 };
 

@@ -99,23 +99,6 @@ static uint32_t user(void)
     return as_nobody ? NOBODY : geteuid();
 }
 
-/* What the journal says is enough for a report of the next start. */
-static void check_last_words(struct run *r)
-{
-    if (access(r->spool, W_OK))
-        return;
-    run_adopt(r);
-    CHECK_INT(r->n_reports, 1);
-    CHECK_INT(r->n_live_dumps, 0);
-    if (!CHECK(r->crash && r->crash->has_signal && r->crash->n_threads))
-        return;
-    CHECK_INT(r->crash->signal.signo, SIGSEGV);
-    CHECK_INT(r->crash->signal.code, SEGV_MAPERR);
-    CHECK_INT(r->crash->signal.address, 0x10);
-    CHECK_INT(r->crash->threads[0].tid, r->tid);
-    CHECK(r->crash->threads[0].n_frames >= 20);
-}
-
 static void check_report(const struct scenario *s, const struct run *r)
 {
     if (!CHECK(r->crash) || !CHECK(r->crash->has_signal))
@@ -237,12 +220,6 @@ static bool check_scenario(const struct scenario *s)
         CHECK(run_live_is_committed(&with));
     else if (!(s->flags & MAY_STAY))
         CHECK_INT(with.n_live_dumps, 0);
-    if (s->flags & JOURNAL_TELLS) {
-        CHECK(with.has_journal);
-        CHECK_INT(with.journal_state, KNELL_RUN_CRASHING);
-        CHECK_INT(with.journal_signo, s->signo);
-        check_last_words(&with);
-    }
     keep(s, &with);
     char path[320], precious[16] = {0};
     (void)snprintf(path, sizeof path, "%s/precious", with.dir);

@@ -146,11 +146,11 @@ static void documented_calls_only(void)
 {
     static const int allowed[] = {SYS_clock_gettime, SYS_close, SYS_exit_group,
         SYS_fdatasync, SYS_flock, SYS_fstat, SYS_ftruncate, SYS_futex, SYS_getdents64,
-        SYS_getpid, SYS_getrandom, SYS_gettid, SYS_lseek, SYS_mkdirat, SYS_openat,
-        SYS_pread64, SYS_prlimit64, SYS_pwrite64, SYS_pwritev, SYS_read, SYS_renameat,
-        SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait,
-        SYS_rt_tgsigqueueinfo, SYS_tgkill, SYS_timer_create, SYS_timer_delete,
-        SYS_timer_settime, SYS_write /* the victim's last words */,
+        SYS_getpid, SYS_getrandom, SYS_gettid, SYS_lseek, SYS_mkdirat, SYS_msync,
+        SYS_openat, SYS_pread64, SYS_prlimit64, SYS_pwrite64, SYS_pwritev, SYS_read,
+        SYS_renameat, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
+        SYS_rt_sigtimedwait, SYS_rt_tgsigqueueinfo, SYS_tgkill, SYS_timer_create,
+        SYS_timer_delete, SYS_timer_settime, SYS_write /* the victim's last words */,
         PAUSE /* its other threads */};
     enum { N = sizeof allowed / sizeof *allowed };
     static struct sock_filter code[N + 3];
@@ -329,6 +329,13 @@ static void dropped_privileges(void)
         fail("setuid");
 }
 
+/* Neither the report's descriptor is left nor the right to open its file again. */
+static void closed_and_dropped(void)
+{
+    closes_all();
+    dropped_privileges();
+}
+
 static void children_inherit_nothing(void)
 {
     pid_t pid = fork();
@@ -395,6 +402,7 @@ const struct named worlds[] = {{"closes_all", closes_all},
     {"before_recovers", before_recovers}, {"recovers_twice", recovers_twice},
     {"signal_behind_our_back", signal_behind_our_back},
     {"before_small_stacks", small_stacks}, {"dropped_privileges", dropped_privileges},
+    {"closed_and_dropped", closed_and_dropped},
     {"children_inherit_nothing", children_inherit_nothing},
     {"started_twice", started_twice}, {"stopped_and_started", stopped_and_started},
     {"a_report_waits", a_report_waits}, {NULL, NULL}};
