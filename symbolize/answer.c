@@ -22,30 +22,47 @@ void answers_done(struct answers *a)
 {
     free(a->functions);
     free(a->files);
+    free(a->chain);
+    a->chain = NULL;
     a->functions = NULL;
     a->files = NULL;
+}
+
+int answers_keep_names(const struct answers *a, struct table *t)
+{
+    int err = 0;
+    for (uint32_t i = 0; err == 0 && a->demangle && i < t->functions.n; i++) {
+        if (a->functions[i].readable && table_readable_at(t, i) == TABLE_NONE)
+            err = table_add_readable(t, i, a->functions[i].readable);
+    }
+    return err;
 }
 
 /* Text that outlives the table. */
 static int keep(struct answers *a, const char *text, const char **ret)
 {
     *ret = NULL;
-    if (!text)
+    if (!text || a->texts_stay) {
+        *ret = text;
         return 0;
+    }
     *ret = store_text(a->out, text, strlen(text));
     return *ret ? 0 : -ENOMEM;
 }
 
-/* Both forms of a name, unless @known has them. */
-static int name_of(struct answers *a, uint32_t text, struct answered_function *known)
+/* Both forms of a name. @readable: its string, when there is one. */
+static int name_of(
+    struct answers *a, uint32_t text, uint32_t readable, struct answered_function *known)
 {
-    const char *raw = known->readable ? NULL : table_text(a->table, text);
-    if (!raw)
-        return 0;
+    const char *raw = table_text(a->table, text);
     int err = keep(a, raw, &known->raw);
-    if (err == 0)
-        known->readable = demangle(a->out, raw, a->demangle);
-    return err == 0 && !known->readable ? -ENOMEM : err;
+    if (err < 0 || !raw)
+        return err;
+    const char *ready = a->demangle ? table_text(a->table, readable) : NULL;
+    if (ready)
+        return keep(a, ready, &known->readable);
+    known->readable = demangle(a->out, known->raw, a->demangle);
+    return known->readable ? 0 : -ENOMEM;
 }
 
 static int name_frame(
@@ -55,7 +72,9 @@ static int name_frame(
     if (!f)
         return 0;
     struct answered_function *known = &a->functions[function];
-    int err = name_of(a, f->name, known);
+    int err = known->readable
+                  ? 0
+                  : name_of(a, f->name, table_readable_at(a->table, function), known);
     if (f->entry && known->readable)
         frame->function_address = f->entry + a->bias;
     frame->function = known->readable;
@@ -87,17 +106,24 @@ static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_fra
     const struct table_symbol *y = table_find_symbol(a->table, vaddr, frame->symbol);
     if (!y)
         return 0;
-    if (a->symbol_name != y->name)
+    int err = 0;
+    if (a->symbol_name != y->name) {
         a->symbol = (struct answered_function){0};
+        err = keep(a, table_text(a->table, y->name), &a->symbol.raw);
+    }
     a->symbol_name = y->name;
-    int err = name_of(a, y->name, &a->symbol);
     if (err < 0 || !a->symbol.raw)
         return err;
     const char *name = a->symbol.raw;
     bool mangled = name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
     bool plain = frame->symbol && frame->symbol[0] != '_';
-    if (!frame->function || (mangled && plain && y->n_aliases == 0))
+    if (!frame->function || (mangled && plain && y->n_aliases == 0)) {
+        if (!a->symbol.readable)
+            a->symbol.readable = demangle(a->out, name, a->demangle);
+        if (!a->symbol.readable)
+            return -ENOMEM;
         frame->function = a->symbol.readable;
+    }
     if (!frame->file)
         err = keep(a, table_text(a->table, y->file), &frame->file);
     if (!frame->function_address)
@@ -106,34 +132,43 @@ static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_fra
     return err;
 }
 
-static uint32_t depth_of(const struct answers *a, uint32_t place)
+/* The chain of calls from @place on, as far as it may be told. */
+static int find_chain(struct answers *a, uint32_t place)
 {
-    uint32_t n = 0;
-    const struct table_place *p;
-    for (; n < a->max_frames && (p = table_place_at(a->table, place)); n++)
-        place = p->caller;
-    return n;
+    struct table_place p;
+    for (a->n_chain = 0; a->n_chain < a->max_frames; place = p.caller) {
+        if (!table_place_at(a->table, place, &p))
+            return 0;
+        if (a->n_chain == a->max_chain) {
+            uint32_t max = a->max_chain ? 2 * a->max_chain : 64;
+            struct table_place *more = realloc(a->chain, max * sizeof *more);
+            if (!more)
+                return -ENOMEM;
+            a->chain = more;
+            a->max_chain = max;
+        }
+        a->chain[a->n_chain++] = p;
+    }
+    return 0;
 }
 
 int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
 {
-    const struct table_range *r = table_find(a->table, vaddr);
-    uint32_t place = r ? r->place : TABLE_NONE, n = depth_of(a, place);
+    int err = find_chain(a, table_find(a->table, vaddr));
+    if (err < 0)
+        return err;
+    uint32_t n = a->n_chain;
     struct knell_symbol_frame *frames = store_array(a->out, n ? n : 1, sizeof *frames);
     if (!frames)
         return -ENOMEM;
-    int err = 0;
     for (uint32_t i = 0; err == 0 && i < n; i++) {
-        const struct table_place *p = table_place_at(a->table, place);
-        if (!p)
-            return -EBADMSG;
-        frames[i].inlined = table_place_at(a->table, p->caller) != NULL;
+        const struct table_place *p = &a->chain[i];
+        frames[i].inlined = p->caller != TABLE_NONE;
         err = name_frame(a, p->function, &frames[i]);
         if (err == 0)
             err = file_frame(a, p, &frames[i]);
         if (err == 0)
             err = source_context(a->sources, &frames[i]);
-        place = p->caller;
     }
     /* A chain that was cut at the limit does not end in the outermost function. */
     if (err == 0 && (n == 0 || !frames[n - 1].inlined))

@@ -24,16 +24,22 @@ struct answers {
     uint64_t bias;     /* run-time address minus the file's */
     uint32_t max_frames;
     bool demangle;
+    bool texts_stay; /* the table's texts live as long as what is in @out */
     struct sources *sources;
     /* Kept by answers_init() and answer(). */
     struct answered_function *functions; /* of each of the table's */
     struct answered_file *files;
     struct answered_function symbol; /* that the last answer ended in */
     uint32_t symbol_name;            /* its string in the table */
+    struct table_place *chain;       /* of the last answer, the innermost first */
+    uint32_t n_chain, max_chain;
 };
 
 /* Prepare what the caller has filled in, up to sources: 0 or -ENOMEM. */
 int answers_init(struct answers *a) MUST_CHECK;
+/* Put the readable names that were handed out into the table, so that they need not be
+ * made again. Errors: -ENOMEM, -E2BIG. */
+int answers_keep_names(const struct answers *a, struct table *t) MUST_CHECK;
 /* Accepts a zeroed one; what was handed out stays in the store. */
 void answers_done(struct answers *a);
 
@@ -41,6 +47,6 @@ void answers_done(struct answers *a);
  * Frames of the address @vaddr of the file.
  *
  * @ret  frames and n_frames; status OK, SYMTAB_ONLY or NOT_FOUND
- * Returns 0, -ENOMEM, or -EBADMSG when a cached table breaks off.
+ * Returns 0 or -ENOMEM.
  */
 int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret) MUST_CHECK;

@@ -68,25 +68,42 @@ static bool is_text(const struct table *t, uint32_t at)
     return at == TABLE_NONE || at < t->n_text;
 }
 
-static bool check_steps(
-    const struct table_list *steps, const struct table_list *l, size_t size)
+static size_t steps_of(size_t n)
 {
-    const uint64_t *step = steps->items;
-    bool good = steps->n == (l->n + TABLE_STEP - 1) / TABLE_STEP;
-    for (size_t i = 0; good && i < steps->n; i++)
-        good = !memcmp((const char *)l->items + i * TABLE_STEP * size, &step[i], 8);
+    return (n + TABLE_STEP - 1) / TABLE_STEP;
+}
+
+static bool check_symbol_steps(const struct table *t)
+{
+    const uint64_t *step = t->symbol_steps.items;
+    const struct table_symbol *s = t->symbols.items;
+    bool good = t->symbol_steps.n == steps_of(t->symbols.n);
+    for (size_t i = 0; good && i < t->symbol_steps.n; i++)
+        good = s[i * TABLE_STEP].low == step[i];
     return good;
 }
 
-static const char *check_ranges(const struct table *t)
+static const char *check_edges(const struct table *t)
 {
-    const struct table_range *r = t->ranges.items;
-    for (size_t i = 0; i < t->ranges.n; i++) {
-        if (r[i].low >= r[i].high || (i && r[i].low < r[i - 1].high))
+    const uint64_t *first = t->edge_steps.items;
+    uint64_t last = 0;
+    if (t->edge_steps.n != steps_of(t->edges.n))
+        return "an index";
+    for (size_t i = 0; i < t->edges.n; i++) {
+        uint32_t far = packed_number(&t->edges, i, 0),
+                 place = packed_number(&t->edges, i, 1);
+        uint64_t low = first[i / TABLE_STEP] + far;
+        if (low < last || far == UINT32_MAX || (i % TABLE_STEP == 0 && far))
             return "ranges out of order";
-        if (r[i].place != TABLE_NONE && r[i].place >= t->places.n)
+        if (place != TABLE_NONE && place >= t->packed_places.n)
             return "a range's place";
+        last = low;
     }
+    return NULL;
+}
+
+static const char *check_lists(const struct table *t)
+{
     const struct table_covered *c = t->covered.items;
     for (size_t i = 1; i < t->covered.n; i++) {
         if (c[i].low < c[i - 1].high)
@@ -99,27 +116,24 @@ static const char *check_ranges(const struct table *t)
         if (!is_text(t, s[i].name) || !is_text(t, s[i].file))
             return "a symbol's name";
     }
-    if (!check_steps(&t->range_steps, &t->ranges, sizeof *r) ||
-        !check_steps(&t->symbol_steps, &t->symbols, sizeof *s))
-        return "an index";
-    return NULL;
+    return check_symbol_steps(t) ? NULL : "an index";
 }
 
 static const char *check_places(const struct table *t)
 {
-    const struct table_place *p = t->places.items;
-    for (uint32_t i = 0; i < t->places.n; i++) {
-        if (p[i].function != TABLE_NONE && p[i].function >= t->functions.n)
+    struct table_place p;
+    for (uint32_t i = 0; table_place_at(t, i, &p); i++) {
+        if (p.function != TABLE_NONE && p.function >= t->functions.n)
             return "a place's function";
-        if (p[i].file != TABLE_NONE && p[i].file >= t->files.n)
+        if (p.file != TABLE_NONE && p.file >= t->files.n)
             return "a place's file";
         /* Callers are written first, so no chain is a loop. */
-        if (p[i].caller != TABLE_NONE && p[i].caller >= i)
+        if (p.caller != TABLE_NONE && p.caller >= i)
             return "a place's caller";
     }
     const struct table_function *f = t->functions.items;
     for (uint32_t i = 0; i < t->functions.n; i++) {
-        if (!is_text(t, f[i].name))
+        if (!is_text(t, f[i].name) || !is_text(t, table_readable_at(t, i)))
             return "a function's name";
     }
     const struct table_file *file = t->files.items;
@@ -138,7 +152,9 @@ int build_verify(struct cache *c, const char **ret_what)
     const struct table *t = &c->table;
     const char *what = t->n_text && t->text[t->n_text - 1] ? "an open string" : NULL;
     if (!what)
-        what = check_ranges(t);
+        what = check_edges(t);
+    if (!what)
+        what = check_lists(t);
     if (!what)
         what = check_places(t);
     *ret_what = what;

@@ -14,8 +14,8 @@
 
 enum {
     CACHE_PAGE_BYTES = 4096,
-    CACHE_VERSION = 2,
-    CACHE_N_PARTS = 9,
+    CACHE_VERSION = 3,
+    CACHE_N_PARTS = 10,
 };
 #define CACHE_MAX_BYTES (UINT64_C(1) << 34)
 
@@ -23,11 +23,12 @@ enum cache_part {
     CACHE_TEXT,
     CACHE_FUNCTIONS,
     CACHE_FILES,
+    CACHE_READABLE,
     CACHE_PLACES,
-    CACHE_RANGES,
+    CACHE_EDGES,
     CACHE_SYMBOLS,
     CACHE_COVERED,
-    CACHE_RANGE_STEPS, /* of the table */
+    CACHE_EDGE_STEPS, /* of the table */
     CACHE_SYMBOL_STEPS,
 };
 
@@ -40,6 +41,8 @@ struct cache_head {
     struct {
         uint64_t offset, n; /* offset behind the head; n items */
     } parts[CACHE_N_PARTS];
+    struct packed_widths place_widths, edge_widths;
+    uint16_t reserved;
     uint32_t debug_path;    /* string of the table; TABLE_NONE */
     uint32_t complete;      /* 1: the whole module was converted */
     uint32_t checksums_crc; /* of all the pages' checksums */
@@ -55,6 +58,7 @@ struct cache {
     uint32_t *checksums;
     bool bad; /* a page was not what its checksum says: answers are not to be used */
     struct table table; /* borrows from bytes; table.pages leads here */
+    struct cache *next; /* for a list of its owner's */
 };
 
 /**
@@ -70,6 +74,9 @@ int cache_open(const char *dir, const uint8_t *build_id, size_t n_build_id,
 /* The same for an open file, whatever its name; takes the descriptor. */
 int cache_open_fd(int fd, struct cache **ret) MUST_CHECK;
 void cache_free(struct cache *c);
+
+/* Give the file back; what was readable stays so. */
+void cache_close_file(struct cache *c);
 
 /* Make [at, at + n) of the parts readable: false, and c->bad, when they are not sound. */
 bool cache_need(struct cache *c, const void *at, size_t n);
@@ -114,5 +121,5 @@ int cache_open_dir(const char *dir, bool make, int *ret_fd) MUST_CHECK;
 /* CRC-32 as of gzip (RFC 1952). */
 uint32_t cache_checksum(const void *p, size_t n);
 
-/* Size of one item of a part. */
-size_t cache_item_bytes(enum cache_part part);
+/* Size of one item of a part; 0: the widths are not sound. */
+size_t cache_item_bytes(const struct cache_head *h, enum cache_part part);

@@ -15,21 +15,24 @@ enum {
     /* An address takes some five pages, which cost more one by one than many more of
      * them at once. */
     PAGES_AN_ADDRESS = 4,
+    HUGE_PAGE_BYTES = 1 << 21,
 };
 
-size_t cache_item_bytes(enum cache_part part)
+size_t cache_item_bytes(const struct cache_head *h, enum cache_part part)
 {
     static const size_t sizes[CACHE_N_PARTS] = {
         [CACHE_TEXT] = 1,
         [CACHE_FUNCTIONS] = sizeof(struct table_function),
         [CACHE_FILES] = sizeof(struct table_file),
-        [CACHE_PLACES] = sizeof(struct table_place),
-        [CACHE_RANGES] = sizeof(struct table_range),
+        [CACHE_READABLE] = sizeof(uint32_t),
         [CACHE_SYMBOLS] = sizeof(struct table_symbol),
         [CACHE_COVERED] = sizeof(struct table_covered),
-        [CACHE_RANGE_STEPS] = sizeof(uint64_t),
+        [CACHE_EDGE_STEPS] = sizeof(uint64_t),
         [CACHE_SYMBOL_STEPS] = sizeof(uint64_t),
     };
+    if (part == CACHE_PLACES || part == CACHE_EDGES)
+        return packed_row_bytes(
+            part == CACHE_PLACES ? &h->place_widths : &h->edge_widths);
     return sizes[part];
 }
 
@@ -84,8 +87,9 @@ static int check_head(const struct cache_head *h, uint64_t n_file)
         return -EBADMSG;
     for (int i = 0; i < CACHE_N_PARTS; i++) {
         uint64_t at = h->parts[i].offset, n = h->parts[i].n;
+        size_t size = cache_item_bytes(h, (enum cache_part)i);
         if (at > h->n_bytes || at % 8 || n > UINT32_MAX ||
-            n > (h->n_bytes - at) / cache_item_bytes((enum cache_part)i))
+            (n && (size == 0 || n > (h->n_bytes - at) / size)))
             return -EBADMSG;
     }
     return 0;
@@ -106,6 +110,15 @@ static int read_checksums(struct cache *c)
     return crc == c->head.checksums_crc ? 0 : -EBADMSG;
 }
 
+static struct packed rows_of(
+    const struct cache *c, enum cache_part part, struct packed_widths widths)
+{
+    return (struct packed){.rows = c->bytes + c->head.parts[part].offset,
+        .n = (size_t)c->head.parts[part].n,
+        .n_row_bytes = packed_row_bytes(&widths),
+        .widths = widths};
+}
+
 /* The table over the file's parts. */
 static void set_table(struct cache *c)
 {
@@ -118,18 +131,40 @@ static void set_table(struct cache *c)
     t->functions.n = (uint32_t)h->parts[CACHE_FUNCTIONS].n;
     t->files.items = c->bytes + h->parts[CACHE_FILES].offset;
     t->files.n = (uint32_t)h->parts[CACHE_FILES].n;
-    t->places.items = c->bytes + h->parts[CACHE_PLACES].offset;
-    t->places.n = (uint32_t)h->parts[CACHE_PLACES].n;
-    t->ranges.items = c->bytes + h->parts[CACHE_RANGES].offset;
-    t->ranges.n = h->parts[CACHE_RANGES].n;
+    t->readable.items = c->bytes + h->parts[CACHE_READABLE].offset;
+    t->readable.n = h->parts[CACHE_READABLE].n;
+    t->packed_places = rows_of(c, CACHE_PLACES, h->place_widths);
+    t->edges = rows_of(c, CACHE_EDGES, h->edge_widths);
     t->symbols.items = c->bytes + h->parts[CACHE_SYMBOLS].offset;
     t->symbols.n = h->parts[CACHE_SYMBOLS].n;
     t->covered.items = c->bytes + h->parts[CACHE_COVERED].offset;
     t->covered.n = h->parts[CACHE_COVERED].n;
-    t->range_steps.items = c->bytes + h->parts[CACHE_RANGE_STEPS].offset;
-    t->range_steps.n = h->parts[CACHE_RANGE_STEPS].n;
+    t->edge_steps.items = c->bytes + h->parts[CACHE_EDGE_STEPS].offset;
+    t->edge_steps.n = h->parts[CACHE_EDGE_STEPS].n;
     t->symbol_steps.items = c->bytes + h->parts[CACHE_SYMBOL_STEPS].offset;
     t->symbol_steps.n = h->parts[CACHE_SYMBOL_STEPS].n;
+}
+
+static size_t room_bytes(const struct cache *c)
+{
+    return (size_t)c->head.n_bytes + PACKED_SLACK;
+}
+
+/* Empty pages, from where a huge page may begin. */
+static uint8_t *map_room(size_t n)
+{
+    size_t before = HUGE_PAGE_BYTES - 1, page = CACHE_PAGE_BYTES;
+    n = (n + page - 1) & ~(page - 1);
+    uint8_t *p = mmap(NULL, n + before, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    before = -(uintptr_t)p & before;
+    if (before)
+        (void)munmap(p, before);
+    p += before;
+    (void)munmap(p + n, HUGE_PAGE_BYTES - before);
+    return p;
 }
 
 static int open_parts(struct cache *c)
@@ -148,11 +183,9 @@ static int open_parts(struct cache *c)
         err = read_checksums(c);
     if (err < 0)
         return err;
-    void *room = mmap(NULL, c->head.n_bytes ? (size_t)c->head.n_bytes : 1,
-        PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
+    c->bytes = map_room(room_bytes(c));
+    if (!c->bytes)
         return -ENOMEM;
-    c->bytes = room;
     set_table(c);
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -207,15 +240,22 @@ int cache_open(
     return 0;
 }
 
+void cache_close_file(struct cache *c)
+{
+    if (c->fd >= 0)
+        (void)close(c->fd);
+    c->fd = -1;
+}
+
 void cache_free(struct cache *c)
 {
     if (!c)
         return;
     if (c->bytes)
-        (void)munmap(c->bytes, c->head.n_bytes ? (size_t)c->head.n_bytes : 1);
+        (void)munmap(c->bytes, room_bytes(c));
     free(c->checksums);
     free(c->present);
-    (void)close(c->fd);
+    cache_close_file(c);
     free(c);
 }
 
@@ -251,13 +291,15 @@ void cache_expect(struct cache *c, size_t n_addresses)
     uint64_t pages = (c->head.n_bytes + CACHE_PAGE_BYTES - 1) / CACHE_PAGE_BYTES;
     if (pages / PAGES_AN_ADDRESS > n_addresses)
         return;
-    IGNORE(madvise(c->bytes, (size_t)c->head.n_bytes, MADV_HUGEPAGE), "only slower");
+    IGNORE(madvise(c->bytes, room_bytes(c), MADV_HUGEPAGE), "only slower");
+    IGNORE(madvise(c->bytes, room_bytes(c), MADV_POPULATE_WRITE), "the same");
     if (read_at(c->fd, c->bytes, (size_t)c->head.n_bytes, CACHE_PAGE_BYTES) < 0) {
         c->bad = true;
         return;
     }
     for (uint64_t page = 0; page < pages && !c->bad; page++)
         (void)take_page(c, page);
+    c->table.whole = !c->bad;
 }
 
 bool cache_need(struct cache *c, const void *p, size_t n)

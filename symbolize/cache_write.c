@@ -1,5 +1,6 @@
 #include "symbolize/cache.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,16 +77,84 @@ static void put_part(struct sink *s, struct cache_head *h, enum cache_part part,
     put(s, zeros, (size_t)(-s->n & 7));
     h->parts[part].offset = s->n;
     h->parts[part].n = n;
-    put(s, items, (size_t)n * cache_item_bytes(part));
+    put(s, items, (size_t)n * cache_item_bytes(h, part));
 }
 
-/* The first 8 bytes of every TABLE_STEP'th item of @l, which is part @of. */
-static void put_steps(struct sink *s, struct cache_head *h, enum cache_part part,
-    enum cache_part of, const struct table_list *l)
+/* Where every TABLE_STEP'th symbol begins. */
+static void put_symbol_steps(struct sink *s, struct cache_head *h, const struct table *t)
 {
-    put_part(s, h, part, NULL, 0);
-    for (size_t i = 0; i < l->n; i += TABLE_STEP, h->parts[part].n++)
-        put(s, (const char *)l->items + i * cache_item_bytes(of), sizeof(uint64_t));
+    const struct table_symbol *y = t->symbols.items;
+    put_part(s, h, CACHE_SYMBOL_STEPS, NULL, 0);
+    for (size_t i = 0; i < t->symbols.n; i += TABLE_STEP) {
+        put(s, &y[i].low, sizeof y[i].low);
+        h->parts[CACHE_SYMBOL_STEPS].n++;
+    }
+}
+
+static void put_places(struct sink *s, struct cache_head *h, const struct table *t)
+{
+    const struct table_place *p = t->places.items;
+    static_assert(sizeof *p == PACKED_MAX_BYTES, "all members are columns");
+    uint32_t row[PACKED_MAX_COLUMNS];
+    uint8_t bytes[PACKED_MAX_BYTES];
+    for (uint32_t i = 0; i < t->places.n; i++) {
+        memcpy(row, &p[i], sizeof row);
+        packed_widen(&h->place_widths, row, PACKED_MAX_COLUMNS);
+    }
+    put_part(s, h, CACHE_PLACES, NULL, 0);
+    h->parts[CACHE_PLACES].n = t->places.n;
+    for (uint32_t i = 0; i < t->places.n; i++) {
+        memcpy(row, &p[i], sizeof row);
+        put(s, bytes, packed_write(&h->place_widths, row, PACKED_MAX_COLUMNS, bytes));
+    }
+}
+
+/* A walk over the edges of a table's ranges, each with its number. */
+struct edges {
+    const struct table *t;
+    size_t i;       /* range */
+    bool at_end;    /* of that range, behind which there is a gap */
+    uint64_t n;     /* edges so far */
+    uint64_t first; /* of these TABLE_STEP edges */
+    uint32_t row[2];
+};
+
+static bool next_edge(struct edges *e)
+{
+    const struct table_range *r = e->t->ranges.items;
+    if (e->i == e->t->ranges.n)
+        return false;
+    uint64_t low = e->at_end ? r[e->i].high : r[e->i].low;
+    /* What is too far away begins the next TABLE_STEP edges; the last one is repeated up
+     * to there. */
+    bool begins = e->n++ % TABLE_STEP == 0;
+    if (!begins && low - e->first >= UINT32_MAX)
+        return true;
+    e->first = begins ? low : e->first;
+    e->row[0] = (uint32_t)(low - e->first);
+    e->row[1] = e->at_end ? TABLE_NONE : r[e->i].place;
+    bool gap =
+        !e->at_end && (e->i + 1 == e->t->ranges.n || r[e->i + 1].low != r[e->i].high);
+    e->i += !gap;
+    e->at_end = gap;
+    return true;
+}
+
+static void put_edges(struct sink *s, struct cache_head *h, const struct table *t)
+{
+    uint8_t bytes[PACKED_MAX_BYTES];
+    for (struct edges e = {.t = t}; next_edge(&e);)
+        packed_widen(&h->edge_widths, e.row, 2);
+    put_part(s, h, CACHE_EDGES, NULL, 0);
+    for (struct edges e = {.t = t}; next_edge(&e); h->parts[CACHE_EDGES].n++)
+        put(s, bytes, packed_write(&h->edge_widths, e.row, 2, bytes));
+    put_part(s, h, CACHE_EDGE_STEPS, NULL, 0);
+    for (struct edges e = {.t = t}; next_edge(&e);) {
+        if (e.n % TABLE_STEP != 1)
+            continue;
+        put(s, &e.first, sizeof e.first);
+        h->parts[CACHE_EDGE_STEPS].n++;
+    }
 }
 
 static int write_file(int fd, const struct cache_entry *e)
@@ -110,12 +179,12 @@ static int write_file(int fd, const struct cache_entry *e)
     put_part(&s, &h, CACHE_TEXT, t->text, t->n_text);
     put_part(&s, &h, CACHE_FUNCTIONS, t->functions.items, t->functions.n);
     put_part(&s, &h, CACHE_FILES, t->files.items, t->files.n);
-    put_part(&s, &h, CACHE_PLACES, t->places.items, t->places.n);
-    put_part(&s, &h, CACHE_RANGES, t->ranges.items, t->ranges.n);
+    put_part(&s, &h, CACHE_READABLE, t->readable.items, t->readable.n);
+    put_places(&s, &h, t);
+    put_edges(&s, &h, t);
     put_part(&s, &h, CACHE_SYMBOLS, t->symbols.items, t->symbols.n);
     put_part(&s, &h, CACHE_COVERED, t->covered.items, t->covered.n);
-    put_steps(&s, &h, CACHE_RANGE_STEPS, CACHE_RANGES, &t->ranges);
-    put_steps(&s, &h, CACHE_SYMBOL_STEPS, CACHE_SYMBOLS, &t->symbols);
+    put_symbol_steps(&s, &h, t);
     flush_page(&s);
     h.n_bytes = s.n;
     h.checksums_crc = cache_checksum(s.checksums, s.n_checksums * 4);

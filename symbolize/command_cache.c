@@ -92,9 +92,9 @@ static void print_info(const char *path, struct cache *c)
     (void)printf("\n  version    %" PRIu32 "\n  complete   %s\n  from       %s\n",
         h->version, h->complete ? "yes" : "no", debug_path ? debug_path : "unknown");
     (void)printf("  bytes      %" PRIu64 "\n  ranges     %zu\n  functions  %" PRIu32
-                 "\n  places     %" PRIu32 "\n  symbols    %zu\n  covered    %zu\n",
-        h->n_bytes + CACHE_PAGE_BYTES, c->table.ranges.n, c->table.functions.n,
-        c->table.places.n, c->table.symbols.n, c->table.covered.n);
+                 "\n  places     %zu\n  symbols    %zu\n  covered    %zu\n",
+        h->n_bytes + CACHE_PAGE_BYTES, c->table.edges.n, c->table.functions.n,
+        c->table.packed_places.n, c->table.symbols.n, c->table.covered.n);
 }
 
 static int look_at(int argc, char **argv, bool verify)

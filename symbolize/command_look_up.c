@@ -1,5 +1,6 @@
 #include "symbolize/commands.h"
 #include "symbolize/elf_file.h"
+#include "symbolize/output.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct addresses {
     struct knell_symbol_query *q;
@@ -39,7 +41,7 @@ static int read_addresses(struct addresses *a)
 {
     char line[256];
     int err = 0;
-    while (err == 0 && fgets(line, sizeof line, stdin)) {
+    while (err == 0 && fgets_unlocked(line, sizeof line, stdin)) {
         line[strcspn(line, " \t\r\n")] = 0;
         if (*line)
             err = add_address(a, line);
@@ -47,46 +49,59 @@ static int read_addresses(struct addresses *a)
     return err;
 }
 
-static void print_place(const struct settings *s, const struct knell_symbol_frame *f)
+static void print_place(
+    struct output *o, const struct settings *s, const struct knell_symbol_frame *f)
 {
-    if (!f || !f->file)
-        (void)fputs("??", stdout);
-    else if (s->short_names)
-        (void)fputs(strrchr(f->file, '/') ? strrchr(f->file, '/') + 1 : f->file, stdout);
-    else if (f->directory && *f->file != '/')
-        (void)printf("%s/%s", f->directory, f->file);
-    else
-        (void)fputs(f->file, stdout);
+    const char *file = f && f->file ? f->file : NULL;
+    const char *slash = file && s->short_names ? strrchr(file, '/') : NULL;
+    if (file && !s->short_names && f->directory && *file != '/') {
+        output_text(o, f->directory);
+        output_text(o, "/");
+    }
+    output_text(o, slash ? slash + 1 : file ? file : "??");
+    output_text(o, ":");
     if (f && f->line)
-        (void)printf(":%" PRIu32 "\n", f->line);
+        output_decimal(o, f->line);
     else
-        (void)puts(f && f->file ? ":?" : ":0");
+        output_text(o, file ? "?" : "0");
+    output_text(o, "\n");
 }
 
-static void print_context(const struct knell_symbol_frame *f)
+static void print_context(struct output *o, const struct knell_symbol_frame *f)
 {
-    for (uint32_t i = 0; f && i < f->n_context; i++)
-        (void)printf("%6" PRIu32 "%c %s\n", f->line - f->n_before + i,
-            i == f->n_before ? '>' : ':', f->context[i]);
+    for (uint32_t i = 0; f && i < f->n_context; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof number, "%6" PRIu32 "%c ",
+            f->line - f->n_before + i, i == f->n_before ? '>' : ':');
+        output_text(o, number);
+        output_text(o, f->context[i]);
+        output_text(o, "\n");
+    }
 }
 
-static void print_result(
-    const struct settings *s, uint64_t pc, const struct knell_symbol_result *r)
+static void print_result(struct output *o, const struct settings *s, uint64_t pc,
+    const struct knell_symbol_result *r)
 {
-    if (s->addresses)
-        (void)printf("0x%016" PRIx64 "\n", pc);
-    if (s->status)
-        (void)printf("status %s%s%s\n", knell_symbol_status_name(r->status),
-            r->debug_path ? " " : "", r->debug_path ? r->debug_path : "");
+    if (s->addresses) {
+        output_address(o, pc);
+        output_text(o, "\n");
+    }
+    if (s->status) {
+        output_text(o, "status ");
+        output_text(o, knell_symbol_status_name(r->status));
+        output_text(o, r->debug_path ? " " : "");
+        output_text(o, r->debug_path ? r->debug_path : "");
+        output_text(o, "\n");
+    }
     for (uint32_t i = 0; i == 0 || (s->inlines && i < r->n_frames); i++) {
         const struct knell_symbol_frame *f = i < r->n_frames ? &r->frames[i] : NULL;
-        const char *name = f && (s->plain_names ? f->function : f->symbol)
-                               ? s->plain_names ? f->function : f->symbol
-                               : "??";
-        if (s->functions)
-            (void)puts(name);
-        print_place(s, f);
-        print_context(f);
+        const char *name = f ? s->plain_names ? f->function : f->symbol : NULL;
+        if (s->functions) {
+            output_text(o, name ? name : "??");
+            output_text(o, "\n");
+        }
+        print_place(o, s, f);
+        print_context(o, f);
     }
 }
 
@@ -161,8 +176,11 @@ static int look_up(struct settings *s, struct addresses *a)
     err = knell_symbolizer_new(&s->options, &symbolizer);
     if (err == 0)
         err = knell_symbolize(symbolizer, &module, 1, a->q, a->n, results);
+    struct output out = {.fd = STDOUT_FILENO};
     for (size_t i = 0; err == 0 && i < a->n; i++)
-        print_result(s, a->q[i].pc, &results[i]);
+        print_result(&out, s, a->q[i].pc, &results[i]);
+    if (!output_end(&out) && err == 0)
+        err = -EIO;
     knell_symbolizer_free(symbolizer);
     elf_file_done(&f);
     if (err < 0)

@@ -55,15 +55,21 @@ static int run(const char *name, struct readable *r)
     return cplus_demangle_v3_callback(name, DMGL_PARAMS | DMGL_ANSI, append, r);
 }
 
+/* @name where it is no mangled one. */
+static const char *make_readable(struct store *out, const char *name)
+{
+    struct readable r;
+    r.n = 0;
+    if (setjmp(r.too_long) || !run(name, &r) || r.n == 0)
+        return name;
+    return store_text(out, r.text, r.n);
+}
+
 const char *demangle(struct store *out, const char *name, bool on)
 {
     size_t n = without_clone(name);
-    char *plain = store_text(out, name, n);
+    const char *plain = name[n] ? store_text(out, name, n) : name;
     if (!plain || !on || n > MAX_MANGLED_BYTES || plain[0] != '_')
         return plain;
-    struct readable r;
-    r.n = 0;
-    if (setjmp(r.too_long) || !run(plain, &r) || r.n == 0)
-        return plain;
-    return store_text(out, r.text, r.n);
+    return make_readable(out, plain);
 }

@@ -24,15 +24,17 @@ struct origin {
     enum knell_symbol_status status, debug_status;
 };
 
-/* Fill the results from a table. */
-static int answer_all(
-    struct lookup *l, const struct table *t, uint64_t bias, struct origin from)
+/* Fill the results from a table. @names: the table itself, when it is to keep the names
+ * that were made readable; or NULL. */
+static int answer_all(struct lookup *l, const struct table *t, uint64_t bias,
+    struct origin from, struct table *names)
 {
     struct answers a = {.table = t,
         .out = &l->s->batch,
         .bias = bias,
         .max_frames = l->s->max_frames,
         .demangle = l->s->demangle,
+        .texts_stay = t->pages != NULL,
         .sources = &l->s->sources};
     const char *path = from.debug_path;
     const char *kept = path ? store_text(a.out, path, strlen(path)) : NULL;
@@ -49,6 +51,8 @@ static int answer_all(
         if (from.status != KNELL_SYMBOL_OK && r->status != KNELL_SYMBOL_OK)
             r->status = from.status;
     }
+    if (err == 0 && names)
+        err = answers_keep_names(&a, names);
     answers_done(&a);
     return err;
 }
@@ -75,7 +79,7 @@ static int answer_cached(struct lookup *l, struct cache *c)
             return 0;
     }
     int err = answer_all(l, &c->table, bias,
-        (struct origin){.debug_path = table_text(&c->table, c->head.debug_path)});
+        (struct origin){.debug_path = table_text(&c->table, c->head.debug_path)}, NULL);
     if (err == -ENOMEM)
         return err;
     return err == 0 && !c->bad;
@@ -131,7 +135,8 @@ static int answer_module(struct lookup *l, struct module *m, struct cache *c)
     err = module_fill(m, &wanted, &t);
     if (err == 0)
         err = answer_all(l, &t, bias,
-            (struct origin){module_answer_path(m), m->status, m->debug_status});
+            (struct origin){module_answer_path(m), m->status, m->debug_status},
+            wanted.narrow ? NULL : &t);
     if (err == 0)
         keep(l, m, &t);
     table_done(&t);
@@ -171,6 +176,16 @@ static int look_at_files(struct lookup *l, struct cache *c)
     return err;
 }
 
+void lookup_forget(struct knell_symbolizer *s)
+{
+    while (s->caches) {
+        struct cache *next = s->caches->next;
+        cache_free(s->caches);
+        s->caches = next;
+    }
+    store_done(&s->batch);
+}
+
 int lookup_module(struct knell_symbolizer *s, const struct knell_symbol_module *module,
     const struct question *q, size_t n, struct knell_symbol_result *results)
 {
@@ -184,8 +199,14 @@ int lookup_module(struct knell_symbolizer *s, const struct knell_symbol_module *
                   ? cache_open(s->cache_dir, module->build_id, module->n_build_id, &c)
                   : -ENOENT;
     int done = err == 0 ? answer_cached(&l, c) : err == -ENOMEM ? err : 0;
+    if (done == 1) {
+        cache_close_file(c);
+        c->next = s->caches;
+        s->caches = c;
+        return 0;
+    }
     if (done == 0)
         done = look_at_files(&l, c);
     cache_free(c);
-    return done < 0 ? done : 0;
+    return done;
 }

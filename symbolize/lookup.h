@@ -20,9 +20,13 @@ struct knell_symbolizer {
     uint64_t cache_max_bytes;
     uint32_t max_frames, context_lines;
     bool demangle;
-    struct store batch; /* what the last results point to */
+    struct store batch;   /* what the last results point to */
+    struct cache *caches; /* the same: their texts are handed out */
     struct sources sources;
 };
+
+/* Release what the last results point to. */
+void lookup_forget(struct knell_symbolizer *s);
 
 /* A query on its way: by module, then by address. */
 struct question {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 1 << 16 };
+enum { CHUNK_BYTES = 1 << 16, MAX_CHUNK_BYTES = 1 << 21 };
 
 struct store_chunk {
     struct store_chunk *next;
@@ -19,7 +19,10 @@ static void *room(struct store *s, size_t n)
     size_t want = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     struct store_chunk *c = s->chunks;
     if (!c || want > c->max - c->used) {
-        size_t max = want > CHUNK_BYTES ? want : CHUNK_BYTES;
+        size_t max = !c                             ? CHUNK_BYTES
+                     : 2 * c->max < MAX_CHUNK_BYTES ? 2 * c->max
+                                                    : MAX_CHUNK_BYTES;
+        max = want > max ? want : max;
         c = malloc(sizeof *c + max);
         if (!c)
             return NULL;

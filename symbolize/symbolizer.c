@@ -88,7 +88,7 @@ void knell_symbolizer_free(struct knell_symbolizer *s)
     free(s->fetched_dir);
     free(s->sysroot);
     free(s->cache_dir);
-    store_done(&s->batch);
+    lookup_forget(s);
     free(s);
 }
 
@@ -109,7 +109,7 @@ int knell_symbolize(struct knell_symbolizer *s, const struct knell_symbol_module
     size_t n_modules, const struct knell_symbol_query *queries, size_t n_queries,
     struct knell_symbol_result *results)
 {
-    store_done(&s->batch);
+    lookup_forget(s);
     s->sources = (struct sources){
         .out = &s->batch, .sysroot = s->sysroot, .n_lines = s->context_lines};
     CLEANUP(free_p)

@@ -24,6 +24,7 @@ void table_done(struct table *t)
     pool_done(&t->functions);
     pool_done(&t->files);
     pool_done(&t->places);
+    free(t->readable.items);
     free(t->ranges.items);
     free(t->symbols.items);
     free(t->covered.items);
@@ -216,6 +217,18 @@ int table_add_covered(struct table *t, uint64_t low, uint64_t high)
     return low < high ? list_add(&t->covered, &c, sizeof c) : 0;
 }
 
+int table_add_readable(struct table *t, uint32_t function, const char *name)
+{
+    static const uint32_t none = TABLE_NONE;
+    uint32_t text;
+    int err = table_string(t, name, strlen(name), &text);
+    while (err == 0 && t->readable.n <= function)
+        err = list_add(&t->readable, &none, sizeof none);
+    if (err == 0)
+        ((uint32_t *)t->readable.items)[function] = text;
+    return err;
+}
+
 static int range_by_low(const void *a, const void *b)
 {
     const struct table_range *x = a, *y = b;
@@ -326,6 +339,40 @@ static int copy_pool(const struct table_pool *from, size_t size, struct table_po
     return pool_rehash(ret, size);
 }
 
+static int copy_places(const struct table *from, struct table_pool *ret)
+{
+    uint32_t n = (uint32_t)from->packed_places.n;
+    struct table_place *p = malloc(n ? n * sizeof *p : 1);
+    if (!p)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!table_place_at(from, i, &p[i]))
+            p[i] = (struct table_place){.function = TABLE_NONE};
+    }
+    ret->items = p;
+    ret->n = ret->max = n;
+    return pool_rehash(ret, sizeof *p);
+}
+
+/* Ranges of the edges. A gap is none: something may be found out about it. */
+static int copy_ranges(const struct table *from, struct table *t)
+{
+    const uint64_t *first = from->edge_steps.items;
+    struct table_range last = {.place = TABLE_NONE};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < from->edges.n; i++) {
+        if (i / TABLE_STEP >= from->edge_steps.n)
+            break;
+        last.high = first[i / TABLE_STEP] + packed_number(&from->edges, i, 0);
+        if (last.place != TABLE_NONE && last.low < last.high)
+            err = list_add(&t->ranges, &last, sizeof last);
+        last.low = last.high;
+        last.place = packed_number(&from->edges, i, 1);
+    }
+    t->n_sorted = t->ranges.n;
+    return err;
+}
+
 static int copy_list(const struct table_list *from, size_t size, struct table_list *ret)
 {
     ret->items = malloc(from->n ? from->n * size : 1);
@@ -363,14 +410,15 @@ int table_copy(const struct table *from, struct table *ret)
     if (err == 0)
         err = copy_pool(&from->files, sizeof(struct table_file), &t.files);
     if (err == 0)
-        err = copy_pool(&from->places, sizeof(struct table_place), &t.places);
+        err = copy_places(from, &t.places);
     if (err == 0)
-        err = copy_list(&from->ranges, sizeof(struct table_range), &t.ranges);
+        err = copy_list(&from->readable, sizeof(uint32_t), &t.readable);
+    if (err == 0)
+        err = copy_ranges(from, &t);
     if (err == 0)
         err = copy_list(&from->symbols, sizeof(struct table_symbol), &t.symbols);
     if (err == 0)
         err = copy_list(&from->covered, sizeof(struct table_covered), &t.covered);
-    t.n_sorted = t.ranges.n;
     t.text = malloc(from->n_text ? from->n_text : 1);
     if (err == 0 && !t.text)
         err = -ENOMEM;

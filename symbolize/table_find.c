@@ -11,7 +11,7 @@ enum {
 /* Whether @n bytes at @p can be looked at. */
 static bool readable(const struct table *t, const void *p, size_t n)
 {
-    return !t->pages || cache_need(t->pages, p, n);
+    return !t->pages || t->whole || cache_need(t->pages, p, n);
 }
 
 /* In items [*low, *high): where those begin whose first 8 bytes are above @pc. Both end
@@ -50,13 +50,38 @@ static ptrdiff_t last_from(const struct table *t, const struct table_list *l,
     return (ptrdiff_t)low - 1;
 }
 
-const struct table_range *table_find(const struct table *t, uint64_t pc)
+/* The place of the last edge that is not above @pc. */
+static uint32_t find_edge(const struct table *t, uint64_t pc)
 {
-    ptrdiff_t i =
-        last_from(t, &t->ranges, &t->range_steps, sizeof(struct table_range), pc);
+    const struct packed *e = &t->edges;
+    size_t step = 0, n_steps = t->edge_steps.n;
+    if (!search(t, t->edge_steps.items, sizeof(uint64_t), pc, &step, &n_steps) ||
+        step == 0 || (step - 1) * TABLE_STEP >= e->n)
+        return TABLE_NONE;
+    uint64_t first;
+    size_t low = (step - 1) * TABLE_STEP;
+    size_t high = e->n - low < TABLE_STEP ? e->n : low + TABLE_STEP, begin = low;
+    memcpy(&first, (const uint64_t *)t->edge_steps.items + step - 1, sizeof first);
+    if (!readable(t, e->rows + low * e->n_row_bytes, (high - low) * e->n_row_bytes))
+        return TABLE_NONE;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (packed_number(e, middle, 0) <= pc - first)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == begin ? TABLE_NONE : packed_number(e, low - 1, 1);
+}
+
+uint32_t table_find(const struct table *t, uint64_t pc)
+{
+    if (t->pages)
+        return find_edge(t, pc);
+    ptrdiff_t i = last_from(t, &t->ranges, NULL, sizeof(struct table_range), pc);
     const struct table_range *r =
         i < 0 ? NULL : (const struct table_range *)t->ranges.items + i;
-    return r && pc < r->high ? r : NULL;
+    return r && pc < r->high ? r->place : TABLE_NONE;
 }
 
 /* Whether a symbol is called @linkage, with or without the suffix of a copy. */
@@ -125,9 +150,27 @@ const struct table_file *table_file_at(const struct table *t, uint32_t i)
     return item_at(t, &t->files, i, sizeof(struct table_file));
 }
 
-const struct table_place *table_place_at(const struct table *t, uint32_t i)
+bool table_place_at(const struct table *t, uint32_t i, struct table_place *ret)
 {
-    return item_at(t, &t->places, i, sizeof(struct table_place));
+    const struct packed *p = &t->packed_places;
+    if (t->pages) {
+        uint32_t row[PACKED_MAX_COLUMNS];
+        if (i >= p->n || !readable(t, p->rows + i * p->n_row_bytes, p->n_row_bytes))
+            return false;
+        packed_read(p, i, row, PACKED_MAX_COLUMNS);
+        *ret = (struct table_place){row[0], row[1], row[2], row[3], row[4]};
+        return true;
+    }
+    if (i >= t->places.n)
+        return false;
+    *ret = ((const struct table_place *)t->places.items)[i];
+    return true;
+}
+
+uint32_t table_readable_at(const struct table *t, uint32_t function)
+{
+    const uint32_t *at = (const uint32_t *)t->readable.items + function;
+    return function < t->readable.n && readable(t, at, sizeof *at) ? *at : TABLE_NONE;
 }
 
 const char *table_text(const struct table *t, uint32_t at)

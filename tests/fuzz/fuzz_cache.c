@@ -47,8 +47,7 @@ static void ask(struct cache *c)
     for (uint64_t pc = 0x1000; err == 0 && pc < 0x1400; pc += 16) {
         struct knell_symbol_result r;
         (void)table_covers(&c->table, pc);
-        if (answer(&a, pc, &r) == -EBADMSG)
-            break;
+        err = answer(&a, pc, &r);
     }
     answers_done(&a);
     store_done(&out);

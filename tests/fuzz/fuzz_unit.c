@@ -32,9 +32,10 @@ static bool is_same_place(
     const struct table *a, uint32_t x, const struct table *b, uint32_t y)
 {
     for (;;) {
-        const struct table_place *p = table_place_at(a, x), *q = table_place_at(b, y);
-        if (!p || !q)
-            return !p && !q;
+        struct table_place one, other, *p = &one, *q = &other;
+        bool has = table_place_at(a, x, p), has_too = table_place_at(b, y, q);
+        if (!has || !has_too)
+            return !has && !has_too;
         const struct table_function *f = table_function_at(a, p->function),
                                     *g = table_function_at(b, q->function);
         const struct table_file *h = table_file_at(a, p->file),
@@ -68,10 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         dwarf_file_done(&f);
     }
     for (int i = 0; i < N_PCS && err[WIDE] == 0 && err[NARROW] == 0; i++) {
-        const struct table_range *wide = table_find(&tables[WIDE], pcs[i]),
-                                 *narrow = table_find(&tables[NARROW], pcs[i]);
-        uint32_t x = wide ? wide->place : TABLE_NONE,
-                 y = narrow ? narrow->place : TABLE_NONE;
+        uint32_t x = table_find(&tables[WIDE], pcs[i]),
+                 y = table_find(&tables[NARROW], pcs[i]);
         if (!is_same_place(&tables[WIDE], x, &tables[NARROW], y))
             abort();
     }

@@ -492,6 +492,10 @@ def test(tool, name, expected, build):
         answers = ask(tool, path, start, size, options or [])
         if isinstance(answers, str):
             return f"FAIL {name}: {answers}"
+        cache = (options or []) + ["--cache", f"{TOP}/cache"]
+        for when in ("filled", "used"):
+            if ask(tool, path, start, size, cache) != answers:
+                return f"FAIL {name}: other answers when the cache is {when}"
         have, wrong = judge(answers, not name.startswith(("cxx", "rust")))
         missing = set(expected) - have
         if missing or wrong:

@@ -1,0 +1,171 @@
+/* A table in the symbol cache: what goes in comes out again. */
+#include "symbolize/build.h"
+#include "symbolize/cache.h"
+
+#include "test.h"
+#include "tmpdir.h"
+
+#include <stdlib.h>
+
+static const uint8_t build_id[] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+static uint32_t add_place(struct table *t, uint32_t line, uint32_t caller)
+{
+    uint32_t ret = TABLE_NONE;
+    struct table_place p = {.function = line % 3 ? line % 3 - 1 : TABLE_NONE,
+        .file = TABLE_NONE,
+        .line = line,
+        .column = line % 2 ? 0 : UINT32_MAX - 1,
+        .caller = caller};
+    CHECK_INT(table_place(t, &p, &ret), 0);
+    return ret;
+}
+
+static void add_functions(struct table *t)
+{
+    uint32_t name, i;
+    CHECK_INT(table_string(t, "_Z3onev", 7, &name), 0);
+    CHECK_INT(table_function(t, &(struct table_function){.name = name}, &i), 0);
+    CHECK_INT(table_string(t, "_Z3twov", 7, &name), 0);
+    CHECK_INT(table_function(t, &(struct table_function){.name = name}, &i), 0);
+    CHECK_INT(table_add_readable(t, 1, "two()"), 0);
+}
+
+/* Put the table into a cache and open that. */
+static struct cache *through_a_file(struct table *t)
+{
+    const char *dir = test_tmpdir();
+    struct cache *c = NULL;
+    const char *what;
+    struct cache_entry e = {
+        .build_id = build_id, .n_build_id = sizeof build_id, .table = t};
+    CHECK_INT(table_settle(t), 0);
+    CHECK_INT(cache_write(dir, &e, UINT64_MAX), 0);
+    CHECK_INT(cache_open(dir, build_id, sizeof build_id, &c), 0);
+    if (c && !CHECK_INT(build_verify(c, &what), 0))
+        CHECK_STR(what, NULL);
+    test_tmpdir_done(dir);
+    return c;
+}
+
+static void check_place(const struct table *t, uint64_t pc, uint32_t line)
+{
+    struct table_place p = {0};
+    CHECK_INT(table_place_at(t, table_find(t, pc), &p), line != 0);
+    CHECK_INT(p.line, line);
+    if (line)
+        CHECK_INT(p.column, line % 2 ? 0 : UINT32_MAX - 1);
+}
+
+/* Ranges of all distances: touching, with a gap, beyond 4 GiB within one block and
+ * between two. */
+enum { N_RANGES = 1000 };
+
+static uint64_t low_of(uint64_t i)
+{
+    return 0x1000 + i * 16 + (i / 100 * UINT64_C(0x180000000));
+}
+
+static void check_ranges(const struct table *t)
+{
+    for (uint32_t i = 0; i < N_RANGES; i++) {
+        uint64_t low = low_of(i), high = low + (i % 7 ? 16 : 8);
+        check_place(t, low, i + 1);
+        check_place(t, high - 1, i + 1);
+        if (i % 7 == 0)
+            check_place(t, high, 0);
+    }
+    check_place(t, 0, 0);
+    check_place(t, 0xfff, 0);
+    check_place(t, low_of(N_RANGES - 1) + 16, 0);
+    check_place(t, low_of(500) - 1, 0);
+    check_place(t, UINT64_MAX, 0);
+}
+
+static void ranges(void)
+{
+    struct table t = {0}, copy;
+    add_functions(&t);
+    for (uint32_t i = 0; i < N_RANGES; i++) {
+        uint64_t low = low_of(i);
+        CHECK_INT(table_add_range(&t, low, low + (i % 7 ? 16 : 8),
+                      add_place(&t, i + 1, i % 5 ? i / 2 : TABLE_NONE)),
+            0);
+    }
+    struct cache *c = through_a_file(&t);
+    check_ranges(&t);
+    if (c) {
+        check_ranges(&c->table);
+        cache_expect(c, N_RANGES);
+        CHECK(c->table.whole);
+        check_ranges(&c->table);
+        if (CHECK_INT(cache_copy(c, &copy), 0)) {
+            check_ranges(&copy);
+            CHECK_INT(copy.ranges.n, t.ranges.n);
+            CHECK_INT(copy.places.n, t.places.n);
+            CHECK(!memcmp(copy.places.items, t.places.items,
+                t.places.n * sizeof(struct table_place)));
+            table_done(&copy);
+        }
+    }
+    cache_free(c);
+    table_done(&t);
+}
+
+static void nothing(void)
+{
+    struct table t = {0}, copy;
+    struct cache *c = through_a_file(&t);
+    if (c) {
+        check_place(&c->table, 0, 0);
+        cache_expect(c, 1);
+        check_place(&c->table, 0x1000, 0);
+        if (CHECK_INT(cache_copy(c, &copy), 0))
+            table_done(&copy);
+    }
+    cache_free(c);
+    table_done(&t);
+}
+
+static void readable_names(void)
+{
+    struct table t = {0}, copy;
+    add_functions(&t);
+    struct cache *c = through_a_file(&t);
+    if (c) {
+        CHECK_INT(table_readable_at(&c->table, 0), TABLE_NONE);
+        CHECK_INT(table_readable_at(&c->table, 2), TABLE_NONE);
+        CHECK_STR(table_text(&c->table, table_readable_at(&c->table, 1)), "two()");
+        if (CHECK_INT(cache_copy(c, &copy), 0)) {
+            CHECK_STR(table_text(&copy, table_readable_at(&copy, 1)), "two()");
+            CHECK_INT(table_add_readable(&copy, 0, "one()"), 0);
+            CHECK_STR(table_text(&copy, table_readable_at(&copy, 0)), "one()");
+            table_done(&copy);
+        }
+    }
+    cache_free(c);
+    table_done(&t);
+}
+
+/* Each number a column may hold, beside "none". */
+static void packed_numbers(void)
+{
+    static const uint32_t numbers[] = {0, 1, 0xfe, 0xff, 0x100, 0xfffe, 0xffff, 0x10000,
+        0xfffffe, 0xffffff, 0x1000000, UINT32_MAX - 1, UINT32_MAX};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct packed_widths w = {0};
+        uint32_t row[2] = {numbers[i], 7}, got[2];
+        uint8_t bytes[PACKED_MAX_BYTES + PACKED_SLACK] = {0};
+        packed_widen(&w, row, 2);
+        CHECK_INT(packed_write(&w, row, 2, bytes), packed_row_bytes(&w));
+        struct packed p = {bytes, 1, packed_row_bytes(&w), w};
+        packed_read(&p, 0, got, 2);
+        CHECK_INT(got[0], numbers[i]);
+        CHECK_INT(got[1], 7);
+        CHECK_INT(packed_number(&p, 0, 0), numbers[i]);
+        CHECK_INT(packed_number(&p, 0, 1), 7);
+    }
+    CHECK_INT(packed_row_bytes(&(struct packed_widths){{1, 5}}), 0);
+}
+
+TEST_MAIN(TEST(ranges), TEST(nothing), TEST(readable_names), TEST(packed_numbers))
