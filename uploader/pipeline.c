@@ -140,12 +140,28 @@ static void drain(struct pipeline *p)
     }
 }
 
+/* A dead uploader's report had arrived at some of its destinations: not there again. */
+static void mark_arrived(struct pipeline *p, const struct spool_name *name, bool *ret_all)
+{
+    char id[33];
+    spool_event_id_format(name->event_id, id);
+    *ret_all = p->o->n_destinations > 0;
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        uint64_t to = p->o->destinations[i].id;
+        if (!history_was_sent(p->spool, id, to))
+            *ret_all = false;
+        else if (p->o->n_destinations > 1)
+            IGNORE(marks_add(p->spool, &p->marks, name->event_id, to),
+                "it is sent twice under the same id");
+    }
+}
+
 /* Reports that a dead uploader left in work/ go back to where they came from. What had
  * arrived already, and only missed its rename, is settled. */
 static int recover(void *ctx, const char *file, const struct spool_name *name)
 {
     struct pipeline *p = ctx;
-    char id[33];
+    bool sent;
     int r;
     if (!name) {
         r = spool_quarantine(p->spool, SPOOL_WORK, file, "not a report's name");
@@ -156,10 +172,7 @@ static int recover(void *ctx, const char *file, const struct spool_name *name)
             "the uploader died again and again with this report in hand");
         return r < 0 && r != -ENOENT ? r : 0;
     }
-    spool_event_id_format(name->event_id, id);
-    bool sent = p->o->n_destinations > 0;
-    for (size_t i = 0; i < p->o->n_destinations; i++)
-        sent = sent && history_was_sent(p->spool, id, p->o->destinations[i].id);
+    mark_arrived(p, name, &sent);
     r = spool_move(p->spool, SPOOL_WORK, name, sent ? SPOOL_SENT : SPOOL_NEW, NULL);
     if (r == -EEXIST) /* the same report under the same name: nothing is lost with it */
         r = unlinkat(p->spool->state_fd[SPOOL_WORK], file, 0) < 0 ? -errno : 0;
@@ -189,6 +202,14 @@ static int release(void *ctx, const char *file, const struct spool_name *name)
     return r < 0 && r != -ENOENT && r != -EEXIST ? r : 0;
 }
 
+/* With those that were just made; those of reports that are gone are of no more use. */
+static int load_marks(struct pipeline *p)
+{
+    marks_done(&p->marks);
+    int r = marks_load(p->spool, &p->marks);
+    return r ? r : marks_sweep(p->spool, &p->marks);
+}
+
 static int recover_all(struct pipeline *p)
 {
     uint8_t id[SPOOL_EVENT_ID_BYTES];
@@ -198,6 +219,8 @@ static int recover_all(struct pipeline *p)
         strikes_forget(p->strikes, id);
     }
     int r = spool_each(p->spool, SPOOL_WORK, recover, p);
+    if (!r)
+        r = load_marks(p);
     if (!r)
         r = spool_each(p->spool, SPOOL_NEW, quarantine_strangers, p);
     if (!r && consent_given(&p->consent))
@@ -370,8 +393,6 @@ static int set_up(struct pipeline *p)
     int r = ledger_load(p->spool->fd, now_s, p->limits.hint_max_s, &p->ledger);
     if (!r)
         r = strikes_open(p->spool, &p->strikes);
-    if (!r)
-        r = marks_load(p->spool, &p->marks);
     if (!r)
         r = http_new(&h, &p->http);
     if (!r)

@@ -118,12 +118,10 @@ static void defer_for_fault(struct pipeline *p, struct job *j, int r)
         strerrordesc_np(-r));
 }
 
-/* Read the claimed report and give it to the worker. */
+/* Give the report that was read to the worker. */
 static int begin(struct pipeline *p, struct job *j)
 {
-    int r = read_report(p, j);
-    if (!r)
-        r = p->o->worker->begin(p->o->worker->ctx, j->report, j->n_report, &j->options);
+    int r = p->o->worker->begin(p->o->worker->ctx, j->report, j->n_report, &j->options);
     if (r < 0)
         return r;
     strikes_begin(p->strikes, j->name.event_id);
@@ -134,10 +132,15 @@ static int begin(struct pipeline *p, struct job *j)
 
 void pipeline_work(struct pipeline *p, struct job *j)
 {
-    int r = begin(p, j);
-    if (r < 0 && spool_fault(r))
+    int r = read_report(p, j);
+    if (r < 0 && spool_fault(r)) {
         pipeline_quarantine(p, j, spool_fault(r));
-    else if (r < 0)
+        return;
+    }
+    /* Whatever keeps the worker from beginning says nothing about the report. */
+    if (!r)
+        r = begin(p, j);
+    if (r < 0)
         defer_for_fault(p, j, r);
 }
 
@@ -153,7 +156,9 @@ bool pipeline_work_again(struct pipeline *p)
     j->options.event.max_threads = 1;
     j->options.event.max_frames = 50;
     j->options.event.trimmed = true;
-    int r = begin(p, j);
+    int r = read_report(p, j);
+    if (!r)
+        r = begin(p, j);
     if (r < 0) {
         j->wants_small = false;
         pipeline_send_small(p, j, DELIVERY_LATER, strerrordesc_np(-r));

@@ -96,6 +96,22 @@ void pipeline_quarantine(struct pipeline *p, struct job *j, const char *why)
     pipeline_job_done(p, j);
 }
 
+/* Who has it must not get it again, whatever becomes of it next. */
+static void keep_marks(struct pipeline *p, struct job *j)
+{
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        struct delivery *d = &j->to[i];
+        if ((d->state != DELIVERY_SENT && d->state != DELIVERY_REJECTED) || d->marked)
+            continue;
+        int r =
+            marks_add(p->spool, &p->marks, j->name.event_id, p->o->destinations[i].id);
+        if (r < 0)
+            log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL,
+                "%s: a report may be sent twice: %s", p->spool->path,
+                strerrordesc_np(-r));
+    }
+}
+
 void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bool counts,
     const char *why)
 {
@@ -108,6 +124,7 @@ void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bo
         strikes_end(p->strikes, j->name.event_id);
         p->in_worker = NULL;
     }
+    keep_marks(p, j);
     pipeline_move(p, j, SPOOL_WAIT, &as);
     p->result.deferred++;
     p->ledger->n_failed++;
@@ -120,6 +137,7 @@ static void hold(struct pipeline *p, struct job *j)
 {
     struct spool_name as = j->name;
     as.not_before_s = HELD_FOR_CONSENT_S;
+    keep_marks(p, j);
     pipeline_move(p, j, SPOOL_HOLD, &as);
     p->result.disabled = true;
     tell(p, j, LOG_DEFERRED, LOG_LEVEL_INFO, "held", "no consent", 0);
@@ -151,21 +169,6 @@ static void sent(struct pipeline *p, struct job *j)
             j->to[i].all_left_out ? "a server takes none of it for long: left out" : note;
     tell(p, j, LOG_SENT, LOG_LEVEL_INFO, "sent", note, j->to[0].status);
     pipeline_job_done(p, j);
-}
-
-static void keep_marks(struct pipeline *p, struct job *j)
-{
-    for (size_t i = 0; i < p->o->n_destinations; i++) {
-        struct delivery *d = &j->to[i];
-        if ((d->state != DELIVERY_SENT && d->state != DELIVERY_REJECTED) || d->marked)
-            continue;
-        int r =
-            marks_add(p->spool, &p->marks, j->name.event_id, p->o->destinations[i].id);
-        if (r < 0)
-            log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL,
-                "%s: a report may be sent twice: %s", p->spool->path,
-                strerrordesc_np(-r));
-    }
 }
 
 static void forget_marks(struct pipeline *p, struct job *j)
@@ -217,7 +220,6 @@ void pipeline_settle(struct pipeline *p, struct job *j)
     if (later || any_sent)
         tell_rejections(p, j);
     if (later) {
-        keep_marks(p, j);
         if (forbidden)
             hold(p, j);
         else

@@ -1,7 +1,9 @@
 /* One pass over a spool with each destination and each outcome of the worker. */
 #include "fake.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -413,6 +415,100 @@ static void a_signature_is_throttled_and_told(void)
     ingest_stop(&s);
 }
 
+static volatile sig_atomic_t told_to_stop;
+
+static void stop_after_the_first_answer(void *ctx, uint64_t done, uint64_t total)
+{
+    const struct fake *f = ctx;
+    (void)done;
+    (void)total;
+    told_to_stop = strstr(slurp(f->path, "log"), "\"what\":\"sent\"") != NULL;
+}
+
+/* Told to stop while one destination has answered and another has not. */
+static void a_stop_forgets_nothing_that_arrived(void)
+{
+    struct ingest good = ingest_start(&(struct ingest_options){0});
+    struct ingest dumb = ingest_start(&(struct ingest_options){.script = "hang"});
+    struct fake *f = fake_new((const char *[]){"upload.stop_grace=0", NULL});
+    fake_destination(f, DSN, good.port);
+    fake_destination(f, DSN, dumb.port);
+    fake_report(f, "new", 1, "MDMP", NULL);
+    told_to_stop = 0;
+    f->options.stop = &told_to_stop;
+    f->options.progress = stop_after_the_first_answer;
+    f->options.progress_ctx = f;
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(good.counts->requests, 1);
+    CHECK_INT(fake_count(f, "wait"), 1);
+    ingest_stop(&dumb);
+    dumb = ingest_start(&(struct ingest_options){0});
+    destination_done(&f->destinations[1]);
+    f->n_destinations = 1;
+    fake_destination(f, DSN, dumb.port);
+    f->options.stop = NULL;
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(good.counts->requests, 1); /* not once more */
+    CHECK_INT(dumb.counts->requests, 1);
+    fake_free(f);
+    ingest_stop(&dumb);
+    ingest_stop(&good);
+}
+
+/* The same when the uploader was killed there: its log knows. */
+static void a_killed_uploader_forgets_nothing_that_arrived(void)
+{
+    struct ingest good = ingest_start(&(struct ingest_options){0});
+    struct ingest ill = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, good.port);
+    fake_destination(f, DSN, ill.port);
+    fake_report(f, "work", 1, "MDMP", NULL);
+    char line[512];
+    int n = snprintf(line, sizeof line,
+        "{\"time_ms\":1,\"event_id\":\"ab000000000000000000000000000001\","
+        "\"what\":\"sent\",\"destination\":\"%016llx\"}\n",
+        (unsigned long long)f->destinations[0].id);
+    test_write_file(f->path, "log", line, (size_t)n);
+    /* And what it knew of a report that is gone is of no more use. */
+    test_write_file(
+        f->path, "done/ab000000000000000000000000000002-0000000000000001", "", 0);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(good.counts->requests, 0); /* not once more */
+    CHECK_INT(ill.counts->requests, 1);
+    CHECK_INT(fake_count(f, "done"), 0);
+    fake_free(f);
+    ingest_stop(&ill);
+    ingest_stop(&good);
+}
+
+static int cannot_begin(
+    void *ctx, const uint8_t *report, size_t n, const struct worker_options *options)
+{
+    (void)ctx;
+    (void)report;
+    (void)n;
+    (void)options;
+    return -EACCES;
+}
+
+/* A program that must not be started here says nothing about the reports. */
+static void a_worker_that_cannot_begin_is_no_fault_of_the_report(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_reports(f, 2, "MDMP");
+    f->worker.begin = cannot_begin;
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "bad"), 0);
+    CHECK_INT(fake_count(f, "wait"), 2);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
     TEST(consent_has_the_last_word), TEST(consent_can_be_taken_back_at_any_time),
@@ -422,4 +518,6 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_large_event_is_trimmed_and_sent_once_more),
     TEST(a_large_event_is_trimmed_for_those_who_ask), TEST(no_smaller_event_can_be_made),
     TEST(hostile_files_are_quarantined), TEST(leftovers_of_a_dead_uploader_are_sent),
-    TEST(a_signature_is_throttled_and_told))
+    TEST(a_signature_is_throttled_and_told), TEST(a_stop_forgets_nothing_that_arrived),
+    TEST(a_killed_uploader_forgets_nothing_that_arrived),
+    TEST(a_worker_that_cannot_begin_is_no_fault_of_the_report))

@@ -51,7 +51,7 @@ static int read_folder(struct marks *m)
         return r;
     }
     for (const struct dirent *e; !r && (e = readdir(d));) {
-        struct mark mark;
+        struct mark mark = {.queued = false};
         if (!parse(e->d_name, &mark))
             continue;
         if ((m->n & (m->n - 1)) == 0) { /* room doubles at each power of two */
@@ -135,4 +135,43 @@ void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_
         return;
     name_of(event_id, destination, name);
     IGNORE(unlinkat(m->fd, name, 0), "a mark too many is harmless");
+}
+
+static size_t find_first(
+    const struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES])
+{
+    size_t low = 0, high = m->n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (memcmp(m->all[mid].event_id, event_id, SPOOL_EVENT_ID_BYTES) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static int is_queued(void *ctx, const char *file, const struct spool_name *name)
+{
+    struct marks *m = ctx;
+    (void)file;
+    for (size_t i = name ? find_first(m, name->event_id) : m->n;
+         i < m->n && !memcmp(m->all[i].event_id, name->event_id, sizeof name->event_id);
+         i++)
+        m->all[i].queued = true;
+    return 0;
+}
+
+int marks_sweep(const struct spool *s, struct marks *m)
+{
+    static const enum spool_state queued[] = {
+        SPOOL_NEW, SPOOL_WORK, SPOOL_WAIT, SPOOL_HOLD};
+    int r = 0;
+    for (size_t i = 0; m->n && !r && i < sizeof queued / sizeof *queued; i++)
+        r = spool_each(s, queued[i], is_queued, m);
+    for (size_t i = 0; !r && i < m->n; i++) {
+        if (!m->all[i].queued)
+            marks_forget(m, m->all[i].event_id, m->all[i].destination);
+    }
+    return r;
 }

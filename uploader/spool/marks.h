@@ -1,8 +1,8 @@
 /**
  * With several destinations: which of them already have a report that others still owe.
  * An empty file EVENT-DESTINATION in the spool's folder done/, made when a destination
- * took the report and removed when the report leaves the queue. Without the folder a
- * report would at worst be sent twice under the same id.
+ * took the report and removed when the report leaves the queue, or by the next pass.
+ * Without the folder a report would at worst be sent twice under the same id.
  */
 #pragma once
 #include "uploader/spool/dir.h"
@@ -10,6 +10,7 @@
 struct mark {
     uint8_t event_id[SPOOL_EVENT_ID_BYTES];
     uint64_t destination;
+    bool queued; /* marks_sweep() has seen its report */
 };
 
 struct marks {
@@ -30,3 +31,7 @@ int marks_add(const struct spool *s, struct marks *m,
 /* Forget a report. */
 void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
     uint64_t destination);
+
+/* Forget those of reports that left the queue another way: evicted, or removed by a
+ * person. Returns 0 or the negative errno of listing. */
+int marks_sweep(const struct spool *s, struct marks *m) MUST_CHECK;
