@@ -101,11 +101,9 @@ static int file_frame(
 
 /* The outermost frame is a function of its own, so the symbol table knows it: copies by
  * their own name, and C++ functions of internal linkage by their full one. */
-static int add_symbol(struct answers *a, uint64_t vaddr, struct knell_symbol_frame *frame)
+static int add_symbol(
+    struct answers *a, const struct table_symbol *y, struct knell_symbol_frame *frame)
 {
-    const struct table_symbol *y = table_find_symbol(a->table, vaddr, frame->symbol);
-    if (!y)
-        return 0;
     int err = 0;
     if (a->symbol_name != y->name) {
         a->symbol = (struct answered_function){0};
@@ -152,12 +150,16 @@ static int find_chain(struct answers *a, uint32_t place)
     return 0;
 }
 
-int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
+static const struct table_symbol *symbol_of(const struct answers *a, uint64_t vaddr)
 {
-    int err = find_chain(a, table_find(a->table, vaddr));
-    if (err < 0)
-        return err;
+    return a->last.whole ? table_find_symbol(a->table, vaddr, a->last.linkage) : NULL;
+}
+
+/* Frames of the chain, and of the symbol that it ends in. */
+static int make_frames(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
+{
     uint32_t n = a->n_chain;
+    int err = 0;
     struct knell_symbol_frame *frames = store_array(a->out, n ? n : 1, sizeof *frames);
     if (!frames)
         return -ENOMEM;
@@ -170,9 +172,13 @@ int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
         if (err == 0)
             err = source_context(a->sources, &frames[i]);
     }
+    struct knell_symbol_frame *outermost = &frames[n ? n - 1 : 0];
     /* A chain that was cut at the limit does not end in the outermost function. */
-    if (err == 0 && (n == 0 || !frames[n - 1].inlined))
-        err = add_symbol(a, vaddr, &frames[n ? n - 1 : 0]);
+    a->last.whole = !outermost->inlined;
+    a->last.linkage = outermost->symbol;
+    a->last.symbol = err == 0 ? symbol_of(a, vaddr) : NULL;
+    if (a->last.symbol)
+        err = add_symbol(a, a->last.symbol, outermost);
     if (err < 0)
         return err;
     bool named = frames[0].function != NULL;
@@ -181,5 +187,23 @@ int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
                           : KNELL_SYMBOL_NOT_FOUND;
     ret->n_frames = n ? n : named;
     ret->frames = ret->n_frames ? frames : NULL;
+    return 0;
+}
+
+int answer(struct answers *a, uint64_t vaddr, struct knell_symbol_result *ret)
+{
+    uint32_t place = table_find(a->table, vaddr);
+    if (!a->last.known || place != a->last.place ||
+        symbol_of(a, vaddr) != a->last.symbol) {
+        a->last.result = (struct knell_symbol_result){0};
+        int err = find_chain(a, place);
+        if (err == 0)
+            err = make_frames(a, vaddr, &a->last.result);
+        if (err < 0)
+            return err;
+        a->last.place = place;
+        a->last.known = true;
+    }
+    *ret = a->last.result;
     return 0;
 }

@@ -33,6 +33,14 @@ struct answers {
     uint32_t symbol_name;            /* its string in the table */
     struct table_place *chain;       /* of the last answer, the innermost first */
     uint32_t n_chain, max_chain;
+    /* The last answer and what it was made of: the next address often has the same. */
+    struct {
+        bool known, whole; /* whole: its chain was not cut, so it ends in a symbol */
+        uint32_t place;
+        const char *linkage; /* of its outermost function */
+        const struct table_symbol *symbol;
+        struct knell_symbol_result result;
+    } last;
 };
 
 /* Prepare what the caller has filled in, up to sources: 0 or -ENOMEM. */

@@ -30,9 +30,8 @@ void lookup_forget(struct knell_symbolizer *s);
 
 /* A query on its way: by module, then by address. */
 struct question {
-    uint32_t module;
     uint64_t vaddr; /* run-time, adjusted by kind; later of the file */
-    size_t query;
+    uint32_t module, query;
 };
 
 /**

@@ -110,6 +110,8 @@ int knell_symbolize(struct knell_symbolizer *s, const struct knell_symbol_module
     struct knell_symbol_result *results)
 {
     lookup_forget(s);
+    if (n_queries > UINT32_MAX)
+        return -E2BIG;
     s->sources = (struct sources){
         .out = &s->batch, .sysroot = s->sysroot, .n_lines = s->context_lines};
     CLEANUP(free_p)
@@ -123,7 +125,7 @@ int knell_symbolize(struct knell_symbolizer *s, const struct knell_symbol_module
             .status = KNELL_SYMBOL_NO_MODULE, .debug_status = KNELL_SYMBOL_NO_MODULE};
         uint64_t pc = from->pc - (from->kind == KNELL_FRAME_RETURN);
         if (from->module < n_modules && inside(&modules[from->module], pc))
-            q[n++] = (struct question){from->module, pc, i};
+            q[n++] = (struct question){pc, from->module, (uint32_t)i};
     }
     qsort(q, n, sizeof *q, by_module_and_address);
     int err = 0;

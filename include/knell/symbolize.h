@@ -104,8 +104,8 @@ void knell_symbolizer_free(struct knell_symbolizer *s);
  *
  * @results  one per query, filled in the queries' order; what they point to lives until
  *           the next batch
- * Returns 0 or a negative errno for the whole batch (-ENOMEM); a file's faults are in
- * each result's status.
+ * Returns 0 or a negative errno for the whole batch (-ENOMEM, -E2BIG); a file's faults
+ * are in each result's status.
  */
 int knell_symbolize(struct knell_symbolizer *s, const struct knell_symbol_module *modules,
     size_t n_modules, const struct knell_symbol_query *queries, size_t n_queries,
