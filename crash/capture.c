@@ -148,7 +148,7 @@ static struct knell_event_id capture_error(
     }
     item_text(&item, "details", "", 1); /* what follows are the program's own */
     item.n += kn_pairs_put(item.u.bytes + item.n, sizeof item.u - item.n, e->details,
-        e->details ? e->n_details : 0, &item.cut);
+        e->n_details, &item.cut);
     if (getcontext(&uc))
         return none;
     item.u.head.tid = kn_self_get(a)->tid;

@@ -17,6 +17,13 @@ struct target {
     struct kn_self *thread;     /* NULL: not the thread's level */
 };
 
+/* Whether the bound scope is the thread's innermost level. */
+static bool at_bound(const struct kn_self *t)
+{
+    return t->bound && t->n_lost == t->outer_lost + t->bound_lost &&
+           t->list.depth == t->bound_depth + !t->bound_lost;
+}
+
 static struct target innermost(void)
 {
     struct target to = {.areas = kn_areas_current()};
@@ -25,7 +32,7 @@ static struct target innermost(void)
     struct kn_self *t = kn_self_get(to.areas);
     if (t->list.depth || t->n_lost)
         to.thread = t;
-    if (t->bound && !t->n_lost && (!t->block || t->list.depth == t->bound_depth + 1))
+    if (at_bound(t))
         to.object = t->bound;
     return to;
 }
@@ -35,8 +42,7 @@ static struct target of_object(struct knell_scope *scope)
     struct target to = {.areas = kn_areas_current(), .object = scope};
     struct kn_self *t = to.areas ? kn_self_get(to.areas) : NULL;
     /* Below a pushed level the journal gets it at the next bind. */
-    if (t && scope && t->bound == scope && t->block &&
-        t->list.depth == t->bound_depth + 1)
+    if (t && scope && t->bound == scope && at_bound(t))
         to.thread = t;
     return to;
 }
@@ -141,7 +147,7 @@ static void set_user(const struct target *to, const struct knell_user *user)
         if (values[i])
             put_text(to, KNELL_ENTRY_USER, keys[i], values[i], 256);
     }
-    for (size_t i = 0; i < user->n_extra; i++)
+    for (size_t i = 0; user->extra && i < user->n_extra; i++)
         put_value(to, KNELL_ENTRY_USER, NULL, &user->extra[i]);
     const char *who = user->id ? user->id : user->email ? user->email : user->username;
     if (who && *who && to->areas && !to->thread && !to->object)
@@ -154,7 +160,7 @@ static void set_context(
     if (!group || !*group)
         return;
     put_text(to, KNELL_ENTRY_CONTEXT, group, NULL, 0);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; values && i < n; i++)
         put_value(to, KNELL_ENTRY_CONTEXT, group, &values[i]);
 }
 
@@ -191,6 +197,8 @@ void knell_set_fingerprint(const char *const *parts, size_t n)
     struct target to = innermost();
     char all[KNELL_VALUE_MAX];
     size_t at = 0;
+    if (!parts)
+        n = 0;
     bool cut = n > KNELL_FINGERPRINT_PARTS_MAX;
     if (nowhere(&to))
         return;
@@ -303,9 +311,11 @@ void knell_scope_pop(void)
     struct kn_self *t = a ? kn_self_get(a) : NULL;
     if (!t)
         return;
+    if (at_bound(t)) /* it goes by being unbound */
+        return;
     if (t->n_lost)
         t->n_lost--;
-    else if (t->list.depth && !(t->bound && t->list.depth == t->bound_depth + 1))
+    else if (t->list.depth)
         kn_list_pop(&t->list, t->list.depth - 1);
 }
 
@@ -313,13 +323,12 @@ static void unbind(struct kn_self *t)
 {
     if (!t->bound)
         return;
+    kn_span_unbind(t, t->bound);
     t->bound->bound_to = NULL;
     t->bound = NULL;
-    t->n_lost = 0;
+    t->n_lost = t->outer_lost;
     if (t->block)
         kn_list_pop(&t->list, t->bound_depth);
-    kn_span_show(t, t->outer_span);
-    t->outer_span = NULL;
 }
 
 void knell_scope_bind(struct knell_scope *scope)
@@ -331,15 +340,16 @@ void knell_scope_bind(struct knell_scope *scope)
     int saved = errno;
     unbind(t);
     if (scope) {
-        bool ok = kn_self_block(t) && !kn_list_push(&t->list);
+        bool ok = !t->n_lost && kn_self_block(t) && !kn_list_push(&t->list);
         t->bound = scope;
-        t->bound_depth = ok ? t->list.depth - 1 : t->list.depth;
+        t->bound_lost = !ok;
+        t->bound_depth = t->list.depth - ok;
+        t->outer_lost = t->n_lost;
         t->n_lost += !ok;
         if (ok && kn_list_copy(&t->list, &scope->list))
             kn_count(a, KNELL_COUNT_SCOPE_LOST);
         scope->bound_to = t;
-        t->outer_span = t->span;
-        kn_span_show(t, scope->span);
+        kn_span_bind(t, scope);
     }
     errno = saved;
 }

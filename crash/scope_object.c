@@ -1,6 +1,7 @@
 #include "crash/scope_object.h"
 
 #include "crash/self.h"
+#include "crash/span.h"
 
 #include <errno.h>
 #include <knell/knell.h>
@@ -52,6 +53,7 @@ void knell_scope_free(struct knell_scope *scope)
         return;
     if (scope->bound_to == &kn_self_tls)
         knell_scope_bind(NULL);
+    kn_span_let_go(&scope->span);
     free(scope->list.scope);
     free(scope);
 }

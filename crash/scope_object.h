@@ -12,7 +12,8 @@ struct knell_span;
 struct knell_scope {
     struct kn_list list; /* scope member: malloc'd, grows */
     struct kn_self *bound_to;
-    struct knell_span *span; /* the transaction begun while it was bound; open */
+    struct knell_span
+        *span; /* innermost open in it, while it is not bound; a reference */
 };
 
 /**

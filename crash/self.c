@@ -1,6 +1,7 @@
 #include "crash/self.h"
 
 #include "crash/altstack.h"
+#include "crash/span.h"
 #include <errno.h>
 
 #include <unistd.h>
@@ -19,6 +20,8 @@ static void leave(void *block)
     kn_list_pop(&list, 0);
     __atomic_store_n(&b->tid, 0, __ATOMIC_RELEASE);
     kn_self_tls.block = NULL;
+    kn_span_let_go(&kn_self_tls.span);
+    kn_span_let_go(&kn_self_tls.outer_span);
 }
 
 static void make_key(void)
@@ -29,6 +32,8 @@ static void make_key(void)
 void kn_self_attach(struct kn_self *t, struct kn_areas *a)
 {
     int saved = errno;
+    kn_span_let_go(&t->span);
+    kn_span_let_go(&t->outer_span);
     *t = (struct kn_self){.areas = a, .tid = (uint32_t)gettid()};
     (void)kn_altstack_enter(); /* an overflow of its stack is reported from now on */
     errno = saved;

@@ -17,8 +17,10 @@ struct kn_self {
     struct kn_list list;               /* in the block */
     struct knell_scope *bound;         /* a free-standing scope */
     uint32_t bound_depth;              /* its level in the list */
-    struct knell_span *span;           /* innermost open */
-    struct knell_span *outer_span;     /* open before the scope was bound */
+    uint32_t outer_lost;               /* n_lost before it was bound */
+    bool bound_lost;                   /* no room for it in the journal */
+    struct knell_span *span;           /* innermost open; a reference */
+    struct knell_span *outer_span;     /* open before the scope was bound; a reference */
 };
 
 extern _Thread_local struct kn_self kn_self_tls;

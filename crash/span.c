@@ -109,6 +109,31 @@ void kn_span_show(struct kn_self *t, struct knell_span *span)
     unref(old);
 }
 
+void kn_span_bind(struct kn_self *t, struct knell_scope *scope)
+{
+    struct knell_span *of_scope = scope->span;
+    t->outer_span = ref(t->span);
+    scope->span = NULL;
+    kn_span_show(t, of_scope);
+    unref(of_scope);
+}
+
+void kn_span_unbind(struct kn_self *t, struct knell_scope *scope)
+{
+    struct knell_span *outer = t->outer_span;
+    scope->span = ref(t->span);
+    t->outer_span = NULL;
+    kn_span_show(t, outer);
+    unref(outer);
+}
+
+void kn_span_let_go(struct knell_span **span)
+{
+    struct knell_span *s = *span;
+    *span = NULL;
+    unref(s);
+}
+
 static struct knell_span *open_span(void)
 {
     struct kn_areas *a = kn_areas_current();
@@ -208,10 +233,6 @@ struct knell_span *knell_transaction_start(
             s->recording ? "will be sent" : "not sampled", a->told.traces_sample_rate,
             incoming ? ", by its caller's headers if it sent any" : "");
         s->shown.sampled = s->recording;
-        if (t->bound) {
-            unref(t->bound->span);
-            t->bound->span = ref(s);
-        }
         kn_span_show(t, s);
     }
     errno = saved;
@@ -404,10 +425,6 @@ static void finish(struct knell_span *s, enum knell_span_status status, bool dis
     }
     __atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
     struct kn_self *t = &kn_self_tls;
-    if (t->bound && t->bound->span == s) {
-        t->bound->span = NULL;
-        unref(s);
-    }
     if (t->span && is_done(t->span) && t->areas)
         kn_span_show(t, t->span);
     unref(s);
@@ -429,6 +446,8 @@ void knell_transaction_discard(struct knell_span *transaction)
 void knell_trace_outgoing(const struct knell_span *span, struct knell_outgoing *ret)
 {
     char trace_id[33], span_id[17];
+    if (!ret)
+        return;
     *ret = (struct knell_outgoing){.sentry_trace = ""};
     if (!span)
         span = open_span();

@@ -15,6 +15,22 @@
 void kn_span_show(struct kn_self *t, struct knell_span *span);
 
 /**
+ * Show what is open in a scope that is being bound, and keep what was open outside of it;
+ * the other way round when it is unbound.
+ *
+ * Context: normal, on the thread itself.
+ */
+void kn_span_bind(struct kn_self *t, struct knell_scope *scope);
+void kn_span_unbind(struct kn_self *t, struct knell_scope *scope);
+
+/**
+ * Drop a reference held in a scope or of a thread, which is NULL afterwards.
+ *
+ * Context: normal.
+ */
+void kn_span_let_go(struct knell_span **span);
+
+/**
  * The ids of the calling thread's open span.
  *
  * Context: normal.

@@ -45,7 +45,7 @@ size_t kn_pairs_put(
     uint8_t *out, size_t room, const struct knell_data *values, size_t n, bool *cut)
 {
     size_t at = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; values && i < n; i++) {
         uint8_t type;
         size_t n_value, n_key = kn_text_cut(values[i].key, KNELL_KEY_MAX, cut);
         const void *bytes = kn_value_bytes(&values[i], &type, &n_value, cut);

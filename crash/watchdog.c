@@ -108,11 +108,18 @@ static int start_thread(struct kn_areas *a)
     return -r;
 }
 
+static void beat(struct kn_areas *a, struct knell_journal_heart *h)
+{
+    __atomic_store_n(&h->tid, kn_self_get(a)->tid, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->beat_ns, now_ns(CLOCK_MONOTONIC_COARSE), __ATOMIC_RELEASE);
+    __atomic_store_n(&h->state, BEATING, __ATOMIC_RELEASE);
+}
+
 struct knell_heart *knell_watch(const char *name, uint32_t deadline_ms)
 {
     struct kn_areas *a = kn_areas_current();
     struct knell_journal_heart *found = NULL;
-    if (!a)
+    if (!a || a->in_child)
         return NULL;
     int saved = errno;
     (void)pthread_mutex_lock(&dog.lock);
@@ -126,7 +133,7 @@ struct knell_heart *knell_watch(const char *name, uint32_t deadline_ms)
         kn_copy_text(found->name, sizeof found->name, name);
         found->deadline_ms = deadline_ms < LEAST_MS ? LEAST_MS : deadline_ms;
         found->n_missed = 0;
-        knell_beat((struct knell_heart *)found);
+        beat(a, found);
         (void)pthread_cond_signal(&dog.wake);
     }
     (void)pthread_mutex_unlock(&dog.lock);
@@ -140,14 +147,13 @@ void knell_beat(struct knell_heart *heart)
     if (!heart || !a)
         return;
     struct knell_journal_heart *h = &heart->in_journal;
-    __atomic_store_n(&h->tid, kn_self_get(a)->tid, __ATOMIC_RELAXED);
-    __atomic_store_n(&h->beat_ns, now_ns(CLOCK_MONOTONIC_COARSE), __ATOMIC_RELEASE);
-    __atomic_store_n(&h->state, BEATING, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&h->state, __ATOMIC_RELAXED) != FREE)
+        beat(a, h);
 }
 
 void knell_beat_pause(struct knell_heart *heart)
 {
-    if (heart)
+    if (heart && __atomic_load_n(&heart->in_journal.state, __ATOMIC_RELAXED) != FREE)
         __atomic_store_n(&heart->in_journal.state, PAUSED, __ATOMIC_RELEASE);
 }
 

@@ -1,0 +1,177 @@
+/* Which span is open where: threads, nested ones, and scopes that are bound in turn. */
+#include "test.h"
+#include "tmpdir.h"
+
+#include <knell/knell.h>
+#include <pthread.h>
+#include <stdio.h>
+
+static struct knell_status status(void)
+{
+    struct knell_status s = KNELL_STATUS_INIT;
+    (void)knell_status(&s);
+    return s;
+}
+
+static void start(uint32_t max_thread_scopes)
+{
+    static char spool[300];
+    struct knell_options o = KNELL_OPTIONS_INIT;
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    o.app = "test_spans";
+    o.spool_dir = spool;
+    o.dsn = "";
+    o.start_uploader = KNELL_OFF;
+    o.traces_sample_rate = 1;
+    o.max_thread_scopes = max_thread_scopes;
+    CHECK_INT(knell_start(&o), 0);
+}
+
+/* The ids that an outgoing request of this thread would carry. */
+static const char *open_here(void)
+{
+    static struct knell_outgoing out;
+    knell_trace_outgoing(NULL, &out);
+    return out.sentry_trace;
+}
+
+static void ids_of(const struct knell_span *s, char text[static 56])
+{
+    struct knell_outgoing out;
+    knell_trace_outgoing(s, &out);
+    memcpy(text, out.sentry_trace, sizeof out.sentry_trace);
+}
+
+static void the_innermost_of_a_scope_comes_back_with_it(void)
+{
+    char first[56], second[56];
+    start(0);
+    struct knell_scope *a = knell_scope_new(), *b = knell_scope_new();
+    knell_scope_bind(a);
+    struct knell_span *ta = knell_transaction_start("a", "x", NULL);
+    struct knell_span *sa = knell_span_start(NULL, "db", "query");
+    ids_of(sa, first);
+    knell_scope_bind(b);
+    CHECK_STR(open_here(), "");
+    struct knell_span *tb = knell_transaction_start("b", "x", NULL);
+    ids_of(tb, second);
+    knell_scope_bind(a);
+    CHECK_STR(open_here(), first);
+    knell_span_finish(tb, KNELL_SPAN_OK); /* of a scope that is not bound */
+    knell_span_finish(sa, KNELL_SPAN_OK);
+    ids_of(ta, first);
+    CHECK_STR(open_here(), first);
+    knell_scope_bind(b);
+    CHECK_STR(open_here(), "");
+    knell_scope_bind(NULL);
+    CHECK_STR(open_here(), "");
+    knell_scope_free(a); /* with its transaction open */
+    knell_scope_free(b);
+    knell_span_finish(ta, KNELL_SPAN_OK);
+    CHECK_INT(status().transactions, 2);
+    knell_stop();
+}
+
+/* What was open before the scope was bound ends while it is. */
+static void one_from_outside_may_end_inside(void)
+{
+    start(0);
+    struct knell_scope *scope = knell_scope_new();
+    struct knell_span *outer = knell_transaction_start("outer", "x", NULL);
+    knell_scope_bind(scope);
+    knell_span_finish(outer, KNELL_SPAN_OK);
+    knell_scope_bind(NULL);
+    CHECK_STR(open_here(), "");
+    outer = knell_transaction_start("outer", "x", NULL);
+    char ids[56];
+    ids_of(outer, ids);
+    knell_scope_bind(scope);
+    CHECK_STR(open_here(), "");
+    knell_scope_free(scope);
+    CHECK_STR(open_here(), ids);
+    knell_span_finish(outer, KNELL_SPAN_OK);
+    knell_stop();
+}
+
+static void *finish(void *span)
+{
+    knell_span_finish(span, KNELL_SPAN_OK);
+    return NULL;
+}
+
+static void *begin(void *ret)
+{
+    *(struct knell_span **)ret = knell_transaction_start("handed over", "x", NULL);
+    return NULL;
+}
+
+static void another_thread_may_end_it(void)
+{
+    pthread_t t;
+    struct knell_span *s = NULL;
+    start(0);
+    CHECK(!pthread_create(&t, NULL, begin, &s) && !pthread_join(t, NULL));
+    CHECK(s != NULL);
+    CHECK_STR(open_here(), "");
+    CHECK(!pthread_create(&t, NULL, finish, s) && !pthread_join(t, NULL));
+    s = knell_transaction_start("here", "x", NULL);
+    CHECK(!pthread_create(&t, NULL, finish, s) && !pthread_join(t, NULL));
+    CHECK_STR(open_here(), "");
+    CHECK_INT(status().transactions, 2);
+    knell_stop();
+}
+
+static void stopping_and_starting_again(void)
+{
+    start(0);
+    struct knell_scope *scope = knell_scope_new();
+    knell_scope_bind(scope);
+    struct knell_span *s = knell_transaction_start("of the first run", "x", NULL);
+    knell_stop();
+    CHECK(!knell_transaction_start("while stopped", "x", NULL));
+    CHECK_STR(open_here(), "");
+    start(0);
+    CHECK_STR(open_here(), "");
+    knell_scope_free(scope);
+    knell_span_finish(s, KNELL_SPAN_OK);
+    knell_stop();
+}
+
+static void *with_a_scope(void *unused)
+{
+    (void)unused;
+    struct knell_scope *scope = knell_scope_new();
+    knell_scope_bind(scope);
+    knell_set_tag("kept", "yes"); /* in the scope itself, if nowhere else */
+    (void)knell_scope_push();
+    knell_set_tag("lost", "yes");
+    knell_scope_pop();
+    knell_scope_pop(); /* one too many */
+    knell_set_tag("kept", "still");
+    knell_scope_bind(NULL);
+    knell_scope_pop();
+    return scope;
+}
+
+/* More threads than the journal has room for: what is set in a bound scope stays in it
+ * for a thread that has room. */
+static void scopes_of_threads_without_room(void)
+{
+    pthread_t t;
+    void *scope = NULL;
+    start(1);
+    CHECK_INT(knell_scope_push(), 0); /* takes the only block */
+    CHECK(!pthread_create(&t, NULL, with_a_scope, NULL) && !pthread_join(t, &scope));
+    uint64_t lost = status().scope_lost;
+    CHECK(lost > 0);
+    knell_scope_bind(scope);
+    knell_set_tag("now", "fits");
+    CHECK_INT(status().scope_lost, lost);
+    knell_scope_free(scope);
+    knell_scope_pop();
+    knell_stop();
+}
+
+TEST_MAIN(TEST(the_innermost_of_a_scope_comes_back_with_it),
+    TEST(one_from_outside_may_end_inside), TEST(another_thread_may_end_it),
+    TEST(stopping_and_starting_again), TEST(scopes_of_threads_without_room))
