@@ -267,19 +267,31 @@ struct knell_span *knell_span_start(
     return s;
 }
 
-static void add_data(struct knell_span *s, const struct knell_data *value)
+/* Under the root's lock: the transaction may be ending on another thread. */
+static bool put_data(struct knell_span *s, const struct knell_data *value)
 {
     bool cut = false;
-    if (!s->root->recording || is_done(s))
-        return;
-    int saved = errno;
+    if (is_done(s))
+        return false;
     if (!s->data)
         s->data = malloc(DATA_BYTES);
     if (s->data)
         s->n_data += (uint32_t)kn_pairs_put(
             s->data + s->n_data, DATA_BYTES - s->n_data, value, 1, &cut);
+    return cut;
+}
+
+static void add_data(struct knell_span *s, const struct knell_data *value)
+{
+    struct knell_span *root = s->root;
+    if (!root->recording)
+        return;
+    int saved = errno;
+    (void)pthread_mutex_lock(&root->lock);
+    bool cut = put_data(s, value);
+    (void)pthread_mutex_unlock(&root->lock);
     if (cut)
-        kn_count(s->root->areas, KNELL_COUNT_CUT);
+        kn_count(root->areas, KNELL_COUNT_CUT);
     errno = saved;
 }
 

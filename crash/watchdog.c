@@ -21,11 +21,11 @@ struct knell_heart {
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool running, stopping;
     pthread_t thread;
-    struct kn_areas *areas;
+    struct kn_areas *areas;   /* whose loops are watched; NULL: there is no thread */
+    struct kn_areas *stopped; /* whose loops are watched no more */
     uint64_t reported[KNELL_MAX_HEARTS]; /* the beat after which a hang was reported */
-} dog = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} dog = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -76,12 +76,12 @@ static void *watch(void *arg)
     struct kn_areas *a = arg;
     (void)prctl(PR_SET_NAME, "knell-watchdog");
     (void)pthread_mutex_lock(&dog.lock);
-    while (!dog.stopping) {
+    while (dog.areas == a) {
         uint64_t until = now_ns(CLOCK_MONOTONIC) + (uint64_t)shortest_ms(a) * 1000000;
         struct timespec t = {.tv_sec = (time_t)(until / 1000000000),
             .tv_nsec = (long)(until % 1000000000)};
         (void)pthread_cond_clockwait(&dog.wake, &dog.lock, CLOCK_MONOTONIC, &t);
-        for (size_t i = 0; !dog.stopping && i < KNELL_MAX_HEARTS; i++)
+        for (size_t i = 0; dog.areas == a && i < KNELL_MAX_HEARTS; i++)
             check(a, i);
         /* A process that says nothing else lives as well. */
         __atomic_store_n(
@@ -95,16 +95,14 @@ static void *watch(void *arg)
 static int start_thread(struct kn_areas *a)
 {
     sigset_t all, old;
-    if (dog.running)
+    if (dog.areas == a)
         return 0;
-    dog.stopping = false;
-    dog.areas = a;
-    (void)pthread_cond_init(&dog.wake, NULL);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     int r = pthread_create(&dog.thread, NULL, watch, a);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    dog.running = !r;
+    if (!r) /* it waits for the lock */
+        dog.areas = a;
     return -r;
 }
 
@@ -123,7 +121,8 @@ struct knell_heart *knell_watch(const char *name, uint32_t deadline_ms)
         return NULL;
     int saved = errno;
     (void)pthread_mutex_lock(&dog.lock);
-    for (size_t i = 0; !found && i < KNELL_MAX_HEARTS; i++) {
+    bool open = a == kn_areas_current() && a != dog.stopped;
+    for (size_t i = 0; open && !found && i < KNELL_MAX_HEARTS; i++) {
         if (__atomic_load_n(&a->hearts[i].state, __ATOMIC_RELAXED) == FREE)
             found = &a->hearts[i];
     }
@@ -169,20 +168,19 @@ void knell_unwatch(struct knell_heart *heart)
 void kn_watchdog_stop(void)
 {
     (void)pthread_mutex_lock(&dog.lock);
-    bool running = dog.running;
-    dog.stopping = true;
-    if (running)
-        (void)pthread_cond_signal(&dog.wake);
-    dog.running = false;
+    bool running = dog.areas;
+    pthread_t thread = dog.thread;
+    dog.areas = NULL;
+    dog.stopped = kn_areas_current();
+    (void)pthread_cond_broadcast(&dog.wake);
     (void)pthread_mutex_unlock(&dog.lock);
     if (running)
-        (void)pthread_join(dog.thread, NULL);
+        (void)pthread_join(thread, NULL);
 }
 
 void kn_watchdog_fork_child(void)
 {
     dog.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     dog.wake = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-    dog.running = false;
-    dog.stopping = false;
+    dog.areas = NULL;
 }
