@@ -52,8 +52,11 @@ int kn_install(struct kn_process *p)
         }
     }
     (void)sigfillset(&mask);
-    return set_handler(
+    int r = set_handler(
         p->park_signal, kn_on_park, &mask, SA_SIGINFO | SA_ONSTACK | SA_RESTART);
+    if (!r)
+        (void)kn_sigaction(p->park_signal, NULL, &p->park);
+    return r;
 }
 
 static bool is_ours(const struct kn_sigaction *a)

@@ -175,7 +175,8 @@ static void start_deadline(struct kn_capture *c)
     const struct itimerspec when = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000},
         .it_interval = {0, AFTER_DEADLINE_MS * 1000000L}};
     run.timer = -1;
-    if (KN_SYS3(SYS_timer_create, CLOCK_MONOTONIC, &event, &run.timer))
+    if (!kn_threads_can_park(c->process) ||
+        KN_SYS3(SYS_timer_create, CLOCK_MONOTONIC, &event, &run.timer))
         run.timer = -1;
     else
         (void)KN_SYS4(SYS_timer_settime, run.timer, 0, &when, NULL);

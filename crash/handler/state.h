@@ -63,6 +63,7 @@ struct kn_process {
     uint32_t n_cpus;
     uint64_t start_realtime_ns;
     int park_signal;
+    struct kn_sigaction park; /* as it was installed */
     uint32_t deadline_ms;
     struct kn_sigaction old[KN_N_SIGNALS];
     uint32_t mended; /* bit per signal whose faults the previous handler mends */

@@ -29,6 +29,7 @@ enum {
 
 /* Who is stopped for what; there is one freeze at a time. */
 static struct kn_capture *frozen;
+static bool can_ask;
 static uint32_t thaws;
 
 void kn_wait(uint32_t *word, uint32_t while_is, uint64_t timeout_ns)
@@ -106,6 +107,8 @@ static int ask(struct kn_capture *c, struct kn_thread *t)
 {
     int signo = c->process->park_signal;
     siginfo_t info;
+    if (!can_ask)
+        return -EBUSY;
     memset(&info, 0, sizeof info);
     info.si_signo = signo;
     info.si_code = SI_QUEUE;
@@ -233,6 +236,16 @@ static void wait_for_them(struct kn_capture *c, uint64_t end)
     }
 }
 
+bool kn_threads_can_park(const struct kn_process *p)
+{
+    struct kn_sigaction now;
+    if (kn_sigaction(p->park_signal, NULL, &now) || now.handler == p->park.handler)
+        return true;
+    if (now.handler && now.handler != kn_ignore.handler)
+        return false;
+    return !kn_sigaction(p->park_signal, &p->park, NULL);
+}
+
 void kn_threads_freeze(struct kn_capture *c)
 {
     int dir = kn_proc_open(c, "task", O_DIRECTORY);
@@ -240,6 +253,9 @@ void kn_threads_freeze(struct kn_capture *c)
         kn_note(c, dir, 0);
         return;
     }
+    can_ask = kn_threads_can_park(c->process);
+    if (!can_ask)
+        kn_note(c, -EBUSY, 0);
     /* All scans together: a quarter of the deadline is left for writing. */
     uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + c->process->deadline_ms * 750000ull;
     __atomic_store_n(&c->wanted, ~0u, __ATOMIC_RELEASE);

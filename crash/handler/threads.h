@@ -6,6 +6,16 @@
 #include "crash/handler/state.h"
 
 /**
+ * Have the park signal come to its handler: a program that resets all its signals, as
+ * daemon(7) asks for, would die of it.
+ *
+ * Context: signal handler, or normal: as kn_threads_freeze(); before the signal is sent
+ * or a timer made that sends it.
+ * Returns false where the program handles that signal itself now: it is not to be sent.
+ */
+bool kn_threads_can_park(const struct kn_process *p);
+
+/**
  * Ask every other thread to stop and wait until they have, for at most three quarters of
  * the deadline; threads that block the signal are known after milliseconds, those in an
  * uninterruptible sleep after a quarter of a second.

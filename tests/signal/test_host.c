@@ -1,0 +1,49 @@
+/**
+ * What a program does to knell's surroundings must cost it nothing, and its reports
+ * little: see victim_host.c.
+ *
+ * usage: test_host VICTIM [NAME...]
+ */
+#include "run.h"
+#include "test.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+static char victim[512];
+
+static void check(struct run *r, const char *args, int n_reports, int signo)
+{
+    run_victim(victim, args, 0, r);
+    CHECK(r->status >= 0 && WIFSIGNALED(r->status));
+    CHECK_INT(WTERMSIG(r->status), signo);
+    CHECK_INT(r->n_reports, n_reports);
+    CHECK_STR(r->refused, NULL);
+}
+
+static void resets_all_its_signals(void)
+{
+    struct run r;
+    check(&r, "resets_all_signals", 2, SIGABRT);
+    CHECK_STR(r.out, "alive\n");
+    run_done(&r);
+}
+
+static void takes_all_real_time_signals(void)
+{
+    struct run r;
+    check(&r, "takes_all_real_time_signals", 2, SIGSEGV);
+    CHECK_STR(r.out, "heard nothing\n");
+    CHECK_INT(r.crash ? r.crash->n_threads : 0, 2);
+    run_done(&r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test tests[] = {
+        TEST(resets_all_its_signals), TEST(takes_all_real_time_signals)};
+    if (argc < 2 || !realpath(argv[1], victim))
+        return 2;
+    return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);
+}
