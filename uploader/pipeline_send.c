@@ -463,6 +463,7 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     uint64_t now_s = pipeline_now_ms() / 1000;
     struct answer judged = *a;
     judged.otlp = to->kind == DESTINATION_OTLP;
+    judged.segment = j->name.segment;
     retry_decide(&judged, &p->limits, now_s, j->name.attempts, pipeline_random(p), &dec);
     /* A collector without traces: no reason to keep logs and crashes from it. */
     if (to->kind == DESTINATION_OTLP && j->result.otlp_traces && a->status == 404)

@@ -118,6 +118,33 @@ static void collectors_say_what_is_final(void)
     }
 }
 
+/* A 429 limits what it refused: what it names, or else what was in the request. */
+static void a_limit_of_one_kind_is_none_of_another(void)
+{
+    static const struct {
+        const char *limits, *after;
+        bool segment;
+        uint64_t error, transaction, log;
+    } rows[] = {{"3600:transaction:org", "3600", true, 0, 3600, 0},
+        {"3600:transaction:org", "3600", false, 60, 3600, 0},
+        {"3600:error:org", "3600", true, 3600, 60, 60},
+        {"3600:error:org", "3600", false, 3600, 0, 0},
+        {"", "3600", true, 3600, 3600, 3600}, {"", "", false, 60, 60, 60}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct answer a = {
+            .failure = ANSWER_OK, .status = 429, .segment = rows[i].segment};
+        struct retry_decision d;
+        memcpy(a.rate_limits, rows[i].limits, strlen(rows[i].limits) + 1);
+        memcpy(a.retry_after, rows[i].after, strlen(rows[i].after) + 1);
+        retry_decide(&a, &limits, 1700000000, 0, 0, &d);
+        CHECK_INT(d.verdict, RETRY_LIMITED);
+        CHECK_INT(d.limits.seconds[HINT_ERROR], rows[i].error);
+        CHECK_INT(d.limits.seconds[HINT_TRANSACTION], rows[i].transaction);
+        CHECK_INT(d.limits.seconds[HINT_LOG], rows[i].log);
+    }
+}
+
 TEST_MAIN(TEST(waits_grow_and_are_jittered_over_their_whole_range),
     TEST(each_failure_has_its_verdict), TEST(every_status_keeps_or_settles_a_report),
-    TEST(an_answer_that_is_not_ours_is_no_success), TEST(collectors_say_what_is_final))
+    TEST(an_answer_that_is_not_ours_is_no_success),
+    TEST(a_limit_of_one_kind_is_none_of_another), TEST(collectors_say_what_is_final))

@@ -94,6 +94,33 @@ static uint64_t add_jitter(uint64_t ms, uint64_t random)
     return ms + (ms / 10 ? random % (ms / 10) : 0);
 }
 
+/* Kinds of data that were in the request. */
+static bool was_in(const struct answer *a, int category)
+{
+    return a->segment ? category == HINT_TRANSACTION || category == HINT_SESSION ||
+                            category == HINT_LOG
+                      : category == HINT_ERROR;
+}
+
+/* A 429 that names no limit of what it refused. */
+static void limit_what_was_refused(
+    const struct answer *a, const struct retry_limits *l, uint64_t s, struct hint *h)
+{
+    bool all = !h->any;
+    for (int c = 0; c < HINT_N_CATEGORIES; c++) {
+        if (was_in(a, c) && h->seconds[c])
+            return;
+    }
+    /* "Come back in 0 seconds" in a loop would be a flood. */
+    s = s ? s : 1;
+    s = s < l->hint_max_s ? s : l->hint_max_s;
+    for (int c = 0; c < HINT_N_CATEGORIES; c++) {
+        if (all || was_in(a, c))
+            h->seconds[c] = s;
+    }
+    h->any = true;
+}
+
 /* Limits that an answer sets, whatever its status. */
 static void read_hints(const struct answer *a, const struct retry_limits *l,
     uint64_t now_s, struct retry_decision *d)
@@ -102,17 +129,10 @@ static void read_hints(const struct answer *a, const struct retry_limits *l,
     bool has_after = *a->retry_after &&
                      !hint_retry_after(a->retry_after, now_s, l->hint_max_s, &after);
     hint_rate_limits(a->rate_limits, l->hint_max_s, &d->limits);
-    if (d->verdict == RETRY_LIMITED && !d->limits.seconds[HINT_ERROR]) {
-        uint64_t s = has_after ? after : l->hint_default_s;
-        /* "Come back in 0 seconds" in a loop would be a flood. */
-        s = s ? s : 1;
-        s = s < l->hint_max_s ? s : l->hint_max_s;
-        bool all = !d->limits.any;
-        for (int c = 0; c < HINT_N_CATEGORIES; c++) {
-            if (all || c == HINT_ERROR)
-                d->limits.seconds[c] = s;
-        }
-        d->limits.any = true;
+    if (d->verdict == RETRY_LIMITED) {
+        /* Where kinds are named, Retry-After is the longest of them. */
+        bool says = has_after && !d->limits.any;
+        limit_what_was_refused(a, l, says ? after : l->hint_default_s, &d->limits);
     } else if (d->verdict == RETRY_AGAIN && has_after && after * 1000 > d->wait_ms) {
         d->wait_ms = after * 1000;
         d->host_ms = d->wait_ms;
