@@ -166,19 +166,20 @@ bool pipeline_work_again(struct pipeline *p)
     return true;
 }
 
-static void claim(struct pipeline *p, const struct queue_entry *e)
+static void claim(struct pipeline *p, const struct queue_entry *e, bool counted)
 {
     struct job *j = free_job(p);
     int r = spool_move(p->spool, e->state, &e->name, SPOOL_WORK, NULL);
-    if (r == -ENOENT) /* a person moved it meanwhile */
-        return;
     if (r < 0) {
-        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: cannot claim a report: %s",
-            p->spool->path, strerrordesc_np(-r));
+        if (counted)
+            ledger_throttle_undo(p->ledger, e->name.signature);
+        if (r != -ENOENT) /* else a person moved it meanwhile */
+            log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: cannot claim a report: %s",
+                p->spool->path, strerrordesc_np(-r));
         return;
     }
     p->progress++;
-    *j = (struct job){.busy = true, .name = e->name};
+    *j = (struct job){.busy = true, .name = e->name, .counted = counted};
     p->n_jobs++;
     for (unsigned i = 0; i < PIPELINE_MAX_DESTINATIONS; i++)
         j->to[i] = (struct delivery){.job = j, .destination = i};
@@ -200,7 +201,8 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e)
     }
     uint64_t until_s = pipeline_gate(p, e->name.segment);
     struct config_rate rate = throttle_rate(p);
-    if (!until_s && !e->name.segment) {
+    bool counted = !until_s && !e->name.segment && rate.count;
+    if (counted) {
         until_s = ledger_throttle(p->ledger, e->name.signature, &rate, now_s);
         if (until_s && collapse(p, e))
             return;
@@ -208,7 +210,7 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e)
     if (until_s)
         put_off(p, e, SPOOL_WAIT, until_s);
     else
-        claim(p, e);
+        claim(p, e, counted);
 }
 
 static void worker_died(struct pipeline *p, struct job *j, const char *how)

@@ -53,6 +53,7 @@ struct job {
     bool busy;
     bool sending;           /* its requests are being made: not to be settled yet */
     bool wants_small;       /* a destination waits for what the worker is to make */
+    bool counted;           /* by ledger_throttle() */
     struct spool_name name; /* as in work/ */
     uint8_t *report;        /* until the worker is done with it */
     size_t n_report;

@@ -96,9 +96,12 @@ void pipeline_quarantine(struct pipeline *p, struct job *j, const char *why)
     pipeline_job_done(p, j);
 }
 
-/* Who has it must not get it again, whatever becomes of it next. */
-static void keep_marks(struct pipeline *p, struct job *j)
+/* What goes back waits as if it had not been taken, but for those who have it: they must
+ * not get it again. */
+static void take_back(struct pipeline *p, struct job *j)
 {
+    if (j->counted)
+        ledger_throttle_undo(p->ledger, j->name.signature);
     for (size_t i = 0; i < p->o->n_destinations; i++) {
         struct delivery *d = &j->to[i];
         if ((d->state != DELIVERY_SENT && d->state != DELIVERY_REJECTED) || d->marked)
@@ -124,7 +127,7 @@ void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bo
         strikes_end(p->strikes, j->name.event_id);
         p->in_worker = NULL;
     }
-    keep_marks(p, j);
+    take_back(p, j);
     pipeline_move(p, j, SPOOL_WAIT, &as);
     p->result.deferred++;
     p->ledger->n_failed++;
@@ -137,7 +140,7 @@ static void hold(struct pipeline *p, struct job *j)
 {
     struct spool_name as = j->name;
     as.not_before_s = HELD_FOR_CONSENT_S;
-    keep_marks(p, j);
+    take_back(p, j);
     pipeline_move(p, j, SPOOL_HOLD, &as);
     p->result.disabled = true;
     tell(p, j, LOG_DEFERRED, LOG_LEVEL_INFO, "held", "no consent", 0);

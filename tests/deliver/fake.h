@@ -56,5 +56,7 @@ int fake_run(struct fake *f);
 int fake_count(const struct fake *f, const char *state);
 /* All reports of all folders, .why and dot files left out. */
 int fake_total(const struct fake *f);
-/* Make every waiting report due now, and forget limits and resting hosts. */
+/* Make every waiting report due now. */
+void fake_make_due(struct fake *f);
+/* And forget limits and resting hosts. */
 void fake_forgive(struct fake *f);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DSN "http://key@127.0.0.1:%d/7"
@@ -415,6 +416,33 @@ static void a_signature_is_throttled_and_told(void)
     ingest_stop(&s);
 }
 
+/* What did not arrive was not sent: an outage must not use up what a signature may send,
+ * or its old reports would become a number though the server has seen none. */
+static void a_failure_is_not_counted_against_the_signature(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){.script = "3*503,200"});
+    struct fake *f = fake_new((const char *[]){"throttle.per_signature=3/1h",
+        "upload.breaker_failures=100", "upload.retry_base=0", NULL});
+    fake_destination(f, DSN, s.port);
+    uint64_t now_ms = (uint64_t)time(NULL) * 1000, two_days_ms = 2 * 86400000;
+    struct spool_name same = {
+        .signature = 0x77, .signo = 6, .time_ms = now_ms - two_days_ms};
+    for (unsigned i = 0; i < 3; i++)
+        fake_report(f, "new", i, "MDMP", &same);
+    while (s.counts->requests < 3) {
+        CHECK_INT(fake_run(f), 0);
+        fake_make_due(f);
+    }
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.dropped, 0);
+    CHECK_INT(fake_count(f, "sent"), 3);
+    fake_report(f, "new", 4, "MDMP", &same);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.dropped, 1);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static volatile sig_atomic_t told_to_stop;
 
 static void stop_after_the_first_answer(void *ctx, uint64_t done, uint64_t total)
@@ -518,6 +546,8 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_large_event_is_trimmed_and_sent_once_more),
     TEST(a_large_event_is_trimmed_for_those_who_ask), TEST(no_smaller_event_can_be_made),
     TEST(hostile_files_are_quarantined), TEST(leftovers_of_a_dead_uploader_are_sent),
-    TEST(a_signature_is_throttled_and_told), TEST(a_stop_forgets_nothing_that_arrived),
+    TEST(a_signature_is_throttled_and_told),
+    TEST(a_failure_is_not_counted_against_the_signature),
+    TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),
     TEST(a_worker_that_cannot_begin_is_no_fault_of_the_report))

@@ -182,6 +182,15 @@ uint64_t ledger_throttle(
     return 0;
 }
 
+void ledger_throttle_undo(struct ledger *l, uint64_t signature)
+{
+    size_t i = place_of(l, signature);
+    if (i < l->n_signatures && l->signatures[i].signature == signature &&
+        l->signatures[i].n_sent)
+        l->signatures[i].n_sent--;
+    l->dirty = true;
+}
+
 uint64_t ledger_steady_s(struct ledger *l, uint64_t now_s)
 {
     enum { JUMP_S = 7 * 86400, NOTE_S = 3600 };

@@ -99,6 +99,8 @@ const struct ledger_signature *ledger_find_signature(
  */
 uint64_t ledger_throttle(
     struct ledger *l, uint64_t signature, const struct config_rate *rate, uint64_t now_s);
+/* It was counted, and did not arrive. */
+void ledger_throttle_undo(struct ledger *l, uint64_t signature);
 
 /**
  * Note the time of a pass. A clock that went back, or forward by more than a week, may be
