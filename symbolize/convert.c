@@ -12,11 +12,13 @@ static int fatal(int err)
 }
 
 /* Whether the unit may hold code that is asked for. */
-static bool is_hit(const struct wanted *wanted, const struct range_list *ranges)
+static bool is_hit(
+    const struct dwarf_unit *u, const struct wanted *wanted, struct range_list *ranges)
 {
     /* Without ranges on the unit only its functions tell. */
     if (ranges->n == 0)
         return true;
+    dwarf_ranges_leave_out_dead(u, ranges);
     for (size_t i = 0; i < ranges->n; i++) {
         if (wanted_any(wanted, ranges->ranges[i].low, ranges->ranges[i].high))
             return true;
@@ -62,7 +64,7 @@ static int consider(
     int err = dwarf_unit_open(u);
     if (err == 0 && holds_code(u)) {
         err = fatal(dwarf_unit_ranges(u, &ranges));
-        if (err == 0 && is_hit(wanted, &ranges))
+        if (err == 0 && is_hit(u, wanted, &ranges))
             err = convert_hit(c, u, wanted, &ranges);
     }
     free(ranges.ranges);

@@ -170,6 +170,7 @@ static int subprogram(struct walk *w, uint64_t die, const struct abbrev *a, uint
     int err = fatal(dwarf_ranges(w->u, &d.low_pc, &d.high_pc, &d.ranges, &w->scratch));
     if (err < 0)
         return err;
+    dwarf_ranges_leave_out_dead(w->u, &w->scratch);
     for (size_t i = 0; i < w->scratch.n; i++) {
         if (wanted_any(w->wanted, w->scratch.ranges[i].low, w->scratch.ranges[i].high))
             return take(w, die, &d, FUNCTION_NONE, ret);

@@ -87,7 +87,10 @@ static void reset(struct machine *m)
 
 static int end_sequence(struct machine *m)
 {
-    int err = m->has_last ? keep(m, m->address) : 0;
+    bool dead = !dwarf_may_be_code(m->t->u, m->sequence_low);
+    int err = m->has_last && !dead ? keep(m, m->address) : 0;
+    if (dead)
+        m->t->segments.n = m->first_segment;
     size_t n = m->t->segments.n - m->first_segment;
     if (err == 0 && n) {
         if (m->n_sequences == m->max_sequences) {

@@ -1,6 +1,7 @@
 #include "symbolize/dwarf_ranges.h"
 
 #include "symbolize/dwarf_const.h"
+#include "symbolize/elf_file.h"
 
 #include <stdlib.h>
 
@@ -181,4 +182,20 @@ int dwarf_unit_ranges(const struct dwarf_unit *u, struct range_list *l)
     struct dwarf_value low = {
         .class = u->has_low_pc ? DWARF_ADDRESS : DWARF_NONE, .u = u->low_pc};
     return dwarf_ranges(u, &low, &u->high_pc, &u->ranges, l);
+}
+
+bool dwarf_may_be_code(const struct dwarf_unit *u, uint64_t at)
+{
+    const struct elf_file *f = (u->skeleton ? u->skeleton : u)->file->code;
+    return !f || elf_file_may_be_code(f, at);
+}
+
+void dwarf_ranges_leave_out_dead(const struct dwarf_unit *u, struct range_list *l)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (dwarf_may_be_code(u, l->ranges[i].low))
+            l->ranges[n++] = l->ranges[i];
+    }
+    l->n = n;
 }

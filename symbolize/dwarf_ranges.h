@@ -30,3 +30,10 @@ int dwarf_ranges(const struct dwarf_unit *u, const struct dwarf_value *low_pc,
 
 /* The same for the unit itself. */
 int dwarf_unit_ranges(const struct dwarf_unit *u, struct range_list *l) MUST_CHECK;
+
+/* Whether code can be at @at. Linkers give functions that they drop, and their lines, an
+ * address of 0 or thereabouts, from where they reach over those that are there. */
+bool dwarf_may_be_code(const struct dwarf_unit *u, uint64_t at);
+
+/* Leave out the ranges that begin where no code is. */
+void dwarf_ranges_leave_out_dead(const struct dwarf_unit *u, struct range_list *l);

@@ -29,6 +29,8 @@ struct unit_place {
 
 struct dwarf_file {
     const struct elf_file *elf;
+    const struct elf_file *code; /* borrowed; whose segments tell where code is, of the
+                                  * module, not of a .dwo. NULL: nobody knows */
     struct budget *budget;
     struct section sections[DWARF_N_SECTIONS];
     bool split;             /* a .dwo or .dwp: sections are called .debug_*.dwo */

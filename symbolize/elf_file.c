@@ -139,6 +139,9 @@ static int copy_sections(Elf *elf, struct elf_file *f)
             .offset = h.sh_offset,
             .n_bytes = h.sh_size,
             .entry_bytes = h.sh_entsize};
+        bool code = h.sh_flags & SHF_ALLOC && h.sh_flags & SHF_EXECINSTR;
+        if (code && (!f->first_code || h.sh_addr < f->first_code))
+            f->first_code = h.sh_addr;
     }
     return 0;
 }
@@ -290,6 +293,12 @@ bool elf_file_maps(const struct elf_file *f, uint64_t vaddr, bool executable)
             return true;
     }
     return false;
+}
+
+bool elf_file_may_be_code(const struct elf_file *f, uint64_t vaddr)
+{
+    /* The segment that holds the code may begin with the headers, at 0. */
+    return vaddr >= f->first_code && (!f->n_loads || elf_file_maps(f, vaddr, true));
 }
 
 bool elf_file_unchanged(const struct elf_file *f)

@@ -45,6 +45,7 @@ struct elf_file {
     struct elf_segment *loads;
     size_t n_loads;
     uint64_t first_vaddr; /* of the lowest PT_LOAD, rounded down to a page */
+    uint64_t first_code;  /* of the lowest section that holds code; 0: none is known */
     uint8_t build_id[ELF_FILE_MAX_BUILD_ID];
     size_t n_build_id; /* 0: none */
 };
@@ -84,6 +85,9 @@ bool elf_file_is(const struct elf_file *f, const uint8_t *build_id, size_t n_bui
 
 /* Whether the address lies in a PT_LOAD, in an executable one for @executable. */
 bool elf_file_maps(const struct elf_file *f, uint64_t vaddr, bool executable);
+
+/* Whether code can be at an address of it, as far as its headers tell. */
+bool elf_file_may_be_code(const struct elf_file *f, uint64_t vaddr);
 
 /* Whether the file on disk is still the one that was opened (size and times). */
 bool elf_file_unchanged(const struct elf_file *f);

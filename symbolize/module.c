@@ -120,6 +120,7 @@ static int open_dwarf(struct module *m)
     int has = dwarf_file_open(f, false, m->budget, &m->dwarf);
     if (has < 0)
         m->status = status_of(has);
+    m->dwarf.code = m->has_main ? &m->main : &m->separate;
     m->has_dwarf = has > 0;
     if (has != 0)
         m->debug_status = m->status;
@@ -215,18 +216,6 @@ static int find_split(void *ctx, const struct dwarf_unit *u, struct dwarf_unit *
     return dwarf_split_find(&m->splits, u, ret);
 }
 
-/* Where no code is mapped nothing answers: linkers move functions that they drop, and
- * their lines, to 0 or thereabouts. */
-static void forget_dead(const struct module *m, struct table *t)
-{
-    const struct elf_file *f = m->has_main ? &m->main : &m->separate;
-    struct table_range *r = t->ranges.items;
-    for (size_t i = 0; f->n_loads && i < t->ranges.n; i++) {
-        if (!elf_file_maps(f, r[i].low, true))
-            r[i].place = TABLE_NONE;
-    }
-}
-
 int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
 {
     int err = 0;
@@ -240,10 +229,7 @@ int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
     }
     if (err == -ENOMEM)
         return err;
-    err = fill_symbols(m, wanted, t);
-    if (err == 0)
-        forget_dead(m, t);
-    return err;
+    return fill_symbols(m, wanted, t);
 }
 
 const char *module_answer_path(const struct module *m)

@@ -353,6 +353,29 @@ int main(int c, char **v) { (void)v; return far_one(c) + near_one(c); }
 """
 
 
+def dead_over_living():
+    """A dropped function is longer than the addresses of the others are high."""
+    write("a.c", """
+int dropped(int x) { __asm__ volatile(".fill 60000, 1, 0x90"); return x * 3; }
+__attribute__((noinline, section(".text.unlikely"))) int early(int x) { return x * 7; }
+int dropped_too(int x) { __asm__ volatile(".fill 60000, 1, 0x90"); return x * 5; }
+int main(int argc, char **argv) { (void)argv; return early(argc); }
+""")
+    for compiler in ("gcc", "clang"):
+        for more in ("-gdwarf-4", "-gdwarf-5", "-fuse-ld=gold", "-fuse-ld=lld", "-gsplit-dwarf"):
+            try:
+                run(compiler, "-O1", "-g", more, "-ffunction-sections", "-Wl,--gc-sections", "a.c",
+                    "-o", "a")
+            except Skip:
+                continue
+            at = symbols("a")
+            check("dropped" not in at, compiler, more)
+            check(function("a", at["early"][0]) == "early", compiler, more)
+            check(line("a", at["early"][0]) == 3, compiler, more)
+            check(function("a", at["main"][0]) == "main", compiler, more)
+            check(line("a", at["main"][0]) == 5, compiler, more)
+
+
 def several_segments():
     """Two executable PT_LOADs, far apart."""
     write("a.c", TWO.replace('".text.far"', '"far_away"'))
@@ -565,6 +588,7 @@ CASES = {
     "folded": folded, "tail_call": tail_call, "constructors": constructors,
     "deep_inlines": deep_inlines, "huge_unit": huge_unit, "assembler": assembler,
     "partial_aranges": partial_aranges, "dead_sections": dead_sections,
+    "dead_over_living": dead_over_living,
     "several_segments": several_segments, "based": based, "elf32": elf32, "aarch64": aarch64,
     "big_endian": big_endian, "other_files": other_files,
     "hard_link_and_unlink": hard_link_and_unlink, "unreadable": unreadable,
