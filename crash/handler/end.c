@@ -34,11 +34,6 @@ static bool is_ignored(const struct kn_sigaction *a)
     return (uint64_t)a->handler == (uint64_t)SIG_IGN;
 }
 
-static bool was_sent(const siginfo_t *info)
-{
-    return info->si_code <= 0;
-}
-
 uint64_t kn_end_mask(const struct kn_process *p)
 {
     uint64_t mask = ~kn_signal_bit(p->park_signal);
@@ -107,7 +102,7 @@ bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame)
 bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t *info)
 {
     const struct kn_sigaction *old = &p->old[index_of(signo)];
-    if (!was_sent(info))
+    if (!kn_was_sent(info))
         return false;
     if (is_ignored(old))
         return true;
@@ -140,10 +135,16 @@ bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *fra
     return true;
 }
 
+bool kn_end_is_final(const struct kn_process *p, int signo)
+{
+    const struct kn_sigaction *old = &p->old[index_of(signo)];
+    return is_default(old) || is_ignored(old);
+}
+
 bool kn_end_is_mended(const struct kn_process *p, int signo, const siginfo_t *info)
 {
     int i = index_of(signo);
-    return !was_sent(info) && p->mended & 1u << i && !is_default(&p->old[i]);
+    return !kn_was_sent(info) && p->mended & 1u << i && !is_default(&p->old[i]);
 }
 
 /* A function was there before knell: it runs as the kernel would have run it, and knell
@@ -169,7 +170,7 @@ static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *inf
     const uint64_t pc = kn_regs_pc(uc), sp = kn_regs_sp(uc);
     old.handler(signo, info, (void *)(uintptr_t)uc);
     __atomic_store_n(&called, NULL, __ATOMIC_RELEASE);
-    if (!was_sent(info) && (kn_regs_pc(uc) != pc || kn_regs_sp(uc) != sp))
+    if (!kn_was_sent(info) && (kn_regs_pc(uc) != pc || kn_regs_sp(uc) != sp))
         p->mended |= 1u << i;
 }
 
@@ -178,17 +179,16 @@ static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *inf
  * instruction when its signal was ignored, as it would have without knell. */
 static void end_init(int signo, const siginfo_t *info, const ucontext_t *uc)
 {
-    if (!was_sent(info))
+    if (!kn_was_sent(info))
         kn_regs_redo((ucontext_t *)(uintptr_t)uc, signo, info->si_code);
 }
 
 void kn_end(
     struct kn_process *p, int signo, siginfo_t *info, const ucontext_t *uc, bool has_turn)
 {
-    int i = index_of(signo);
     drop_pending_sigxfsz();
-    if (!is_default(&p->old[i]) && !is_ignored(&p->old[i])) {
-        call_previous(p, i, signo, info, uc, has_turn);
+    if (!kn_end_is_final(p, signo)) {
+        call_previous(p, index_of(signo), signo, info, uc, has_turn);
         return;
     }
     for (int k = 0; k < KN_N_SIGNALS; k++)
@@ -198,6 +198,6 @@ void kn_end(
         end_init(signo, info, uc);
         return;
     }
-    if (!send_again(signo, info) && (was_sent(info) || signo == SIGTRAP))
+    if (!send_again(signo, info) && (kn_was_sent(info) || signo == SIGTRAP))
         (void)KN_SYS1(SYS_exit_group, 128 + signo);
 }

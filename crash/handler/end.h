@@ -58,6 +58,14 @@ bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t 
 bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *frame);
 
 /**
+ * Whether the default action follows the report: no handler was there before that could
+ * recover.
+ *
+ * Context: signal handler.
+ */
+bool kn_end_is_final(const struct kn_process *p, int signo);
+
+/**
  * A fault of a kind that the previous handler has mended once, by sending the program on
  * at another place: its runtime's way to find out something, and no crash. What it cannot
  * mend it ends with another signal.

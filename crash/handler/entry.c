@@ -39,7 +39,7 @@ static struct {
     int32_t timer; /* timer_t of the kernel; -1: none */
 } run = {.timer = -1};
 
-/* Reports of a process that lives on: never two of the same instruction and signal. */
+/* Reports of a process that may live on: never two of the same instruction and signal. */
 static struct {
     uint64_t pc;
     int signo;
@@ -234,14 +234,17 @@ static void on_fault_inside(int signo)
     kn_jump_to(&run.jump);
 }
 
-static bool worth_a_report(int signo, uint64_t pc)
+/* What ends the process is, unless it is what was reported last: the previous handler has
+ * given itself up and let it happen again. */
+static bool worth_a_report(const struct kn_process *p, int signo, uint64_t pc)
 {
-    if (n_reported >= MAX_REPORTS)
-        return false;
-    for (uint32_t i = 0; i < n_reported; i++) {
+    bool is_final = kn_end_is_final(p, signo);
+    for (uint32_t i = is_final && n_reported ? n_reported - 1 : 0; i < n_reported; i++) {
         if (reported[i].pc == pc && reported[i].signo == signo)
             return false;
     }
+    if (n_reported == MAX_REPORTS)
+        return is_final;
     reported[n_reported].pc = pc;
     reported[n_reported++].signo = signo;
     return true;
@@ -263,15 +266,21 @@ static void write_report(
 
 int kn_capture_live(struct kn_capture *c)
 {
-    if (!kn_gate_try())
+    /* What is sent to this thread meanwhile is for the time after, and perhaps for
+     * another thread, see kn_gate_keep(). */
+    uint64_t all = ~0ull, old = 0;
+    (void)KN_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+    if (!kn_gate_try()) {
+        kn_set_mask(old);
         return -EBUSY;
-    uint64_t mask = kn_end_mask(c->process), old = 0;
-    (void)KN_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, sizeof mask);
+    }
+    kn_set_mask(kn_end_mask(c->process));
     c->tid = (uint32_t)KN_SYS0(SYS_gettid);
     start_deadline(c);
     kn_capture_run(c);
     stop_deadline();
     kn_threads_thaw();
+    kn_set_mask(all);
     kn_gate_leave();
     if (c->sink.fd >= 0)
         kn_close(c->sink.fd);
@@ -306,10 +315,16 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         kn_end_child(NULL, signo, info);
         return;
     }
+    /* But for what the program's own code in that step sends: abort(3) goes on to end the
+     * process by itself. */
+    if (turn == KN_TURN_AGAIN && kn_was_sent(info) && c->step != KNELL_STEP_CXX) {
+        kn_gate_keep(info);
+        return;
+    }
     if (turn == KN_TURN_AGAIN)
         on_fault_inside(signo);
     if (turn == KN_TURN_FIRST && !kn_end_is_mended(p, signo, info) &&
-        worth_a_report(signo, kn_regs_pc(uc)))
+        worth_a_report(p, signo, kn_regs_pc(uc)))
         write_report(c, signo, info, uc);
     kn_end(p, signo, info, uc, turn == KN_TURN_FIRST);
 }

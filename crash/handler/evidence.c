@@ -10,13 +10,7 @@
 
 enum {
     MAX_ABORT_MESSAGE_BYTES = 2048,
-    SIGNAL_SENT_MAX_CODE = 0, /* si_code above: the kernel; sigaction(2) */
 };
-
-static bool was_sent(const siginfo_t *info)
-{
-    return info->si_code <= SIGNAL_SENT_MAX_CODE;
-}
 
 void kn_signal_record(struct knell_signal_record *r, uint32_t tid, const siginfo_t *info,
     const ucontext_t *uc, uint64_t time_ns)
@@ -27,7 +21,7 @@ void kn_signal_record(struct knell_signal_record *r, uint32_t tid, const siginfo
         .error = info->si_errno,
         .pc = kn_regs_pc(uc),
         .time_ns = time_ns};
-    if (was_sent(info)) {
+    if (kn_was_sent(info)) {
         r->sender_pid = (uint32_t)info->si_pid;
         r->sender_uid = info->si_uid;
     } else {
@@ -48,11 +42,11 @@ void kn_evidence_signal(struct kn_capture *c)
         kn_stream_put(c, KNELL_STREAM_SIGNAL, &r, sizeof r);
         e.code = (uint32_t)info->si_signo;
         e.flags = (uint32_t)info->si_code;
-        if (!was_sent(info))
+        if (!kn_was_sent(info))
             e.address = r.address;
-        if (was_sent(info) || info->si_signo == SIGSYS)
+        if (kn_was_sent(info) || info->si_signo == SIGSYS)
             e.n_parameters = 2;
-        if (was_sent(info)) {
+        if (kn_was_sent(info)) {
             e.parameters[0] = r.sender_pid;
             e.parameters[1] = r.sender_uid;
         } else if (info->si_signo == SIGSYS) {

@@ -21,6 +21,12 @@ static struct {
     uint64_t time_ns;
 } waiting[KN_MAX_OTHERS];
 
+/* Sent to the writer meanwhile; one of a kind, as of any signal that waits. */
+static struct {
+    uint32_t is_kept; /* atomic: nested handlers of the writer write it */
+    siginfo_t info;
+} kept[KN_N_SIGNALS];
+
 static uint32_t sign_in(uint32_t tid, const siginfo_t *info, const ucontext_t *uc)
 {
     for (uint32_t i = 0; i < KN_MAX_OTHERS; i++) {
@@ -95,14 +101,53 @@ bool kn_gate_wait(uint32_t deadline_ms)
 
 void kn_gate_fork_child(void)
 {
+    for (uint32_t i = 0; i < KN_MAX_OTHERS; i++)
+        sign_out(i);
+    for (uint32_t i = 0; i < KN_N_SIGNALS; i++)
+        kept[i].is_kept = 0;
     __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);
+}
+
+void kn_gate_keep(const siginfo_t *info)
+{
+    for (uint32_t i = 0; i < KN_N_SIGNALS; i++) {
+        if (kn_signals[i] != info->si_signo || kept[i].is_kept)
+            continue;
+        kept[i].info = *info;
+        __atomic_store_n(&kept[i].is_kept, 1, __ATOMIC_RELEASE);
+    }
+}
+
+/* To this thread what was meant for it, to the process the rest: this thread may be one
+ * that blocks all signals. */
+static void send_again(siginfo_t *info)
+{
+    long pid = KN_SYS0(SYS_getpid), tid = KN_SYS0(SYS_gettid);
+    if (info->si_code == SI_TKILL)
+        (void)KN_SYS4(SYS_rt_tgsigqueueinfo, pid, tid, info->si_signo, info);
+    else
+        (void)KN_SYS3(SYS_rt_sigqueueinfo, pid, info->si_signo, info);
 }
 
 void kn_gate_leave(void)
 {
+    siginfo_t again[KN_N_SIGNALS];
+    uint32_t n = 0;
+    const uint64_t all = ~0ull;
+    uint64_t mask = 0;
+    (void)KN_SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof mask);
+    for (uint32_t i = 0; i < KN_N_SIGNALS; i++) {
+        if (!__atomic_load_n(&kept[i].is_kept, __ATOMIC_ACQUIRE))
+            continue;
+        again[n++] = kept[i].info;
+        kept[i].is_kept = 0;
+    }
     __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);
     __atomic_add_fetch(&leaves, 1, __ATOMIC_ACQ_REL);
     kn_wake(&leaves);
+    for (uint32_t i = 0; i < n; i++)
+        send_again(&again[i]);
+    kn_set_mask(mask);
 }
 
 const ucontext_t *kn_gate_crashed_too(uint32_t tid)

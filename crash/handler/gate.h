@@ -39,9 +39,18 @@ bool kn_gate_try(void);
 bool kn_gate_wait(uint32_t deadline_ms);
 
 /**
- * Give the turn back: the process lives on.
+ * Keep a signal that somebody sent to the writer until the turn is given back: it says
+ * nothing about the report, and is not to be lost where the process lives on.
  *
- * Context: signal handler, by the thread that has it.
+ * Context: signal handler, by the thread that has the turn.
+ */
+void kn_gate_keep(const siginfo_t *info);
+
+/**
+ * Give the turn back: the process lives on. What was kept meanwhile is sent again, as it
+ * came, and arrives where the thread's mask lets it.
+ *
+ * Context: any, by the thread that has it.
  */
 void kn_gate_leave(void);
 

@@ -7,14 +7,16 @@
  *
  *     clock_gettime close exit_group fdatasync flock fstat ftruncate futex getdents64
  *     getpid getrandom gettid lseek mkdirat msync openat pread64 prlimit64 pwrite64
- *     pwritev read renameat rt_sigaction rt_sigprocmask rt_sigreturn rt_sigtimedwait
- *     rt_tgsigqueueinfo tgkill timer_create timer_delete timer_settime
+ *     pwritev read renameat rt_sigaction rt_sigprocmask rt_sigqueueinfo
+ *     rt_sigreturn rt_sigtimedwait rt_tgsigqueueinfo tgkill timer_create timer_delete
+ * timer_settime
  *
  * A capture that may not use one of them goes on without what it would have told, as long
  * as the filter answers with an errno.
  */
 #pragma once
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,6 +62,12 @@ static inline long kn_sigaction(
     int signo, const struct kn_sigaction *set, struct kn_sigaction *get)
 {
     return KN_SYS4(SYS_rt_sigaction, signo, set, get, sizeof set->mask);
+}
+
+/* Whether a process sent it, with kill(2) or its kind; else the kernel raised it. */
+static inline bool kn_was_sent(const siginfo_t *info)
+{
+    return info->si_code <= 0;
 }
 
 static inline uint64_t kn_signal_bit(int signo)

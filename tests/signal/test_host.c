@@ -39,10 +39,40 @@ static void takes_all_real_time_signals(void)
     run_done(&r);
 }
 
+/* Told while it writes a report of an error; dies of it as soon as that is written. */
+static void told_to_abort(void)
+{
+    struct run r;
+    check(&r, "told_to_abort", 2, SIGABRT);
+    CHECK_STR(r.out, "");
+    run_done(&r);
+}
+
+/* While it writes that of its crash: nothing of the report is lost. */
+static void told_to_abort_as_it_dies(void)
+{
+    struct run r;
+    check(&r, "told_to_abort_as_it_dies", 1, SIGSEGV);
+    if (CHECK(r.crash)) {
+        CHECK_INT(r.crash->signal.signo, SIGSEGV);
+        CHECK_INT(r.crash->n_notes, 0);
+    }
+    run_done(&r);
+}
+
+/* Eight faults that its handler recovers from are enough; the crash is told. */
+static void recovers_often(void)
+{
+    struct run r;
+    check(&r, "recovers_often", 9, SIGABRT);
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct test tests[] = {
-        TEST(resets_all_its_signals), TEST(takes_all_real_time_signals)};
+    static const struct test tests[] = {TEST(resets_all_its_signals),
+        TEST(takes_all_real_time_signals), TEST(told_to_abort),
+        TEST(told_to_abort_as_it_dies), TEST(recovers_often)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);

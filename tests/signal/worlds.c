@@ -149,9 +149,9 @@ static void documented_calls_only(void)
         SYS_getpid, SYS_getrandom, SYS_gettid, SYS_lseek, SYS_mkdirat, SYS_msync,
         SYS_openat, SYS_pread64, SYS_prlimit64, SYS_pwrite64, SYS_pwritev, SYS_read,
         SYS_renameat, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
-        SYS_rt_sigtimedwait, SYS_rt_tgsigqueueinfo, SYS_tgkill, SYS_timer_create,
-        SYS_timer_delete, SYS_timer_settime, SYS_write /* the victim's last words */,
-        PAUSE /* its other threads */};
+        SYS_rt_sigtimedwait, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_tgkill,
+        SYS_timer_create, SYS_timer_delete, SYS_timer_settime,
+        SYS_write /* the victim's last words */, PAUSE /* its other threads */};
     enum { N = sizeof allowed / sizeof *allowed };
     static struct sock_filter code[N + 3];
     code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
