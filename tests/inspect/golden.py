@@ -7,8 +7,8 @@ libcs is replaced. JSON is checked against the schema that is installed; a membe
 schema does not know fails. Every command also runs on reports whose names try to drive the
 terminal, and on a terminal of its own for colours and the pager.
 """
-import difflib, html.parser, json, os, pty, re, select, shutil, signal, subprocess, sys
-import tempfile, termios, time, struct, fcntl
+import difflib, html.parser, http.server, json, os, pty, re, select, shutil, signal
+import subprocess, sys, tempfile, termios, threading, time, struct, fcntl, unicodedata
 
 KNELL, UPLOAD, VICTIM, SOURCE = (os.path.abspath(p) for p in sys.argv[1:5])
 UPDATE = sys.argv[5:] == ["update"]
@@ -130,7 +130,7 @@ WORDS = [
     (r"\S*/lldb\b", "lldb"), (r"(?m)^.*(libc\.so|libc_start|_start  |start_thread|clone3?  ).*\n", ""),
     (r"(?m)^ +([a-z0-9]{1,3} WORD *)+\n", "  REGISTERS\n"), (r"(  REGISTERS\n)+", "  REGISTERS\n"),
     (r"- the cgroup.*", "- CGROUP"), (r"- what is left", "- what is left"),
-    (r"on lease|\(\d+s\)", "(AGE)"), (r"next try TIME", "next try TIME"),
+    (r"\d+\.\d ms", "N ms"), (r"cmd_test\.c:\d+", "cmd_test.c:N"), (r"on lease|\(\d+s\)", "(AGE)"), (r"next try TIME", "next try TIME"),
     (r"127\.0\.0\.1:1.*", "127.0.0.1:1: REFUSED"), (r" +$", ""), (r"(?<=\S)  +", "  "),
     (r"(?m)^ +", "  "), (r"\d+(?= of [0-9]+ files)", "N"),
 ]
@@ -294,10 +294,10 @@ def moves(one):
 
 # How a person sees them; what fits any width is looked at once.
 WIDTHS = {"list": (60, 80, 200, None), "top": (60, 200, None), "show": (60, None)}
-ARRAYS = {"list": "report", "top": "signature", "log": "log_line", "verify": "finding",
+ARRAYS = {"list": "report", "retry": "move", "hold": "move", "release": "move", "rm": "move", "top": "signature", "log": "log_line", "verify": "finding",
           "status": "spool_status"}
 # Whose text is a file of its own, or depends on the machine.
-NO_TEXT = {"completion", "config", "test"}
+NO_TEXT = {"completion", "config"}
 
 
 def texts_and_objects(spool):
@@ -329,6 +329,10 @@ def texts_and_objects(spool):
         harmless(name + " --json", r.stdout)
         value = check_object(name, r.stdout)
         if name == "config":
+            text = knell(spool, "config").stdout.decode().splitlines()
+            for one in value["settings"]:
+                if not any(line.startswith(one["key"] + " = ") for line in text):
+                    fail("config does not show %s" % one["key"])
             continue # every key in a file of ours would be one more place to add it to
         compare("json/%s.json" % name, json.dumps(shape(value), indent=1) + "\n")
         if name not in ARRAYS:
@@ -347,6 +351,114 @@ def texts_and_objects(spool):
     r = knell(other, "import", os.path.join(TMP, "bundle.tar"))
     compare("text/import.txt", normal((r.stdout + r.stderr).decode()))
     check_object("import", knell(other, "--json", "import", os.path.join(TMP, "bundle.tar")).stdout)
+
+
+def columns_of(line):
+    return sum(0 if unicodedata.combining(c) else
+               2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def every_form(spool):
+    """Each command, each time on a fresh copy of the spool, as lines of JSON, on narrow and
+    on wide terminals: the exit code is the same, nothing drives the terminal, every line of
+    JSON is in the schema and no list is wider than the terminal."""
+    null, walk = name_of(spool, "function=bytes_left"), name_of(spool, "function=average")
+    die = name_of(spool, "function=die")
+    bundle = os.path.join(TMP, "bundle.tar")
+    knell(spool, "release", die)
+    knell(spool, "hold", walk)
+    with open(os.path.join(spool, "new", "not-a-report"), "w") as f:
+        f.write("garbage")
+    rest = [("import", 0, ["import", bundle]), ("hold", 0, ["hold", die]),
+            ("release", 0, ["release", walk]), ("rm", 0, ["rm", "--yes", die])]
+    for name, code, words in commands(TMP, null, walk) + rest:
+        here = os.path.join(TMP, "copy")
+
+        def fresh():
+            shutil.rmtree(here, ignore_errors=True)
+            shutil.copytree(spool, here)
+            if name == "import":
+                for state in ("new", "sent", "wait", "hold"):
+                    for f in os.listdir(os.path.join(here, state)):
+                        os.unlink(os.path.join(here, state, f))
+            return here
+
+        for columns in (1, 20, 40, 80, 200):
+            if name in ("watch", "test", "upload") and columns != 80:
+                continue # what they say has no columns
+            out, got = on_terminal(fresh(), *words, "--no-pager", "--color=always",
+                                   columns=columns)
+            harmless("%s at %d" % (name, columns), out, colours=True)
+            if got != code:
+                fail("%s on a terminal: exit code %d, not %d: %s" % (words, got, code, out))
+            if name not in ("list", "top"):
+                continue
+            table = re.sub(r"\x1b\[[0-9;]*m", "", out.decode()).split("\n\n")[0]
+            for line in table.splitlines():
+                if columns_of(line) > columns:
+                    fail("%s at %d: %r" % (name, columns, line))
+        r = knell(fresh(), "--json=lines", *words)
+        if r.returncode != code:
+            fail("%s --json=lines: exit code %d, not %d" % (words, r.returncode, code))
+        harmless(name + " --json=lines", r.stdout)
+        lines = r.stdout.decode().splitlines()
+        if name in ARRAYS:
+            for line in lines:
+                check(json.loads(line), SCHEMA["$defs"][ARRAYS[name]], name + " --json=lines")
+        elif name != "watch":
+            if len(lines) != 1:
+                fail("%s --json=lines: %d lines" % (name, len(lines)))
+            check_object(name, lines[0] if lines else "")
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(400)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+def exit_codes():
+    """Each code that knell(1) promises, reached."""
+    def expect(code, spool, *words, **env):
+        r = knell(spool, *words, **env)
+        if r.returncode != code:
+            fail("%s: exit code %d, not %d: %s%s" % (words, r.returncode, code,
+                 r.stdout.decode(), r.stderr.decode()))
+        if code > 1 and code != 5 and not (r.stderr or r.stdout):
+            fail("%s: exit code %d and not a word why" % (words, code))
+
+    spool, server = os.path.join(TMP, "codes"), http.server.HTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    crash(spool, "null")
+    key = "http://0123456789abcdef0123456789abcdef@127.0.0.1:"
+    expect(0, spool, "list")
+    knell(spool, "hold", "-1")
+    expect(1, spool, "hold", "-1")
+    knell(spool, "release", "-1")
+    expect(2, spool, "list", "--nonsense")
+    expect(2, spool, "help", "nonsense")
+    expect(3, spool, "show", "nobody")
+    expect(4, os.path.join(TMP, "nowhere"), "list")
+    expect(9, spool, "upload")
+    expect(6, spool, "upload", KNELL_DSN=key + "1/1")
+    knell(spool, "retry", "--state", "wait")
+    with open(os.path.join(spool, "lock"), "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        expect(8, spool, "upload", KNELL_DSN=key + "1/1")
+        expect(8, spool, "verify", "--repair")
+    to_server = "%s%d/1" % (key, server.server_port)
+    expect(0, spool, "upload", KNELL_DSN=to_server)
+    expect(7, spool, "status", KNELL_DSN=to_server)
+    if not knell(spool, "list", "--state", "bad").stdout:
+        fail("what was rejected is not in bad/")
+    with open(os.path.join(spool, "new", "not-a-report"), "w") as f:
+        f.write("garbage")
+    expect(5, spool, "verify")
+    server.shutdown()
 
 
 class Page(html.parser.HTMLParser):
@@ -408,11 +520,26 @@ def check_page(path):
     return page
 
 
+def hostile_debug_info(victim):
+    """Names of functions and source files in a binary that wants to drive the reader."""
+    with open(victim, "rb") as f:
+        image = f.read()
+    for old, new in ((b"bytes_left\0", b"by\033[2J\007<b>\0"), (b"rest_after\0", b"re\x9b31m\n\"&'\0"),
+                     (b"inspect_victim.c\0", b"inse\033]0;x\007<b>m.c\0")):
+        if old not in image:
+            fail("hostile debug information: no %r in the clear" % old)
+        assert len(old) == len(new)
+        image = image.replace(old, new)
+    with open(victim, "wb") as f:
+        f.write(image)
+
+
 def hostile_names():
     folder = os.path.join(TMP, "dir\033]0;owned\007<script>")
     os.mkdir(folder)
     victim = os.path.join(folder, "vic\033[31mtim\n<b>")
     shutil.copy(VICTIM, victim)
+    hostile_debug_info(victim)
     spool = os.path.join(TMP, "hostile")
     crash(spool, "null", "hostile", victim=victim)
     crash(spool, "divide", "hostile", victim=victim)
@@ -422,7 +549,10 @@ def hostile_names():
     with open(os.path.join(spool, "log"), "a") as f:
         f.write(json.dumps({"time_ms": 1, "event_id": "\033[31m" * 8, "what": "\033[2J",
                             "to": "\033]0;x\007", "why": "\u202e\x9b2J"}) + "\n")
-    null = name_of(spool, "function=bytes_left")
+    null = name_of(spool, "signal=SEGV")
+    shown = knell(spool, "show", null).stdout.decode()
+    if "by\\x1b[2J\\x07<b>" not in shown or "inse\\x1b]0;x\\x07<b>m.c" not in shown:
+        fail("a hostile function's name is not shown: %s" % shown)
     for name, code, words in commands(TMP, null, null) + moves(null):
         for more in ([], ["--modules", "--registers"] if name == "show" else ["--full"]):
             if name in ("hold", "release", "rm", "test", "watch", "upload") and more:
@@ -495,6 +625,8 @@ def main():
     spool = make_spool()
     texts_and_objects(spool)
     check_page(os.path.join(TMP, "page.html"))
+    every_form(spool)
+    exit_codes()
     a_person_at_a_terminal(spool)
     hostile_names()
     return failed

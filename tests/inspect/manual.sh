@@ -26,6 +26,37 @@ if command -v fish >/dev/null; then
     fish --no-execute "$source/uploader/inspect/completions/knell.fish" || fail "fish refuses it"
 fi
 
+# In the shells themselves. complete WORD...: what bash offers for the last word.
+complete() {
+    bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _knell
+        printf "%s\n" "${COMPREPLY[@]}"' "$source/uploader/inspect/completions/knell.bash" "$@"
+}
+
+# offers WANTED WORD...
+offers() {
+    wanted=$1
+    shift
+    if command -v bash >/dev/null; then
+        complete "$@" | grep -qx -- "$wanted" || fail "bash: $* does not offer $wanted"
+    fi
+    if command -v fish >/dev/null; then
+        HOME=$tmp fish --no-config -c 'source $argv[1]; complete -C "$argv[2..]"' 2>/dev/null \
+            "$source/uploader/inspect/completions/knell.fish" "$@" | cut -f1 |
+            grep -qx -- "$wanted" || fail "fish: $* does not offer $wanted"
+    fi
+}
+for command in list show threads crumbs top watch report completion; do
+    offers "$command" knell "${command%?}"
+done
+offers --as-sent knell show --as
+offers SEGV knell list --signal S
+offers hold knell list --state h
+offers lldb knell debug --debugger l
+offers zsh knell completion z
+if command -v bash >/dev/null && complete knell list --as | grep -q as-sent; then
+    fail "bash: list offers --as-sent"
+fi
+
 page=$source/man/knell.1
 "$knell" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' >"$tmp/commands"
 while read -r command; do

@@ -48,6 +48,23 @@ static void narrow_cuts_then_hides(void)
     check(render(12, false, true, "conn_read", 1), "ID    NAME\nabcd  conn_\u2026\n");
 }
 
+/* However narrow, no line is wider than the terminal. */
+static void the_edge_cuts_what_may_not_be_cut(void)
+{
+    check(render(6, false, true, "conn_read", 1), "ID\nabcd\n");
+    check(render(9, false, true, "conn_read", 1), "ID    NA\u2026\nabcd  co\u2026\n");
+    check(render(3, false, true, "conn_read", 1), "ID\nab\u2026\n");
+    check(render(1, false, true, "conn_read", 1), "\u2026\n\u2026\n");
+    check(render(3, true, false, "conn_read", 1), "\033[1mab\u2026\033[0m\n");
+    for (size_t width = 1; width < 40; width++) {
+        char *text = render(width, false, true, "\u65e5\u672c\u8a9e conn_read", 2);
+        for (char *rest, *line = strtok_r(text, "\n", &rest); line;
+             line = strtok_r(NULL, "\n", &rest))
+            CHECK(safe_columns(line) <= width);
+        free(text);
+    }
+}
+
 static void colours_do_not_count(void)
 {
     check(render(0, true, false, "x", 1), "\033[1mabcd\033[0m  0  x\n");
@@ -72,5 +89,6 @@ static void many_rows_stream(void)
     free(text);
 }
 
-TEST_MAIN(TEST(columns_line_up), TEST(narrow_cuts_then_hides), TEST(colours_do_not_count),
+TEST_MAIN(TEST(columns_line_up), TEST(narrow_cuts_then_hides),
+    TEST(the_edge_cuts_what_may_not_be_cut), TEST(colours_do_not_count),
     TEST(attacks_stay_in_their_cell), TEST(many_rows_stream))

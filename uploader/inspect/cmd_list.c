@@ -14,7 +14,7 @@
 
 static const struct grid_column columns[] = {
     {"ID", false, 0, 0},
-    {"TIME", false, 0, 0},
+    {"TIME", false, 1, 0},
     {"AGE", true, 5, 0},
     {"STATE", false, 2, 0},
     {"SIGNAL", false, 0, 0},

@@ -12,12 +12,12 @@
 
 static const struct grid_column columns[] = {
     {"COUNT", true, 0, 0},
-    {"SIGNATURE", false, 3, 0},
-    {"FIRST SEEN", false, 2, 0},
-    {"LAST SEEN", false, 0, 0},
+    {"SIGNATURE", false, 4, 0},
+    {"FIRST SEEN", false, 3, 0},
+    {"LAST SEEN", false, 1, 0},
     {"SIGNAL", false, 0, 0},
-    {"APP", false, 4, 6},
-    {"RELEASES", false, 1, 8},
+    {"APP", false, 5, 6},
+    {"RELEASES", false, 2, 8},
     {"TOP FRAME", false, 0, 12},
 };
 

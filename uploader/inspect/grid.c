@@ -7,6 +7,11 @@
 
 enum { GAP = 2 };
 
+struct grid_text {
+    const char *text;
+    enum style style;
+};
+
 void grid_init(struct grid *t, const struct out *out, const struct grid_column *columns,
     size_t n_columns, bool legend)
 {
@@ -43,7 +48,8 @@ static bool drop_one(struct grid *t)
     return true;
 }
 
-/* Cut columns that may be cut, from the right; where that is not enough, hide some. */
+/* Cut columns that may be cut, from the right; where that is not enough, hide some.
+ * What is still too wide then, put_cell() cuts at the terminal's edge. */
 static void fit(struct grid *t)
 {
     size_t limit = t->out->columns;
@@ -76,25 +82,31 @@ static void put_blanks(FILE *f, size_t n)
     }
 }
 
-static void put_cell(
-    const struct grid *t, size_t column, const char *text, enum style style, bool last)
+/* @room  columns left of the terminal's line: what is wider is cut, whatever it is.
+ * Returns the columns taken. */
+static size_t put_cell(const struct grid *t, size_t column, const struct grid_text *cell,
+    size_t room, bool last)
 {
     const struct out *o = t->out;
-    size_t width = t->widths[column], have = safe_columns(text);
-    bool cut = t->columns[column].least && have > width && o->columns;
-    size_t n = cut ? safe_cut(text, width - 1) : strlen(text);
-    size_t pad = cut || have >= width ? 0 : width - have;
+    size_t width = t->widths[column], have = safe_columns(cell->text);
+    size_t most = t->columns[column].least && o->columns ? width : have;
+    most = most < room ? most : room;
+    bool cut = have > most;
+    size_t n = cut ? safe_cut(cell->text, most - 1) : strlen(cell->text);
+    have = cut ? most : have;
+    size_t pad = have >= width ? 0 : (width < room ? width : room) - have;
     if (t->columns[column].right)
         put_blanks(o->f, pad);
-    if (style != STYLE_PLAIN)
-        (void)fputs(out_style(o, style), o->f);
-    (void)fwrite(text, 1, n, o->f);
+    if (cell->style != STYLE_PLAIN)
+        (void)fputs(out_style(o, cell->style), o->f);
+    (void)fwrite(cell->text, 1, n, o->f);
     if (cut)
         (void)fputs("\u2026", o->f);
-    if (style != STYLE_PLAIN)
+    if (cell->style != STYLE_PLAIN)
         (void)fputs(out_plain(o), o->f);
     if (!t->columns[column].right && !last)
         put_blanks(o->f, pad);
+    return have + pad;
 }
 
 static size_t last_shown(const struct grid *t)
@@ -109,18 +121,21 @@ static size_t last_shown(const struct grid *t)
 /* @first  index of the row's first cell; SIZE_MAX: the heads */
 static void put_row(const struct grid *t, size_t first)
 {
-    size_t last = last_shown(t);
-    bool any = false;
+    size_t last = last_shown(t), at = 0;
+    size_t limit = t->out->columns ? t->out->columns : SIZE_MAX;
     for (size_t i = 0; i < t->n_columns; i++) {
         if (t->hidden[i])
             continue;
-        if (any)
+        if (at && limit - at <= GAP)
+            break;
+        if (at)
             put_blanks(t->out->f, GAP);
-        any = true;
-        if (first == SIZE_MAX)
-            put_cell(t, i, t->columns[i].head, STYLE_HEAD, i == last);
-        else
-            put_cell(t, i, cell_text(t, first + i), t->cells[first + i].style, i == last);
+        at += at ? GAP : 0;
+        struct grid_text cell = {t->columns[i].head, STYLE_HEAD};
+        if (first != SIZE_MAX)
+            cell = (struct grid_text){cell_text(t, first + i), t->cells[first + i].style};
+        bool ends = i == last || limit - at <= t->widths[i] + GAP;
+        at += put_cell(t, i, &cell, limit - at, ends);
     }
     (void)fputc('\n', t->out->f);
 }
