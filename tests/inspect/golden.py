@@ -130,7 +130,7 @@ WORDS = [
     (r"\S*/lldb\b", "lldb"), (r"(?m)^.*(libc\.so|libc_start|_start  |start_thread|clone3?  ).*\n", ""),
     (r"(?m)^ +([a-z0-9]{1,3} WORD *)+\n", "  REGISTERS\n"), (r"(  REGISTERS\n)+", "  REGISTERS\n"),
     (r"- the cgroup.*", "- CGROUP"), (r"- what is left", "- what is left"),
-    (r"\d+\.\d ms", "N ms"), (r"cmd_test\.c:\d+", "cmd_test.c:N"), (r"on lease|\(\d+s\)", "(AGE)"), (r"next try TIME", "next try TIME"),
+    (r"\S*…", "…"), (r"\d+\.\d ms", "N ms"), (r"cmd_test\.c:\d+", "cmd_test.c:N"), (r"on lease|\(\d+s\)", "(AGE)"), (r"next try TIME", "next try TIME"),
     (r"127\.0\.0\.1:1.*", "127.0.0.1:1: REFUSED"), (r" +$", ""), (r"(?<=\S)  +", "  "),
     (r"(?m)^ +", "  "), (r"\d+(?= of [0-9]+ files)", "N"),
 ]
@@ -411,6 +411,40 @@ def every_form(spool):
             check_object(name, lines[0] if lines else "")
 
 
+def nothing_to_tell(spool):
+    """An empty spool, words that match nothing, and no reports wanted."""
+    empty, page = os.path.join(TMP, "empty"), os.path.join(TMP, "nothing.html")
+    os.makedirs(os.path.join(empty, "new"), 0o700)
+    os.chmod(empty, 0o700)
+    codes = {"list": 0, "top": 0, "log": 0, "report": 0, "verify": 5, "clean": 0, "status": 9,
+             "consent": 0, "watch": 3, "upload": 0, "rm": 2, "hold": 2, "release": 2, "retry": 2}
+    for name, _, words in commands(TMP, "-1", "-1") + moves("-1"):
+        if name in ("config", "help", "completion", "test"):
+            continue
+        words = [w for w in words if w not in ("-1", "wait")]
+        words = [page if w.endswith(".html") else w for w in words if w != "--state"]
+        r = knell(empty, *words)
+        if r.returncode != codes.get(name, 3):
+            fail("%s on an empty spool: exit code %d" % (words, r.returncode))
+        if not r.stdout + r.stderr and name not in ("log", "top"):
+            fail("%s on an empty spool: not a word" % words)
+        if name in ("consent", "status", "upload", "verify", "watch"):
+            continue
+        for more in (["-n", "0"], ["nobody"]):
+            r = knell(spool, *words, *more)
+            if r.returncode not in (0, 3):
+                fail("%s: exit code %d" % (words + more, r.returncode))
+            if b"cannot write" in r.stderr:
+                fail("%s: %s" % (words + more, r.stderr))
+        harmless(name, r.stdout)
+    with open(page) as f:
+        if "No reports." not in f.read():
+            fail("the page of an empty spool does not say so")
+    check_page(page)
+    if knell(spool, "--json", "report").stdout[-8:] != b"</html>\n":
+        fail("report --json mixes the page with an object")
+
+
 class Refusing(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -626,6 +660,7 @@ def main():
     texts_and_objects(spool)
     check_page(os.path.join(TMP, "page.html"))
     every_form(spool)
+    nothing_to_tell(spool)
     exit_codes()
     a_person_at_a_terminal(spool)
     hostile_names()

@@ -3,6 +3,7 @@
 
 #include "test.h"
 #include "tmpdir.h"
+#include "uploader/inspect/commands.h"
 #include "uploader/worker/sandbox_files.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ static char *in(const char *dir, const char *name)
 static void begin(struct trial *x)
 {
     struct spool *made;
-    struct options o = {.config = "/dev/null"};
+    struct options o = {.config = "/dev/null", .last = -1};
     *x = (struct trial){
         .spool = in(test_tmpdir(), "spool"), .output = in(test_tmpdir(), "page.html")};
     o.spool = x->spool;
@@ -106,6 +107,66 @@ static int try_owner(struct trial *x)
     return setuid(0) == 0 ? 3 : 0;
 }
 
+/* A file with a report's name in new/, and one that calls itself a bundle. */
+static void put_garbage(const struct trial *x)
+{
+    struct spool_name n = {.time_ms = 1000, .signo = 11, .event_id = {1}};
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    CLEANUP(free_p) char *path = NULL;
+    spool_name_format(&n, file);
+    if (asprintf(&path, KNELL_SPOOL_NEW "/%s", file) < 0)
+        abort();
+    test_write_file(x->spool, path, "MDMPgarbage", 11);
+    test_write_file(x->spool, "bundle.tar", "garbage", 7);
+}
+
+/* A command that has looked at a report can do no more than that. Returns as above. */
+static int try_command(struct trial *x, int (*run)(struct session *), enum command_id id)
+{
+    char *bundle = in(x->spool, "bundle.tar");
+    store_close(&x->t);
+    put_garbage(x);
+    if (!freopen("/dev/null", "we", stderr) || !freopen("/dev/null", "we", stdout))
+        return 1;
+    x->s.options.command = id;
+    if (id == COMMAND_IMPORT) {
+        x->s.options.arguments = &bundle;
+        x->s.options.n_arguments = 1;
+    }
+    if (id != COMMAND_REPORT && id != COMMAND_EXPORT)
+        x->s.options.output = NULL;
+    (void)run(&x->s);
+    free(bundle);
+    return socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM ? 0 : 2;
+}
+
+#define TRY(command, id)                                                                 \
+    static int try_##command(struct trial *x)                                            \
+    {                                                                                    \
+        return try_command(x, command_##command, id);                                    \
+    }
+TRY(list, COMMAND_LIST)
+TRY(show, COMMAND_SHOW)
+TRY(top, COMMAND_TOP)
+TRY(log, COMMAND_LOG)
+TRY(verify, COMMAND_VERIFY)
+TRY(report, COMMAND_REPORT)
+TRY(export, COMMAND_EXPORT)
+TRY(import, COMMAND_IMPORT)
+
+static int try_as_sent(struct trial *x)
+{
+    x->s.options.as_sent = true;
+    return try_show(x);
+}
+
+static int try_repair(struct trial *x)
+{
+    x->s.options.repair = true;
+    int failed = try_verify(x);
+    return failed ? failed : test_count_files(x->spool, "bad") == 2 ? 0 : 3;
+}
+
 static void in_child(int (*run)(struct trial *))
 {
     struct trial x;
@@ -125,6 +186,16 @@ static void nothing_is_started_or_reached(void)
         test_skip("a sanitizer's own work is not shut in");
     else
         in_child(try_calls);
+}
+
+static void each_command_that_reads_reports_is_shut_in(void)
+{
+    int (*const commands[])(struct trial *) = {try_list, try_show, try_as_sent, try_top,
+        try_log, try_verify, try_repair, try_report, try_export, try_import};
+    if (IS_INSTRUMENTED)
+        test_skip("a sanitizer's own work is not shut in");
+    for (size_t i = 0; !IS_INSTRUMENTED && i < sizeof commands / sizeof *commands; i++)
+        in_child(commands[i]);
 }
 
 static void few_files_are_opened(void)
@@ -148,4 +219,4 @@ static void root_becomes_the_owner(void)
 }
 
 TEST_MAIN(TEST(root_becomes_the_owner), TEST(nothing_is_started_or_reached),
-    TEST(few_files_are_opened))
+    TEST(few_files_are_opened), TEST(each_command_that_reads_reports_is_shut_in))

@@ -105,6 +105,10 @@ int command_export(struct session *s)
     if (!err) {
         shut_in(s, &t);
         err = select_few(s, &t, &x);
+        if (err)
+            output_drop(&o);
+    }
+    if (!err) {
         for (size_t i = 0; i < x.n && !err; i++)
             err = put_report(s, &t, x.reports[i], &o);
         if (!err)
@@ -182,13 +186,12 @@ static int take_symbols(const struct spool *spool, const struct tar_entry *e)
 }
 
 static int take_bundle(
-    struct session *s, const struct spool *spool, const char *path, size_t *ret_n)
+    struct session *s, const struct spool *spool, int fd, size_t *ret_n)
 {
-    CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n, at = 0;
     struct tar_entry e;
-    int err = fd < 0 ? -errno : spool_read_all(fd, MAX_BUNDLE_BYTES, &bytes, &n);
+    int err = spool_read_all(fd, MAX_BUNDLE_BYTES, &bytes, &n);
     for (int more = 1; !err && more;) {
         more = tar_next(bytes, n, &at, &e);
         if (more <= 0) {
@@ -212,6 +215,18 @@ static int take_bundle(
     return err;
 }
 
+static int open_bundle(const struct session *s, const char *path, int *ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0) {
+        *ret = fd;
+        return 0;
+    }
+    int err = -errno;
+    session_complain(s, "cannot open a bundle: %s: %s", path, strerrordesc_np(-err));
+    return err;
+}
+
 int command_import(struct session *s)
 {
     struct store t;
@@ -220,9 +235,20 @@ int command_import(struct session *s)
         session_complain(s, "import: name the bundles");
         return EXIT_USAGE;
     }
-    int err = store_open_one(s, &t);
-    for (int i = 0; i < s->options.n_arguments && !err; i++)
-        err = take_bundle(s, t.spools[0].spool, s->options.arguments[i], &n);
+    const int n_bundles = s->options.n_arguments;
+    CLEANUP(free_p) int *bundles = calloc((size_t)n_bundles, sizeof *bundles);
+    int err = store_open_one(s, &t), n_open = 0;
+    if (!err && !bundles)
+        err = -ENOMEM;
+    /* All of them while they can be opened; none is read before nothing else can. */
+    for (; n_open < n_bundles && !err; n_open += !err)
+        err = open_bundle(s, s->options.arguments[n_open], &bundles[n_open]);
+    if (!err)
+        shut_in(s, &t);
+    for (int i = 0; i < n_bundles && !err; i++)
+        err = take_bundle(s, t.spools[0].spool, bundles[i], &n);
+    while (n_open > 0)
+        close_p(&bundles[--n_open]);
     if (!err && s->options.json) {
         struct json j = session_json(s);
         json_uint(&j, "imported", n);

@@ -174,8 +174,7 @@ int command_list(struct session *s)
         shut_in_before_reading(s, &t);
     if (!err)
         err = select_reports(s, &t, -1, false, &x);
-    /* An empty spool is an answer; words that match nothing are not. */
-    bool empty = err == -ENODATA && !s->options.n_arguments;
+    bool empty = err == -ENODATA && select_may_be_empty(&s->options);
     if (!err || (empty && s->options.json))
         err = put_all(s, &t, &x);
     if (empty && err == -ENODATA) {

@@ -161,11 +161,18 @@ static void put_head(struct page *p)
     html_begin(p->f, title);
     (void)fputs("<header><h1>", p->f);
     html_text(p->f, title);
-    (void)fprintf(p->f, "</h1>\n<p class=\"dim\">%s to %s</p></header>\n<main>\n",
-        when_format(
-            a, (int64_t)x->reports[x->n - 1]->name.time_ms, p->s->options.utc, false),
-        when_format(b, (int64_t)x->reports[0]->name.time_ms, p->s->options.utc, false));
-    put_tiles(p);
+    (void)fputs("</h1>\n", p->f);
+    if (x->n)
+        (void)fprintf(p->f, "<p class=\"dim\">%s to %s</p>\n",
+            when_format(
+                a, (int64_t)x->reports[x->n - 1]->name.time_ms, p->s->options.utc, false),
+            when_format(
+                b, (int64_t)x->reports[0]->name.time_ms, p->s->options.utc, false));
+    (void)fputs("</header>\n<main>\n", p->f);
+    if (x->n)
+        put_tiles(p);
+    else
+        (void)fputs("<p>No reports.</p>\n", p->f);
 }
 
 static int write_page(struct session *s, struct store *t, const struct selection *x,
@@ -177,10 +184,12 @@ static int write_page(struct session *s, struct store *t, const struct selection
     struct progress bar;
     if (!p.f)
         return -ENOMEM;
-    set_time(&p);
     put_head(&p);
-    put_timeline(&p);
-    put_table(&p);
+    if (x->n) {
+        set_time(&p);
+        put_timeline(&p);
+        put_table(&p);
+    }
     progress_begin(&bar, "Reading", g->n, session_is_watched(s));
     for (size_t i = 0; i < g->n && i < PAGE_SECTIONS; i++) {
         uint32_t counts[PAGE_BUCKETS] = {0};
@@ -215,21 +224,27 @@ int command_report(struct session *s)
     if (!err) {
         shut_in(s, &t);
         err = select_reports(s, &t, -1, true, &x);
-        if (!err)
-            err = groups_make(s, &t, &x, &g);
+        if (err == -ENODATA && select_may_be_empty(&s->options))
+            err = 0;
+        if (err)
+            output_drop(&o);
+    }
+    if (!err) {
+        err = groups_make(s, &t, &x, &g);
         if (!err)
             err = write_page(s, &t, &x, &g, &o);
         err = output_close(s, &o, err);
     }
-    if (!err && s->options.json) {
+    const bool to_file = s->options.output && strcmp(s->options.output, "-") != 0;
+    if (!err && s->options.json && to_file) {
         struct json j = session_json(s);
         json_text(&j, "file", s->options.output);
         json_uint(&j, "reports", x.n);
         json_uint(&j, "signatures", g.n);
         json_end_object(&j);
-    } else if (!err && s->options.output && strcmp(s->options.output, "-") != 0) {
-        session_note(
-            s, "%zu reports of %zu signatures in %s.", x.n, g.n, s->options.output);
+    } else if (!err && to_file) {
+        session_note(s, "%zu report%s of %zu signature%s in %s.", x.n,
+            x.n == 1 ? "" : "s", g.n, g.n == 1 ? "" : "s", s->options.output);
     }
     groups_done(&g);
     selection_done(&x);

@@ -93,7 +93,8 @@ int command_show(struct session *s)
     if (!err && t.n_reports && !s->options.json)
         out_page(&s->out);
     /* What is sent is made with the user's program, where there is one. */
-    if (!err && !s->options.as_sent)
+    const struct config *config = s->options.as_sent ? session_config(s) : NULL;
+    if (!err && !(config && config->before_send && *config->before_send))
         shut_in(s, &t);
     if (!err)
         err = select_few(s, &t, &x);

@@ -222,19 +222,36 @@ static void check_unadopted(struct verify *v)
     tell(v, ".", what, taken > 0 ? done : NULL);
 }
 
+/* Beside an uploader at work a report on its way looks like one that is lost. */
+static int lock_all(const struct session *s, const struct store *t)
+{
+    for (size_t i = 0; s->options.repair && i < t->n_spools; i++) {
+        int err = spool_lock(t->spools[i].spool);
+        if (!err)
+            continue;
+        session_complain(s, "%s is not repaired: %s", t->spools[i].spool->path,
+            err == -EBUSY ? "an uploader is at work" : strerrordesc_np(-err));
+        return err;
+    }
+    return 0;
+}
+
+/* What needs more than the reports' own files: other processes, and folders to be made.
+ */
+static void check_around(struct verify *v, const struct store *t)
+{
+    for (size_t i = 0; i < t->n_spools; i++) {
+        v->spool = t->spools[i].spool;
+        check_folders(v);
+        check_unadopted(v);
+    }
+}
+
 static int verify_spool(
     struct verify *v, const struct store *t, uint32_t spool, const struct selection *x)
 {
     int err = 0;
     v->spool = t->spools[spool].spool;
-    /* Beside an uploader at work a report on its way looks like one that is lost. */
-    if (v->s->options.repair && (err = spool_lock(t->spools[spool].spool))) {
-        session_complain(v->s, "%s is not repaired: %s", v->spool->path,
-            err == -EBUSY ? "an uploader is at work" : strerrordesc_np(-err));
-        return err;
-    }
-    check_folders(v);
-    check_unadopted(v);
     for (int state = SPOOL_NEW; state < SPOOL_N_STATES && !err; state++) {
         v->state = (enum spool_state)state;
         if (v->spool->state_fd[state] >= 0)
@@ -254,7 +271,6 @@ static int verify_spool(
             strerrordesc_np(-err));
     if (v->s->options.repair && v->n_repaired)
         IGNORE(unlinkat(v->spool->fd, SPOOL_INDEX_FILE, 0), "it is made anew");
-    spool_unlock(t->spools[spool].spool);
     return err;
 }
 
@@ -283,20 +299,22 @@ int command_verify(struct session *s)
     struct selection x = {0};
     struct verify v = {.s = s};
     int err = store_open(s, &t);
-    if (!err && !s->options.repair)
-        shut_in(s, &t);
     if (!err)
-        err = select_reports(s, &t, -1, true, &x);
-    if (err == -ENODATA && !s->options.n_arguments)
-        err = 0;
+        err = lock_all(s, &t);
     if (!err) {
         if (s->options.json == JSON_FORM_PRETTY) {
             v.j = session_json(s);
             json_array(&v.j, "findings");
         }
+        check_around(&v, &t);
+        shut_in(s, &t);
+        err = select_reports(s, &t, -1, true, &x);
+        if (err == -ENODATA && !s->options.n_arguments)
+            err = 0;
         for (uint32_t i = 0; i < t.n_spools && !err; i++)
             err = verify_spool(&v, &t, i, &x);
-        put_result(&v);
+        if (!err || s->options.json)
+            put_result(&v);
     }
     selection_done(&x);
     store_close(&t);

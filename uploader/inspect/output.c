@@ -82,3 +82,13 @@ int output_close(struct session *s, struct output *o, int err)
     *o = (struct output){.fd = -1};
     return err == -EPIPE ? 0 : err;
 }
+
+void output_drop(struct output *o)
+{
+    if (o->path)
+        close_p(&o->fd);
+    if (o->temporary)
+        IGNORE(unlink(o->temporary), "nothing was written");
+    free(o->temporary);
+    *o = (struct output){.fd = -1};
+}

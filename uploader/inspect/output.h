@@ -19,6 +19,9 @@ int output_write(struct output *o, const void *bytes, size_t n) MUST_CHECK;
  * Returns @err or what closing said, after a message. */
 int output_close(struct session *s, struct output *o, int err) MUST_CHECK;
 
+/* Make no file after all, without a message. */
+void output_drop(struct output *o);
+
 /* With --json: an object with "file", "bytes" and, unless it is 0, "reports" on stdout;
  * nothing when the bytes themselves went there. */
 void output_json(const struct session *s, uint64_t n_bytes, size_t n_reports);

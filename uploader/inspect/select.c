@@ -378,7 +378,7 @@ int select_reports(
     int err = pick(s, t, limit, unique, ret);
     if (err || ret->n || limit == 0)
         return err;
-    if (s->options.command != COMMAND_LIST || s->options.n_arguments) {
+    if (!select_may_be_empty(&s->options)) {
         session_complain(s, t->n_reports ? "no report matches" : "no reports");
         if (!s->options.quiet)
             unadopted_tell(stderr, t->n_unadopted);
@@ -389,6 +389,10 @@ int select_reports(
 int select_few(struct session *s, struct store *t, struct selection *ret)
 {
     int err = select_reports(s, t, -1, true, ret);
+    if (!err && !ret->n) {
+        session_complain(s, "-n 0 is no report");
+        return -ENODATA;
+    }
     if (err || ret->by_id || s->options.last >= 0 || ret->n < 2)
         return err;
     if (s->options.n_arguments)
@@ -403,6 +407,12 @@ void selection_done(struct selection *x)
 {
     free(x->reports);
     *x = (struct selection){0};
+}
+
+bool select_may_be_empty(const struct options *o)
+{
+    return (o->command == COMMAND_LIST || o->command == COMMAND_REPORT) &&
+           !o->n_arguments;
 }
 
 bool select_is_given(const struct options *o)

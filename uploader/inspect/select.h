@@ -31,6 +31,10 @@ int select_new(struct session *s, struct store *t, struct selection *ret) MUST_C
  */
 int select_few(struct session *s, struct store *t, struct selection *ret) MUST_CHECK;
 
+/* An empty spool is an answer of list and report; words that match nothing are not. Then
+ * select_reports() returns -ENODATA without a message. */
+bool select_may_be_empty(const struct options *o);
+
 /* Whether a command line selects anything at all: commands that change things do not
  * take silence for "all". */
 bool select_is_given(const struct options *o);

@@ -70,7 +70,10 @@ void shut_in(struct session *s, const struct store *t)
         add(writable, &n_writable, ours[i]);
     if (output && strcmp(output, "-") != 0)
         add(writable, &n_writable, dirname(output));
-    const struct sandbox_files files = {.readable = readable, .writable = writable};
+    const bool arrange =
+        o->command == COMMAND_IMPORT || (o->command == COMMAND_VERIFY && o->repair);
+    const struct sandbox_files files = {
+        .readable = readable, .writable = writable, .arrange = arrange};
     CLEANUP(close_p) int rules = sandbox_files_new(&files);
     int err = rules < 0 && rules != -EOPNOTSUPP ? rules : become_owner(s, t);
     if (!err)

@@ -26,6 +26,7 @@ enum {
     READ_FILE = 1 << 2,
     READ_DIR = 1 << 3,
     REMOVE_FILE = 1 << 5,
+    MAKE_DIR = 1 << 7,
     MAKE_REG = 1 << 8,
     ALL_OF_1 = (1 << 13) - 1,
     REFER = 1 << 13,     /* since version 2 */
@@ -94,7 +95,8 @@ static int allow_usual(int rules)
 int sandbox_files_new(const struct sandbox_files *files)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
-    if (version < 1)
+    /* The first version refuses every move to another folder. */
+    if (version < (files->arrange ? 2 : 1))
         return -EOPNOTSUPP;
     struct ruleset r = {.files = ALL_OF_1};
     r.files |= version >= 2 ? REFER : 0;
@@ -107,12 +109,13 @@ int sandbox_files_new(const struct sandbox_files *files)
     int rules = (int)syscall(SYS_landlock_create_ruleset, &r, sizeof r, 0);
     if (rules < 0)
         return -errno;
+    const uint64_t write = WRITE | (files->arrange ? MAKE_DIR | REFER : 0);
     int err = allow_usual(rules);
     for (const char *const *p = files->readable; !err && p && *p; p++)
         err = allow(rules, *p, 0, READ);
     for (const char *const *p = files->writable; !err && p && *p; p++) {
         IGNORE(mkdir(*p, 0700) < 0, "then nothing is written");
-        err = allow(rules, *p, 0, WRITE & r.files);
+        err = allow(rules, *p, 0, write & r.files);
     }
     return err ? err : take_fd(&rules);
 }

@@ -7,10 +7,13 @@
 #pragma once
 #include "symbolize/cleanup.h"
 
+#include <stdbool.h>
+
 struct sandbox_files {
     const char *const
         *writable; /* folders, made when missing; NULL at the end; or NULL */
     const char *const *readable; /* folders besides the usual, likewise */
+    bool arrange; /* make folders in writable ones, move files between those */
 };
 
 /**
