@@ -141,6 +141,15 @@ bool kn_end_is_final(const struct kn_process *p, int signo)
     return is_default(old) || is_ignored(old);
 }
 
+bool kn_end_is_aftermath(const struct kn_process *p, int signo, const ucontext_t *uc)
+{
+    /* One that left by siglongjmp(3) is on the alternate stack no more. */
+    uintptr_t at = (uintptr_t)__atomic_load_n(&called, __ATOMIC_ACQUIRE);
+    uintptr_t stack = (uintptr_t)uc->uc_stack.ss_sp;
+    return at - stack < uc->uc_stack.ss_size && kn_regs_sp(uc) - stack < at - stack &&
+           kn_end_is_final(p, signo);
+}
+
 bool kn_end_is_mended(const struct kn_process *p, int signo, const siginfo_t *info)
 {
     int i = index_of(signo);
@@ -156,7 +165,8 @@ static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *inf
     uint64_t mask;
     memcpy(&mask, &uc->uc_sigmask, sizeof mask);
     kn_threads_thaw();
-    kn_end_set_state(p, KNELL_RUN_RUNNING, 0);
+    /* With the signal: it may end the process without a word. */
+    kn_end_set_state(p, KNELL_RUN_RUNNING, signo);
     if (has_turn)
         kn_gate_leave();
     if (old.flags & FLAG_RESETHAND)
@@ -170,8 +180,11 @@ static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *inf
     const uint64_t pc = kn_regs_pc(uc), sp = kn_regs_sp(uc);
     old.handler(signo, info, (void *)(uintptr_t)uc);
     __atomic_store_n(&called, NULL, __ATOMIC_RELEASE);
-    if (!kn_was_sent(info) && (kn_regs_pc(uc) != pc || kn_regs_sp(uc) != sp))
+    bool is_elsewhere = kn_regs_pc(uc) != pc || kn_regs_sp(uc) != sp;
+    if (!kn_was_sent(info) && is_elsewhere)
         p->mended |= 1u << i;
+    if (kn_was_sent(info) || is_elsewhere)
+        kn_end_set_state(p, KNELL_RUN_RUNNING, 0);
 }
 
 /* The default action of a signal that is sent is ignored for an init, of one that the

@@ -66,6 +66,14 @@ bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *fra
 bool kn_end_is_final(const struct kn_process *p, int signo);
 
 /**
+ * Whether the previous handler, which runs on the alternate stack below this signal, ends
+ * the process by it, with abort(3) most likely: no death but the one that is reported.
+ *
+ * Context: signal handler.
+ */
+bool kn_end_is_aftermath(const struct kn_process *p, int signo, const ucontext_t *uc);
+
+/**
  * A fault of a kind that the previous handler has mended once, by sending the program on
  * at another place: its runtime's way to find out something, and no crash. What it cannot
  * mend it ends with another signal.

@@ -323,8 +323,8 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     }
     if (turn == KN_TURN_AGAIN)
         on_fault_inside(signo);
-    if (turn == KN_TURN_FIRST && !kn_end_is_mended(p, signo, info) &&
-        worth_a_report(p, signo, kn_regs_pc(uc)))
+    if (turn == KN_TURN_FIRST && !kn_end_is_aftermath(p, signo, uc) &&
+        !kn_end_is_mended(p, signo, info) && worth_a_report(p, signo, kn_regs_pc(uc)))
         write_report(c, signo, info, uc);
     kn_end(p, signo, info, uc, turn == KN_TURN_FIRST);
 }

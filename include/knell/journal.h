@@ -70,7 +70,8 @@ struct knell_journal_head {
     uint8_t event_id[16];
     uint8_t boot_id[16];
     uint32_t pid;
-    int32_t crash_signo;        /* set with KNELL_RUN_CRASHING */
+    int32_t crash_signo;        /* set with KNELL_RUN_CRASHING; with KNELL_RUN_RUNNING:
+                                   reported, and a handler of the program's own went on */
     uint64_t start_ticks;       /* proc(5) stat field 22: with boot id and pid, unique */
     uint64_t start_realtime_ns; /* when knell_start() was called */
     uint64_t start_boottime_ns;

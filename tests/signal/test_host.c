@@ -68,11 +68,35 @@ static void recovers_often(void)
     run_done(&r);
 }
 
+/* Crash handlers of the program's own, each with its way to end it: one death, one
+ * report, and none at the next start. */
+static void previous_handler_ends_it(void)
+{
+    static const struct {
+        const char *args;
+        int signo;
+    } cases[] = {{"previous_aborts", SIGABRT}, {"previous_resets", SIGSEGV},
+        {"previous_raises", SIGSEGV}, {"previous_exits", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run r;
+        run_victim(victim, cases[i].args, 0, &r);
+        CHECK_INT(r.status, cases[i].signo ? cases[i].signo : 3 << 8);
+        CHECK_STR(r.out, "previous\n");
+        CHECK_INT(r.n_reports, 1);
+        run_adopt(&r);
+        CHECK_INT(r.n_reports, 1);
+        CHECK(!r.has_journal && r.n_live_dumps == 0);
+        CHECK_INT(r.crash ? r.crash->signal.signo : 0, SIGSEGV);
+        run_done(&r);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(resets_all_its_signals),
         TEST(takes_all_real_time_signals), TEST(told_to_abort),
-        TEST(told_to_abort_as_it_dies), TEST(recovers_often)};
+        TEST(told_to_abort_as_it_dies), TEST(recovers_often),
+        TEST(previous_handler_ends_it)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);

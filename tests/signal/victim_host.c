@@ -176,13 +176,51 @@ static void say_and_abort(int signo)
     abort();
 }
 
-/* A crash handler of the program's own that ends it by abort(3). */
-static void previous_aborts(void)
+static void say_and_reset(int signo)
 {
-    struct sigaction a = {.sa_handler = say_and_abort, .sa_flags = SA_ONSTACK};
+    say("previous\n");
+    (void)signal(signo, SIG_DFL);
+}
+
+static void say_and_raise(int signo)
+{
+    say_and_reset(signo);
+    (void)raise(signo);
+}
+
+static void say_and_exit(int signo)
+{
+    say_and_reset(signo);
+    _exit(3);
+}
+
+/* Crash handlers of the program's own, each with its way to end it. */
+static void crash_with(void (*handler)(int))
+{
+    struct sigaction a = {.sa_handler = handler, .sa_flags = SA_ONSTACK};
     (void)sigaction(SIGSEGV, &a, NULL);
     start();
     *(volatile int *)0x10 = 1;
+}
+
+static void previous_aborts(void)
+{
+    crash_with(say_and_abort);
+}
+
+static void previous_resets(void)
+{
+    crash_with(say_and_reset);
+}
+
+static void previous_raises(void)
+{
+    crash_with(say_and_raise);
+}
+
+static void previous_exits(void)
+{
+    crash_with(say_and_exit);
 }
 
 /* Every descriptor of knell's is the program's own by now; a child is forked. */
@@ -262,7 +300,9 @@ int main(int argc, char **argv)
         {"told_to_abort", told_to_abort},
         {"told_to_abort_as_it_dies", told_to_abort_as_it_dies},
         {"recovers_often", recovers_often}, {"previous_aborts", previous_aborts},
-        {"reuses_and_forks", reuses_and_forks}, {"reuses_and_stops", reuses_and_stops}};
+        {"previous_resets", previous_resets}, {"previous_raises", previous_raises},
+        {"previous_exits", previous_exits}, {"reuses_and_forks", reuses_and_forks},
+        {"reuses_and_stops", reuses_and_stops}};
     for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; i++) {
         if (!strcmp(argv[argc - 1], cases[i].name))
             cases[i].run();

@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "uploader/report/last_words.h"
+#include "uploader/report/obituary.h"
 #include "uploader/report/parse.h"
 
 #include <errno.h>
@@ -172,5 +173,37 @@ static void lengths_are_not_believed(void)
     }
 }
 
-TEST_MAIN(
-    TEST(become_a_report), TEST(torn_ones_do_not_count), TEST(lengths_are_not_believed))
+/* A crash was reported, and a handler of the program's own ended the process; or it went
+ * on, and died of something else. */
+static void a_death_is_told_once(void)
+{
+    const uint64_t crashed = 1700000000ull * 1000000000u, minute = 60ull * 1000000000u;
+    const struct {
+        uint32_t state;
+        int32_t signo;
+        uint64_t last_sign;
+        int result;
+    } cases[] = {{KNELL_RUN_RUNNING, SIGSEGV, crashed - minute, -ENODATA},
+        {KNELL_RUN_RUNNING, SIGSEGV, crashed + 1000000, -ENODATA},
+        {KNELL_RUN_RUNNING, SIGSEGV, crashed + minute, 0},
+        {KNELL_RUN_RUNNING, 0, crashed, 0}, {KNELL_RUN_RUNNING, SIGABRT, crashed, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct spool_live_name live = {0};
+        struct spool_name name = {0};
+        uint8_t *bytes = NULL;
+        size_t n = 0;
+        make();
+        image.head.state = cases[i].state;
+        image.head.crash_signo = cases[i].signo;
+        image.head.heartbeat_ns = cases[i].last_sign;
+        image.crash.time_ns = crashed;
+        seal();
+        CHECK_INT(obituary_write((const uint8_t *)&image, sizeof image, &live, NULL, 0,
+                      &name, &bytes, &n),
+            cases[i].result);
+        free(bytes);
+    }
+}
+
+TEST_MAIN(TEST(a_death_is_told_once), TEST(become_a_report), TEST(torn_ones_do_not_count),
+    TEST(lengths_are_not_believed))

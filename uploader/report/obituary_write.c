@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 enum { ITEM_BYTES = 8192, ARENA_BYTES = 64 << 20 };
+/* Most time that a crash handler of the program's own takes to end it. */
+#define OWN_HANDLER_NS (10 * 1000000000ull)
 
 static size_t pair(uint8_t *out, size_t room, const char *key, const char *text)
 {
@@ -146,6 +148,16 @@ static bool is_unfinished(const struct journal *j, bool slot_is_empty)
            (j->head->state == KNELL_RUN_DUMPED && slot_is_empty);
 }
 
+/* A crash was reported, a handler of the program's own went on and ended it: nothing was
+ * heard of the process after the time that such a handler takes. */
+static bool is_told(const struct journal *j, const struct last_words *words)
+{
+    return j->head->state == KNELL_RUN_RUNNING && j->head->crash_signo > 0 &&
+           words->crash.signo == j->head->crash_signo && words->crash.time_ns &&
+           (j->last_sign_ns < words->crash.time_ns ||
+               j->last_sign_ns - words->crash.time_ns < OWN_HANDLER_NS);
+}
+
 static int write_crash(const uint8_t *image, size_t n, const struct journal *j,
     const struct last_words *words, struct spool_name *name, uint8_t **ret, size_t *ret_n)
 {
@@ -167,8 +179,11 @@ static int write_one(const uint8_t *image, size_t n, const struct journal *j,
     size_t used = j->head->used_bytes;
     if (used < sizeof *j->head || used > n)
         used = n;
-    if (is_unfinished(j, slot_is_empty) && last_words_find(image, n, j->head, &words))
+    bool has_words = last_words_find(image, n, j->head, &words);
+    if (has_words && is_unfinished(j, slot_is_empty))
         return write_crash(image, used, j, &words, name, ret, ret_n);
+    if (has_words && is_told(j, &words))
+        return -ENODATA;
     obituary_gather("", j, &evidence);
     obituary_judge(j, &evidence, &o);
     name->time_ms = time_ns / 1000000;
