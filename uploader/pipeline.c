@@ -312,7 +312,7 @@ static void evict(struct pipeline *p)
     l.retain_bad_ms = steady_ms >= l.retain_bad_ms ? l.retain_bad_ms : 0;
     tend_shortage(
         p->spool, c->keep_free_bytes, c->keep_free_inodes, &l.need_bytes, &l.need_files);
-    int r = tend_evict(p->spool, &l, pipeline_now_ms(), count_eviction, p, false, &e);
+    int r = tend_evict(p->spool, &l, pipeline_now_ms(), count_eviction, p, &e);
     if (r < 0)
         log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL, "%s: limits are not kept: %s",
             p->spool->path, strerrordesc_np(-r));

@@ -358,6 +358,22 @@ static void hostile_files_are_quarantined(void)
     ingest_stop(&s);
 }
 
+/* What is quarantined keeps its name, and need not be called like a report. */
+static void quarantine_is_bounded_whatever_the_names(void)
+{
+    static char bytes[8192];
+    struct fake *f = fake_new((const char *[]){"spool.retain_bad_bytes=1", NULL});
+    test_write_file(f->path, "bad/0badb007-4711-99-ab000000000000000000000000000001.dmp",
+        bytes, sizeof bytes);
+    test_write_file(f->path, "bad/0badb007-4711-99-ab000000000000000000000000000001.why",
+        "damaged\n", 8);
+    test_write_file(f->path, "bad/evil", bytes, sizeof bytes);
+    test_write_file(f->path, "bad/evil.why", "not a report's name\n", 20);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "bad"), 0);
+    fake_free(f);
+}
+
 static void leftovers_of_a_dead_uploader_are_sent(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){0});
@@ -545,8 +561,8 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_dead_destination_does_not_hold_back_the_others),
     TEST(a_large_event_is_trimmed_and_sent_once_more),
     TEST(a_large_event_is_trimmed_for_those_who_ask), TEST(no_smaller_event_can_be_made),
-    TEST(hostile_files_are_quarantined), TEST(leftovers_of_a_dead_uploader_are_sent),
-    TEST(a_signature_is_throttled_and_told),
+    TEST(hostile_files_are_quarantined), TEST(quarantine_is_bounded_whatever_the_names),
+    TEST(leftovers_of_a_dead_uploader_are_sent), TEST(a_signature_is_throttled_and_told),
     TEST(a_failure_is_not_counted_against_the_signature),
     TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),

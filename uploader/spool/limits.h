@@ -22,6 +22,7 @@ struct limits_file {
     uint8_t reason; /* out: enum limits_reason */
     uint64_t n_bytes;
     uint64_t settled_ms; /* sent/ and bad/: when it came there */
+    char *file;          /* NULL: as @name says; in bad/ there may be others */
 };
 
 struct limits {

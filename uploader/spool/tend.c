@@ -16,11 +16,24 @@ struct file_list {
     size_t n, capacity;
 };
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n > k && !strcmp(text + n - k, end);
+}
+
+/* What is quarantined may be called anything; its reason goes with it. */
+static bool counts(
+    enum spool_state state, const char *file, const struct spool_name *name)
+{
+    return name || (state == SPOOL_BAD && !ends_with(file, KNELL_WHY_SUFFIX));
+}
+
 static int add_file(void *ctx, const char *file, const struct spool_name *name)
 {
     struct file_list *l = ctx;
     struct stat st;
-    if (!name)
+    if (!counts(l->state, file, name))
         return 0;
     if (fstatat(l->spool->state_fd[l->state], file, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
@@ -32,13 +45,26 @@ static int add_file(void *ctx, const char *file, const struct spool_name *name)
         l->files = p;
         l->capacity = more;
     }
+    /* A rename changes the inode's time. */
+    uint64_t settled_ms = (uint64_t)st.st_ctim.tv_sec * 1000;
+    char *other = name ? NULL : strdup(file);
+    if (!name && !other)
+        return -ENOMEM;
     /* Allocated bytes: a sparse file takes little. */
-    l->files[l->n++] = (struct limits_file){.name = *name,
+    l->files[l->n++] = (struct limits_file){
+        .name = name ? *name : (struct spool_name){.time_ms = settled_ms},
         .state = (uint8_t)l->state,
         .n_bytes = (uint64_t)st.st_blocks * 512,
-        /* A rename changes the inode's time. */
-        .settled_ms = (uint64_t)st.st_ctim.tv_sec * 1000};
+        .settled_ms = settled_ms,
+        .file = other};
     return 0;
+}
+
+static void free_files(struct file_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->files[i].file);
+    free(l->files);
 }
 
 static int list_files(const struct spool *s, struct file_list *l)
@@ -63,8 +89,9 @@ static void remove_why(const struct spool *s, const char *file)
 
 static int remove_file(const struct spool *s, const struct limits_file *f)
 {
-    char file[KNELL_SPOOL_NAME_BYTES + 1];
-    spool_name_format(&f->name, file);
+    char own[KNELL_SPOOL_NAME_BYTES + 1];
+    const char *file = f->file ? f->file : own;
+    spool_name_format(&f->name, own);
     int r = unlinkat(s->state_fd[f->state], file, 0) < 0 ? -errno : 0;
     if (!r && f->state == SPOOL_BAD)
         remove_why(s, file);
@@ -72,7 +99,7 @@ static int remove_file(const struct spool *s, const struct limits_file *f)
 }
 
 int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_ms,
-    void (*gone)(void *ctx, const struct limits_file *file), void *ctx, bool dry,
+    void (*gone)(void *ctx, const struct limits_file *file), void *ctx,
     struct tend_evicted *ret)
 {
     struct file_list l = {0};
@@ -82,7 +109,7 @@ int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_
         r = -ENOMEM;
     for (size_t i = 0; !r && i < l.n; i++) {
         const struct limits_file *f = &l.files[i];
-        if (f->reason == LIMITS_KEEP || (!dry && remove_file(s, f) < 0))
+        if (f->reason == LIMITS_KEEP || remove_file(s, f) < 0)
             continue;
         e.n_retained += f->reason == LIMITS_RETAINED;
         e.n_expired += f->reason == LIMITS_EXPIRED;
@@ -91,7 +118,7 @@ int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_
         if (gone && (f->state == SPOOL_NEW || f->state == SPOOL_WAIT))
             gone(ctx, f);
     }
-    free(l.files);
+    free_files(&l);
     if (!r)
         *ret = e;
     return r;
@@ -110,12 +137,6 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
     /* Filesystems without a fixed number of inodes say 0. */
     if (v.f_files && files < keep_files)
         *ret_files = keep_files - files;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), k = strlen(end);
-    return n > k && !strcmp(text + n - k, end);
 }
 
 bool tend_is_orphan(const struct spool *s, const char *file)

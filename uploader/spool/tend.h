@@ -14,11 +14,10 @@ struct tend_evicted {
  *
  * @limits  need_bytes and need_files are taken as they are: see tend_shortage()
  * @gone    told of each queued report that was removed; may be NULL
- * @dry     choose only, remove nothing
  * Returns 0 or a negative errno.
  */
 int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_ms,
-    void (*gone)(void *ctx, const struct limits_file *file), void *ctx, bool dry,
+    void (*gone)(void *ctx, const struct limits_file *file), void *ctx,
     struct tend_evicted *ret) MUST_CHECK;
 
 /* Bytes and files that the spool's filesystem is short of @keep_bytes and @keep_files. */
