@@ -166,6 +166,17 @@ static void trusts_no_answer(void)
     CHECK_INT(wire_read(fd, &status, &back), -EBADMSG);
     (void)close(fd);
     worker_result_done(&r);
+    r = (struct worker_result){.outcome = WORKER_DROPPED, .category = "sample_rate"};
+    fd = memfd_create("test", 0);
+    CHECK_INT(wire_write(fd, 0, &r), 0);
+    CHECK_INT(wire_read(fd, &status, &back), 0);
+    CHECK_STR(back.category, "sample_rate");
+    strcpy(r.category, "a b\",\"quantity\":9");
+    CHECK_INT(ftruncate(fd, 0), 0);
+    CHECK_INT(lseek(fd, 0, SEEK_SET), 0);
+    CHECK_INT(wire_write(fd, 0, &r), 0);
+    CHECK_INT(wire_read(fd, &status, &back), -EBADMSG);
+    (void)close(fd);
     dump_free(d);
 }
 

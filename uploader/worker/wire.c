@@ -95,6 +95,12 @@ static bool hex_only(const char *s, size_t n)
     return strlen(s) == n && strspn(s, "0123456789abcdef") == n;
 }
 
+/* A word of the protocol: it goes into the state and into client reports as it is. */
+static bool is_word(const char *s)
+{
+    return strspn(s, "abcdefghijklmnopqrstuvwxyz_") == strlen(s);
+}
+
 static bool clean_summary(struct worker_summary *s)
 {
     clean(s->event_id, sizeof s->event_id);
@@ -176,10 +182,11 @@ int wire_read(int fd, int *ret_status, struct worker_result *ret)
     memcpy(r.why, h.why, sizeof r.why);
     memcpy(r.category, h.category, sizeof r.category);
     clean(r.why, sizeof r.why);
-    clean(r.category, sizeof r.category);
+    r.category[sizeof r.category - 1] = 0;
     r.summary = h.summary;
     r.wishes = h.wishes;
-    bool sound = clean_summary(&r.summary) && sound_wishes(&r.wishes);
+    bool sound =
+        clean_summary(&r.summary) && sound_wishes(&r.wishes) && is_word(r.category);
     err = read_body(fd, &h, &r);
     if (!err && (!sound || !sound_items(r.items, r.n_items)))
         err = -EBADMSG;
