@@ -207,6 +207,9 @@ void config_mask(const char *url, char *out, size_t n)
         /* Word by word: user information is what lies between "://" and '@'. */
         size_t word = strcspn(url, " \t\n");
         const char *scheme = memmem(url, word, "://", 3);
+        /* A list of headers may hold a URL without being one. */
+        if (scheme && memchr(url, '=', (size_t)(scheme - url)))
+            scheme = NULL;
         const char *user = scheme ? scheme + 3 : url;
         const char *sign = memrchr(url, '@', word);
         int r;

@@ -96,7 +96,8 @@ static void secrets_come_from_files_and_are_masked(void)
     char setting[512], env[512];
     text(dir, "dsn", "https://key:secret@h.example/1\n");
     snprintf(setting, sizeof setting, "upload.dsn_file=%s/dsn", dir);
-    const char *const line[] = {setting, "upload.otlp_headers=authorization=abc", NULL};
+    const char *const line[] = {
+        setting, "upload.otlp_headers=authorization=abc,origin=https://x", NULL};
     struct config_set c =
         load(&(struct config_sources){.file = "/dev/null", .overrides = line});
     CHECK_STR(c.values.dsn, "https://key:secret@h.example/1");
