@@ -12,6 +12,7 @@
 #include "uploader/worker_program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <knell/knell.h>
 #include <limits.h>
@@ -32,11 +33,11 @@ enum exit_code {
     EXIT_DISABLED = 9,
 };
 
-enum { DAY_S = 86400, POLITE_NICE = 10 };
+enum { DAY_S = 86400, POLITE_NICE = 10, MAX_SETTINGS = 64 };
 
 struct arguments {
     const char *spool, *config, *only;
-    const char *overrides[65];
+    const char *overrides[MAX_SETTINGS + 2]; /* the spool's is the last, then NULL */
     size_t n_overrides;
     bool all, verbose, quiet, progress;
     unsigned stay_s; /* 0: one pass */
@@ -90,6 +91,12 @@ static unsigned stay_seconds(const char *text)
     return *text >= '0' && *text <= '9' && !*end && n <= DAY_S ? (unsigned)n : 0;
 }
 
+static int refuse(const char *what)
+{
+    fprintf(stderr, "knell-upload: %s\n", what);
+    return EXIT_USAGE;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
@@ -109,8 +116,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
             a->config = optarg;
             break;
         case 's':
-            if (a->n_overrides + 1 == sizeof a->overrides / sizeof *a->overrides)
-                return EXIT_USAGE;
+            if (a->n_overrides == MAX_SETTINGS)
+                return refuse("more than 64 times --set");
             a->overrides[a->n_overrides++] = optarg;
             break;
         case 'a':
@@ -128,7 +135,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         case 'S':
             a->stay_s = stay_seconds(optarg);
             if (!a->stay_s)
-                return EXIT_USAGE;
+                return refuse("--stay: not a number of seconds from 1 to 86400");
             break;
         case 'p':
             a->progress = true;
@@ -324,8 +331,20 @@ static void keep_to_ourselves(void)
     (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* Whoever started us may have closed them: a file that took the place of stderr would get
+ * what we say, and one that is 0 would count as none. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    close_p(&fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     if (argc == 2 && !strcmp(argv[1], WORKER_SERVER_ARGUMENT))
         return worker_server_main();
     struct upload u = {0};

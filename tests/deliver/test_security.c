@@ -209,25 +209,32 @@ static void consent_taken_back_before_the_connection_sends_nothing(void)
     ingest_stop(&server);
 }
 
-/* Runs knell-upload; returns its exit status, what it said is in @dir/said. */
-static int upload(const char *dir, const char *spool, const char *dsn, const char *option)
+/* Runs knell-upload; returns its exit status. @said  file for what it says; NULL: its
+ * standard descriptors are closed */
+static int upload_with(const char *said, const char *dsn, const char *const *arguments)
 {
     pid_t pid = fork();
     if (!pid) {
-        char said[512];
-        snprintf(said, sizeof said, "%s/said", dir);
-        int fd = open(said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        dup2(fd, 1);
-        dup2(fd, 2);
+        int fd = said ? open(said, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
+        for (int i = said ? 1 : 0; i < 3; i++)
+            (void)(said ? dup2(fd, i) : close(i));
         setenv("KNELL_DSN", dsn, 1);
         setenv("KNELL_CONFIG", "/dev/null", 1);
-        execl(
-            UPLOAD_PROGRAM, UPLOAD_PROGRAM, "-v", "--spool", spool, option, (char *)NULL);
+        execv(UPLOAD_PROGRAM, (char *const *)(uintptr_t)arguments);
         _exit(127);
     }
     int status = -1;
     waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* What it said is in @dir/said. */
+static int upload(const char *dir, const char *spool, const char *dsn, const char *option)
+{
+    char said[512];
+    snprintf(said, sizeof said, "%s/said", dir);
+    return upload_with(said, dsn,
+        (const char *[]){UPLOAD_PROGRAM, "-v", "--spool", spool, option, NULL});
 }
 
 /* What a report says of itself goes into no command and names no file (CVE-2017-10708,
@@ -452,10 +459,60 @@ static void the_program_says_how_it_went(void)
     ingest_stop(&server);
 }
 
+/* As many settings as there is room for, and one more. */
+static void settings_are_counted(void)
+{
+    enum { MOST = 64 };
+    const char *dir = test_tmpdir(), *arguments[MOST + 5] = {UPLOAD_PROGRAM};
+    char said[512];
+    struct fake *f = fake_new(NULL);
+    snprintf(said, sizeof said, "%s/said", dir);
+    for (size_t i = 0; i < MOST; i++)
+        arguments[1 + i] = "--set=upload.enabled=no";
+    arguments[MOST + 1] = "--spool";
+    arguments[MOST + 2] = f->path;
+    CHECK_INT(upload_with(said, "", arguments), 0);
+    arguments[MOST + 3] = "--set=upload.enabled=no";
+    CHECK_INT(upload_with(said, "", arguments), 2);
+    CHECK(file_has(dir, "said", "--set"));
+    arguments[1] = "--stay=never";
+    CHECK_INT(upload_with(said, "", arguments), 2);
+    CHECK(file_has(dir, "said", "--stay"));
+    fake_free(f);
+}
+
+/* Whoever starts it may have closed everything: what it opens must not become what others
+ * take for their standard descriptors. */
+static void nothing_takes_the_place_of_stderr(void)
+{
+    const char *dir = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    char script[600], hook[600], dsn[600];
+    size_t n;
+    struct dump *d = dump_example();
+    const uint8_t *report = dump_finish(d, &n);
+    fake_report_bytes(f, "new", 1, report, n, NULL);
+    snprintf(script, sizeof script,
+        "#!/bin/sh\nreadlink /proc/$$/fd/2 > %s/stderr\nexec cat\n", dir);
+    test_write_file(dir, "hook", script, strlen(script));
+    snprintf(hook, sizeof hook, "%s/hook", dir);
+    CHECK_INT(chmod(hook, 0755), 0);
+    snprintf(hook, sizeof hook, "--set=hooks.before_send=%s/hook", dir);
+    snprintf(dsn, sizeof dsn, "file://%s/out", dir);
+    const char *const arguments[] = {
+        UPLOAD_PROGRAM, "-v", "--spool", f->path, hook, NULL};
+    CHECK_INT(upload_with(NULL, dsn, arguments), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK(file_has(dir, "stderr", "/dev/null"));
+    dump_free(d);
+    fake_free(f);
+}
+
 TEST_MAIN(TEST(planted_links_are_not_written_through),
     TEST(files_are_private_whatever_the_umask), TEST(cleaning_does_not_recurse),
     TEST(hostile_text_is_defused),
     TEST(consent_taken_back_before_the_connection_sends_nothing),
     TEST(fields_are_no_commands_and_no_paths), TEST(secrets_are_not_told),
     TEST(figures_are_written_for_prometheus), TEST(an_idle_start_opens_no_socket),
-    TEST(root_becomes_the_owner), TEST(the_program_says_how_it_went))
+    TEST(root_becomes_the_owner), TEST(the_program_says_how_it_went),
+    TEST(settings_are_counted), TEST(nothing_takes_the_place_of_stderr))
