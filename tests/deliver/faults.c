@@ -1,7 +1,8 @@
 /*
  * Preloaded into knell-upload: makes the file system fail now and then, as told by
  *
- *     FAULT_CALL   write, fsync, rename, open, read, mkdir, unlink, clock
+ *     FAULT_CALL   write, fsync, rename, open, read, mkdir, unlink, clock; full: all that
+ *                  take room
  *     FAULT_ERRNO  number; 0: a short write, or for clock: seconds to add
  *     FAULT_FIRST  which call is the first to fail (1: the first one)
  *     FAULT_COUNT  how many in a row fail
@@ -84,12 +85,19 @@ int openat(int dir, const char *path, int flags, ...)
 
 ssize_t write(int fd, const void *p, size_t n)
 {
-    if (fd > 2 && fails("write")) {
+    if (fd > 2 && (fails("write") || fails("full"))) {
         if (errno)
             return -1;
         n = n > 1 ? n / 2 : n; /* a short write */
     }
     return ((ssize_t(*)(int, const void *, size_t))next("write"))(fd, p, n);
+}
+
+int posix_fallocate(int fd, off_t at, off_t n)
+{
+    return fails("full")
+               ? errno
+               : ((int (*)(int, off_t, off_t))next("posix_fallocate"))(fd, at, n);
 }
 
 ssize_t pread(int fd, void *p, size_t n, off_t at)

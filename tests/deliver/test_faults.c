@@ -86,6 +86,21 @@ static void disk_full(void)
     check("write", EDQUOT, 1, 1000, true);
 }
 
+/* Sending needs no room, and makes some: the first upload of this machine. */
+static void a_full_disk_holds_nothing_back(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    char dsn[64];
+    snprintf(dsn, sizeof dsn, DSN, s.port);
+    fake_reports(f, N_REPORTS, "MDMP");
+    CHECK_INT(run_pass(f, dsn, "full", ENOSPC, 1, 1000000), 0);
+    CHECK_INT(s.counts->requests, N_REPORTS);
+    CHECK_INT(fake_count(f, "sent"), N_REPORTS);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void short_writes_and_interrupts(void)
 {
     check("write", 0, 1, 1000000, true);
@@ -140,5 +155,6 @@ static void a_folder_vanishes(void)
     ingest_stop(&s);
 }
 
-TEST_MAIN(TEST(disk_full), TEST(short_writes_and_interrupts), TEST(input_output_errors),
-    TEST(no_descriptors), TEST(read_only), TEST(clock_jumps), TEST(a_folder_vanishes))
+TEST_MAIN(TEST(disk_full), TEST(a_full_disk_holds_nothing_back),
+    TEST(short_writes_and_interrupts), TEST(input_output_errors), TEST(no_descriptors),
+    TEST(read_only), TEST(clock_jumps), TEST(a_folder_vanishes))

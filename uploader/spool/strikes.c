@@ -25,7 +25,8 @@ struct strikes {
     struct table *table;
 };
 
-int strikes_open(const struct spool *s, struct strikes **ret)
+/* Returns a descriptor, or a negative errno: -ENOSPC and -EDQUOT no room for it. */
+static int open_table(const struct spool *s)
 {
     CLEANUP(close_p)
     int fd = openat(s->fd, STRIKES_FILE,
@@ -43,11 +44,21 @@ int strikes_open(const struct spool *s, struct strikes **ret)
         if (r)
             return -r;
     }
+    return take_fd(&fd);
+}
+
+int strikes_open(const struct spool *s, struct strikes **ret)
+{
+    CLEANUP(close_p) int fd = open_table(s);
+    /* Sending makes room: without any, strikes count for this run alone. */
+    bool full = fd == -ENOSPC || fd == -EDQUOT;
+    if (fd < 0 && !full)
+        return fd;
     CLEANUP(free_p) struct strikes *t = calloc(1, sizeof *t);
     if (!t)
         return -ENOMEM;
-    t->table =
-        mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    t->table = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE,
+        MAP_SHARED | (full ? MAP_ANONYMOUS : 0), full ? -1 : fd, 0);
     if (t->table == MAP_FAILED)
         return -errno;
     if (t->table->magic != STRIKES_MAGIC || t->table->version != 1) {

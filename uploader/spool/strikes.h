@@ -14,7 +14,8 @@ enum {
 
 struct strikes;
 
-/* Returns 0 or a negative errno. A damaged file begins anew. */
+/* Returns 0 or a negative errno. A damaged file begins anew; on a full disk there is
+ * none, and what is counted is forgotten with @ret. */
 int strikes_open(const struct spool *s, struct strikes **ret) MUST_CHECK;
 void strikes_close(struct strikes *t);
 
