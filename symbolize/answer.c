@@ -38,14 +38,17 @@ int answers_keep_names(const struct answers *a, struct table *t)
     return err;
 }
 
-/* Text that outlives the table. */
+static bool has_room(const struct answers *a)
+{
+    return a->out->n_bytes < STORE_TEXT_BYTES;
+}
+
+/* Text that outlives the table; none where the batch has too much of it. */
 static int keep(struct answers *a, const char *text, const char **ret)
 {
-    *ret = NULL;
-    if (!text || a->texts_stay) {
-        *ret = text;
+    *ret = a->texts_stay ? text : NULL;
+    if (!text || a->texts_stay || !has_room(a))
         return 0;
-    }
     *ret = store_text(a->out, text, strlen(text));
     return *ret ? 0 : -ENOMEM;
 }
@@ -56,12 +59,12 @@ static int name_of(
 {
     const char *raw = table_text(a->table, text);
     int err = keep(a, raw, &known->raw);
-    if (err < 0 || !raw)
+    if (err < 0 || !known->raw)
         return err;
     const char *ready = a->demangle ? table_text(a->table, readable) : NULL;
     if (ready)
         return keep(a, ready, &known->readable);
-    known->readable = demangle(a->out, known->raw, a->demangle);
+    known->readable = demangle(a->out, known->raw, a->demangle && has_room(a));
     return known->readable ? 0 : -ENOMEM;
 }
 
@@ -117,7 +120,7 @@ static int add_symbol(
     bool plain = frame->symbol && frame->symbol[0] != '_';
     if (!frame->function || (mangled && plain && y->n_aliases == 0)) {
         if (!a->symbol.readable)
-            a->symbol.readable = demangle(a->out, name, a->demangle);
+            a->symbol.readable = demangle(a->out, name, a->demangle && has_room(a));
         if (!a->symbol.readable)
             return -ENOMEM;
         frame->function = a->symbol.readable;

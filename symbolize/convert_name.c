@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
-enum { MAX_NAME_BYTES = 4096, PROBES_BETWEEN_CLOCKS = 1 << 16 };
+enum {
+    MAX_NAME_BYTES = 4096,
+    PROBES_BETWEEN_CLOCKS = 1 << 16,
+    NAMES_BETWEEN_CLOCKS = 64,
+};
 
 /* A node that gets the name of the scope that it is declared in. */
 struct scoped {
@@ -123,6 +127,8 @@ static int name_all(struct naming *n, const bool *used)
     for (uint32_t i = 0; err == 0 && i < n->f->n_nodes; i++) {
         if (used[i] && n->first[i] == i)
             err = name_node(n, i, scopes);
+        if (err == 0 && i % NAMES_BETWEEN_CLOCKS == 0)
+            err = budget_time(n->u->file->budget);
     }
     if (err == 0)
         err = add_scopes(n);

@@ -1,3 +1,4 @@
+#include "symbolize/budget.h"
 #include "symbolize/convert.h"
 #include "symbolize/convert_name.h"
 #include "symbolize/dwarf_function.h"
@@ -182,13 +183,17 @@ static int make_file(struct unit_work *w, uint32_t number, uint32_t *ret)
     *ret = TABLE_NONE;
     if (dwarf_line_path(&w->lines, number, &comp_dir, &directory, &name) < 0 || !*name)
         return 0;
+    int err = budget_time(w->u->file->budget);
+    if (err < 0)
+        return err;
     struct table_file file = {.directory = TABLE_NONE};
     size_t n = 0;
     if (*name != '/') {
         n = comp_dir ? join(path, n, comp_dir) : n;
         n = directory ? join(path, n, directory) : n;
     }
-    int err = n ? table_string(w->c->table, path, n, &file.directory) : 0;
+    if (n)
+        err = table_string(w->c->table, path, n, &file.directory);
     if (err == 0)
         err = table_string(w->c->table, name, strlen(name), &file.name);
     if (err == 0)
@@ -274,6 +279,8 @@ static int add_piece(struct unit_work *w, uint64_t low, uint64_t high, uint32_t 
         p.column = row->column;
         err = file_of(w, row->file, &p.file);
     }
+    if (p.file == TABLE_NONE)
+        p.line = p.column = 0;
     if (err == 0)
         err = table_place(w->c->table, &p, &place);
     return err < 0 ? err : table_add_range(w->c->table, low, high, place);

@@ -274,8 +274,10 @@ int section_string(struct section *s, uint64_t at, const char **ret)
     for (uint64_t from = at;;) {
         uint64_t to = (from / PAGE + 1) * PAGE;
         to = to < s->n ? to : s->n;
-        if (from >= to)
-            return -EBADMSG; /* no NUL before the end */
+        /* No NUL before the end, or so far away that one string of many names would be
+         * work without end. */
+        if (from >= to || from - at > SECTION_MAX_STRING_BYTES)
+            return -EBADMSG;
         int err = section_need(s, from, to - from);
         if (err < 0)
             return err;

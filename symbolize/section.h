@@ -49,7 +49,7 @@ void section_done(struct section *s);
  */
 int section_need_slow(struct section *s, uint64_t at, uint64_t n) MUST_CHECK;
 
-enum { SECTION_PAGE_BYTES = 4096 };
+enum { SECTION_PAGE_BYTES = 4096, SECTION_MAX_STRING_BYTES = 1 << 16 };
 
 static inline bool section_page_present(const struct section *s, uint64_t page)
 {
@@ -68,7 +68,8 @@ MUST_CHECK static inline int section_need(struct section *s, uint64_t at, uint64
     return section_need_slow(s, at, n);
 }
 
-/* The NUL-terminated string at @at: 0 and @ret into s->bytes, or an error as above. */
+/* The NUL-terminated string at @at, up to SECTION_MAX_STRING_BYTES: 0 and @ret into
+ * s->bytes, or an error as above. */
 int section_string(struct section *s, uint64_t at, const char **ret) MUST_CHECK;
 
 /* A reader of [at, at + n); failed with the error when that cannot be had. */

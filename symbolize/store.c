@@ -31,6 +31,7 @@ static void *room(struct store *s, size_t n)
         c->max = max;
         s->chunks = c;
     }
+    s->n_bytes += want;
     void *p = c->bytes + c->used;
     c->used += want;
     return p;
@@ -63,4 +64,5 @@ void store_done(struct store *s)
         free(s->chunks);
         s->chunks = next;
     }
+    s->n_bytes = 0;
 }

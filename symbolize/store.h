@@ -8,7 +8,11 @@
 
 struct store_chunk;
 
+/* More than the texts of any honest batch take; beyond it names are left out. */
+#define STORE_TEXT_BYTES ((size_t)256 << 20)
+
 struct store {
+    size_t n_bytes;             /* handed out */
     struct store_chunk *chunks; /* the newest first */
 };
 

@@ -342,6 +342,54 @@ fn main() { std::process::exit(outer(std::env::args().count() as i32) & 1) }
     run("rustc", "-O", "-g", "prog.rs", "-o", "prog")
 
 
+def fortran(*flags):
+    def build():
+        with open("prog.f90", "w") as f:
+            f.write("""module work
+  integer, volatile :: seed = 3
+contains
+  integer function leaf3(x)
+    integer, intent(in) :: x
+    leaf3 = x * 3 + seed
+  end function
+  integer function leaf2(x)
+    integer, intent(in) :: x
+    leaf2 = leaf3(x) + leaf3(x + 1)
+  end function
+  integer function outer(x)
+    integer, intent(in) :: x
+    outer = leaf2(x) + 1
+  end function
+end module
+program main
+  use work
+  call exit(iand(outer(command_argument_count()), 1))
+end program
+""")
+        run("gfortran", "-O2", "-g", *flags, "prog.f90", "-o", "prog")
+    return build
+
+
+def go():
+    with open("prog.go", "w") as f:
+        f.write("""package main
+
+import "os"
+
+var seed = 3
+
+func leaf3(x int) int { return x*3 + seed }
+func leaf2(x int) int { return leaf3(x) + leaf3(x+1) }
+
+//go:noinline
+func outer(x int) int { return leaf2(x) + 1 }
+func main()           { os.Exit(outer(len(os.Args)) & 1) }
+""")
+    env = dict(os.environ, GOCACHE=TOP + "/go", GOPATH=TOP + "/path", GO111MODULE="off",
+               GOTOOLCHAIN="local", GOPROXY="off", GOTELEMETRY="off", CGO_ENABLED="0")
+    run("go", "build", "-o", "prog", "prog.go", env=env)
+
+
 VARIANTS = {
     # name: (expected, builder)
     **{f"gcc_dwarf{v}": ("FLI", plain("-g", f"-gdwarf-{v}")) for v in (3, 4, 5)},
@@ -418,6 +466,9 @@ VARIANTS = {
     "cxx_clang": ("FI", cxx("clang++")),
     "cxx_gcc4": ("FI", cxx("g++", "-gdwarf-4")),
     "rust": ("FI", rust),
+    "fortran": ("FI", fortran()),
+    "fortran_dwarf4": ("FI", fortran("-gdwarf-4")),
+    "go": ("FI", go),  # its own compiler, linker and compressed sections
     "path_newline": ("FLI", lambda: (cc("-g"), os.rename("prog", "a\nb\xe9"),
                                      (None, outer_range("a\nb\xe9"), "a\nb\xe9"))[2]),
 }
@@ -496,7 +547,7 @@ def test(tool, name, expected, build):
         for when in ("filled", "used"):
             if ask(tool, path, start, size, cache) != answers:
                 return f"FAIL {name}: other answers when the cache is {when}"
-        have, wrong = judge(answers, not name.startswith(("cxx", "rust")))
+        have, wrong = judge(answers, not name.startswith(("cxx", "rust", "fortran", "go")))
         missing = set(expected) - have
         if missing or wrong:
             return f"FAIL {name}: wants {expected}, missing {missing}, wrong {wrong[:2]}, " \
