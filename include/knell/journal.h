@@ -370,6 +370,7 @@ static_assert(sizeof(struct knell_item_head) == 32, "on-disk size is fixed");
  */
 enum { KNELL_SEGMENT_MAGIC = 0x4745534b, KNELL_SEGMENT_VERSION = 1 };
 #define KNELL_SEGMENT_BYTES (256u << 10)
+enum { KNELL_ITEM_MAX_LOGS = 1000 }; /* in an envelope; more make more envelopes */
 struct knell_segment_head {
     uint32_t magic;
     uint16_t version, head_bytes;

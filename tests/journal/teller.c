@@ -287,6 +287,14 @@ static void say_too_much(void)
     (void)fflush(stdout);
 }
 
+static void say_many_logs(void)
+{
+    for (int i = 0; i < 2500; i++)
+        knell_log(KNELL_LEVEL_INFO, "%d", i);
+    struct knell_span *t = knell_transaction_start("after them", "x", NULL);
+    knell_span_finish(t, KNELL_SPAN_OK);
+}
+
 static void say_transactions(void)
 {
     for (int i = 0; i < 3; i++) {
@@ -412,6 +420,8 @@ int main(int argc, char **argv)
         say_all_kinds();
     else if (!strcmp(what, "transactions"))
         say_transactions();
+    else if (!strcmp(what, "many-logs"))
+        say_many_logs();
     else if (!strcmp(what, "too-much"))
         say_too_much();
     else if (!strcmp(what, "fork-cover-hang"))

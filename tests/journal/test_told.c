@@ -238,6 +238,32 @@ static void unsampled_transactions_are_not_sent(void)
     CHECK_INT(envelopes_count(&got, "log"), 1);
 }
 
+/* Servers take so many in one item: the others come in further envelopes. */
+static void a_flood_of_logs_arrives_whole(void)
+{
+    static bool seen[2500];
+    size_t n = 0;
+    new_place();
+    memset(seen, 0, sizeof seen);
+    (void)tell_with("many-logs", "stop", "SENTRY_TRACES_SAMPLE_RATE=1");
+    upload();
+    CHECK_INT(envelopes_count(&got, "transaction"), 1);
+    CHECK_INT(envelopes_count(&got, "log"), 3);
+    for (size_t i = 0; i < envelopes_count(&got, "log"); i++) {
+        const cJSON *one, *all = json_at(envelopes_get(&got, "log", i), "items");
+        CHECK(cJSON_GetArraySize(all) <= 1000);
+        cJSON_ArrayForEach(one, all)
+        {
+            int k = atoi(json_text(one, "body"));
+            if (CHECK(k >= 0 && k < 2500 && !seen[k])) {
+                seen[k] = true;
+                n++;
+            }
+        }
+    }
+    CHECK_INT(n, 2500);
+}
+
 static void hang(void)
 {
     int status = tell("hang", "stop");
@@ -397,7 +423,7 @@ TEST_MAIN(TEST(scope_of_a_crash),
 
     TEST(handled_errors_and_messages), TEST(sampling_of_errors), TEST(sessions),
     TEST(handled_errors_leave_the_session_open), TEST(transactions_spans_and_logs),
-    TEST(unsampled_transactions_are_not_sent), TEST(hang),
-    TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
+    TEST(unsampled_transactions_are_not_sent), TEST(a_flood_of_logs_arrives_whole),
+    TEST(hang), TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
     TEST(before_start_everything_is_a_no_op), TEST(a_spool_that_cannot_be_is_told),
     TEST(the_debug_switch_explains), TEST(fork_children))

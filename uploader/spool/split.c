@@ -48,16 +48,19 @@ static int read_head(struct bytes *b, struct knell_segment_head *ret)
     return 0;
 }
 
-/* Logs and sessions are a part of their own. */
-static bool has_others(struct bytes b)
+/* How many parts hold logs, as many each as one item may have, and sessions with the
+ * first of them. */
+static uint32_t n_before_transactions(struct bytes b)
 {
     struct knell_segment_record r;
     const uint8_t *payload;
+    uint32_t n_logs = 0;
+    bool others = false;
     while (next(&b, &r, &payload)) {
-        if (r.type != KNELL_RECORD_SPAN && r.type != KNELL_RECORD_TRANSACTION)
-            return true;
+        n_logs += r.type == KNELL_RECORD_LOG;
+        others |= r.type != KNELL_RECORD_SPAN && r.type != KNELL_RECORD_TRANSACTION;
     }
-    return false;
+    return n_logs ? (n_logs - 1) / KNELL_ITEM_MAX_LOGS + 1 : others;
 }
 
 int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t *ret_n)
@@ -72,11 +75,14 @@ int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t
     if (!out)
         return -ENOMEM;
     size_t at = sizeof head;
-    uint32_t n_records = 0, first = has_others(b), transaction = first;
+    uint32_t n_records = 0, n_logs = 0, transaction = n_before_transactions(b);
     /* Spans stand right before their transaction, so they belong to the next one. */
     while (next(&b, &r, &payload)) {
         bool traced = r.type == KNELL_RECORD_SPAN || r.type == KNELL_RECORD_TRANSACTION;
-        if (traced ? transaction == i : !i) {
+        uint32_t part = traced                       ? transaction
+                        : r.type == KNELL_RECORD_LOG ? n_logs++ / KNELL_ITEM_MAX_LOGS
+                                                     : 0;
+        if (part == i) {
             append(out, &at, &r, payload);
             n_records++;
         }

@@ -7,8 +7,9 @@
 #include "uploader/spool/dir.h"
 
 /**
- * Pure: the @i-th part of a segment. Logs and sessions, if there are any, are part 0;
- * each other part holds one transaction with its spans.
+ * Pure: the @i-th part of a segment. Logs and sessions, if there are any, are part 0,
+ * logs beyond KNELL_ITEM_MAX_LOGS the parts after it; each other part holds one
+ * transaction with its spans.
  *
  * @bytes  the whole file, not trusted; the first record that is not whole ends it
  * @ret    malloc'd

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SPANS = 1000, MAX_LOGS = 1000, MAX_NAME = 200, MAX_RECORDS = 100000 };
+enum { MAX_SPANS = 1000, MAX_NAME = 200, MAX_RECORDS = 100000 };
 
 struct span {
     struct knell_span_record r;
@@ -284,7 +284,7 @@ static int log_record(struct segment *s, struct bytes *b)
     bytes_copy(b, &r, sizeof r, "log");
     const uint8_t *message = bytes_take(b, r.n_message, "log");
     const uint8_t *rest = bytes_take(b, r.n_pairs_bytes, "log");
-    if (b->err || s->n_logs >= MAX_LOGS)
+    if (b->err || s->n_logs >= KNELL_ITEM_MAX_LOGS)
         return 0;
     if (!s->logs)
         s->logs = cJSON_CreateObject();
