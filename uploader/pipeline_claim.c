@@ -279,10 +279,10 @@ void pipeline_worked(struct pipeline *p)
             worker_died(p, j, "it asks for debug files where it may not");
         break;
     case WORKER_DROPPED:
-        ledger_add_drop(p->ledger,
-            *j->result.category ? j->result.category : "event_processor", "error", 1);
-        p->result.dropped++;
-        pipeline_quarantine(p, j, j->result.why);
+        if (j->result.n_items)
+            pipeline_send(p, j);
+        else
+            pipeline_drop(p, j);
         break;
     case WORKER_REFUSED:
         ledger_add_drop(p->ledger, "internal_sdk_error", "error", 1);

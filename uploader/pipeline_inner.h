@@ -143,6 +143,8 @@ void pipeline_settle(struct pipeline *p, struct job *j);
 void pipeline_move(
     struct pipeline *p, struct job *j, enum spool_state to, const struct spool_name *as);
 void pipeline_quarantine(struct pipeline *p, struct job *j, const char *why);
+/* What rules or the user's program drop: kept in bad/ and counted. */
+void pipeline_drop(struct pipeline *p, struct job *j);
 void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bool counts,
     const char *why);
 void pipeline_sync(struct pipeline *p, bool now);

@@ -115,6 +115,14 @@ static void take_back(struct pipeline *p, struct job *j)
     }
 }
 
+void pipeline_drop(struct pipeline *p, struct job *j)
+{
+    ledger_add_drop(p->ledger,
+        *j->result.category ? j->result.category : "event_processor", "error", 1);
+    p->result.dropped++;
+    pipeline_quarantine(p, j, j->result.why);
+}
+
 void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bool counts,
     const char *why)
 {
@@ -230,6 +238,10 @@ void pipeline_settle(struct pipeline *p, struct job *j)
         return;
     }
     forget_marks(p, j);
+    if (j->result.outcome == WORKER_DROPPED) { /* what went out was its session */
+        pipeline_drop(p, j);
+        return;
+    }
     if (any_sent || !rejected) {
         sent(p, j);
         return;

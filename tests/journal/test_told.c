@@ -178,6 +178,24 @@ static void sessions(void)
     }
 }
 
+/* A share of the events is enough for who looks at them, not for the rate of crashes. */
+static void a_sampled_out_event_leaves_its_session(void)
+{
+    char config[300];
+    new_place();
+    (void)tell_with("", "segv", "KNELL_SESSIONS=1");
+    const char *folder = test_tmpdir();
+    (void)snprintf(config, sizeof config, "KNELL_CONFIG=%s/knell.conf", folder);
+    test_write_file(folder, "knell.conf", "[rules]\nsample = type=SIGSEGV 0\n", 34);
+    upload_with(config);
+    CHECK_INT(envelopes_count(&got, "event"), 0);
+    CHECK_INT(envelopes_count(&got, "session"), 2);
+    CHECK_INT(json_number(session_with("crashed"), "errors"), 1);
+    CHECK_INT(test_count_files(spool, "bad"), 2); /* the report, and why */
+    upload_with(config);
+    CHECK_INT(envelopes_count(&got, "session"), 2);
+}
+
 static void check_users_transaction(const cJSON *t)
 {
     CHECK_STR(
@@ -422,6 +440,7 @@ static void fork_children(void)
 TEST_MAIN(TEST(scope_of_a_crash),
 
     TEST(handled_errors_and_messages), TEST(sampling_of_errors), TEST(sessions),
+    TEST(a_sampled_out_event_leaves_its_session),
     TEST(handled_errors_leave_the_session_open), TEST(transactions_spans_and_logs),
     TEST(unsampled_transactions_are_not_sent), TEST(a_flood_of_logs_arrives_whole),
     TEST(hang), TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),

@@ -285,6 +285,20 @@ static bool dropped(const struct crash *c, const struct worker_options *o,
     return rule;
 }
 
+/* Who looks at a share of the events still counts all that crashed. */
+static int session_alone(const struct crash *c, struct worker_result *ret)
+{
+    struct envelope e = {0};
+    int err = add_session(&e, c, &ret->summary);
+    if (err) {
+        envelope_done(&e);
+        return err;
+    }
+    ret->items = e.bytes;
+    ret->n_items = e.n;
+    return 0;
+}
+
 static int checked_items(const struct work *w, struct worker_result *ret)
 {
     const struct crash *c = w->c;
@@ -304,6 +318,8 @@ static int checked_items(const struct work *w, struct worker_result *ret)
         (void)snprintf(ret->why, sizeof ret->why, "event: %s", why);
     } else if (!dropped(c, w->o, event, ret)) {
         err = make_items(text, w, ret);
+    } else if (!strcmp(ret->category, "sample_rate")) {
+        err = session_alone(c, ret);
     }
     cJSON_Delete(event);
     cJSON_free(text);

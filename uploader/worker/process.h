@@ -68,7 +68,8 @@ struct worker_result {
     enum worker_outcome outcome;
     char why[256];     /* of a drop or refusal: one line */
     char category[32]; /* client report reason of a drop: "event_processor", ... */
-    uint8_t *items;    /* envelope items without the envelope's header line */
+    uint8_t *items;    /* envelope items without the envelope's header line; of an event
+                          that was sampled out its session */
     size_t n_items;
     uint8_t *otlp; /* body of a POST; NULL: not wanted, or nothing of the kind */
     size_t n_otlp;
