@@ -475,7 +475,9 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     d->verdict = dec.verdict;
     d->counts = dec.counts;
     d->state = DELIVERY_LATER;
-    snprintf(d->why, sizeof d->why, "%.100s: %.150s", to->label, dec.why);
+    bool traces = to->kind == DESTINATION_OTLP && j->result.otlp_traces;
+    snprintf(d->why, sizeof d->why, "%s%.100s: %.140s", traces ? "otlp+" : "",
+        traces ? to->traces_url : to->label, dec.why);
     switch (dec.verdict) {
     case RETRY_SENT:
         arrived(p, d, to);

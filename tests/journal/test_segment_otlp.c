@@ -5,6 +5,7 @@
 #include "test.h"
 #include "tmpdir.h"
 
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,22 @@ static void a_place_for_logs_gets_no_spans(void)
     forget();
 }
 
+static void collect_why(char *text, size_t room)
+{
+    char pattern[300];
+    glob_t found;
+    text[0] = '\0';
+    (void)snprintf(pattern, sizeof pattern, "%s/bad/*.why", spool);
+    if (!glob(pattern, 0, NULL, &found)) {
+        FILE *f = fopen(found.gl_pathv[0], "r");
+        if (f && !fgets(text, (int)room, f))
+            text[0] = '\0';
+        if (f)
+            (void)fclose(f);
+        globfree(&found);
+    }
+}
+
 /* A collector that has no traces says 404, and takes the next crash all the same. */
 static void a_collector_without_traces_gets_the_rest(void)
 {
@@ -219,6 +236,10 @@ static void a_collector_without_traces_gets_the_rest(void)
     (void)snprintf(dsn, sizeof dsn, "otlp+http://127.0.0.1:%d", server.port);
     (void)upload_to(dsn, NULL);
     CHECK_INT(test_count_files(spool, "wait"), 0);
+    char why[600];
+    collect_why(why, sizeof why);
+    if (!CHECK(strstr(why, "/v1/traces: ") != NULL))
+        (void)printf("%s\n", why);
     (void)tell_with("scope", "segv", NULL);
     CHECK_INT(upload_to(dsn, NULL), 0);
     ingest_stop(&server);
