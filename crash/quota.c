@@ -25,7 +25,16 @@ struct heap {
     uint32_t n, n_left;
     uint64_t n_bytes;
     int dir;
+    const char *suffix;
 };
+
+/* Names are as long as a report's, or begin with a dot. */
+static bool counts(const struct heap *h, const char *name)
+{
+    size_t n = strlen(name), k = h->suffix ? strlen(h->suffix) : 0;
+    return name[0] != '.' && n == KNELL_SPOOL_NAME_BYTES &&
+           (!k || !strcmp(name + n - k, h->suffix));
+}
 
 static const char *signature_of(const struct report *r)
 {
@@ -61,7 +70,7 @@ static int read_folder(struct heap *h, DIR *d)
 {
     for (const struct dirent *e; h->n < MAX_LOOK && (e = readdir(d));) {
         struct stat st;
-        if (e->d_name[0] == '.' || strlen(e->d_name) != KNELL_SPOOL_NAME_BYTES ||
+        if (!counts(h, e->d_name) ||
             fstatat(h->dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
             continue;
         if ((h->n & (h->n - 1)) == 0) { /* room doubles at each power of two */
@@ -160,7 +169,8 @@ static void keep(struct heap *h, const struct kn_quota *q)
 
 int kn_quota_keep(int fresh, const struct kn_quota *quota)
 {
-    struct heap h = {.dir = openat(fresh, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct heap h = {.dir = openat(fresh, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        .suffix = quota->suffix};
     DIR *d = h.dir < 0 ? NULL : fdopendir(h.dir);
     if (!d) {
         int err = -errno;

@@ -8,6 +8,7 @@
 struct kn_quota {
     uint32_t max_reports; /* in new/ */
     uint64_t max_bytes;   /* allocated, of those */
+    const char *suffix;   /* of what counts and may go; NULL: all */
 };
 
 /* 1000 reports, 256 MiB. */

@@ -1,7 +1,9 @@
 #include "crash/segment.h"
 
+#include "crash/areas.h"
 #include "crash/debug.h"
 #include "crash/nudge.h"
+#include "crash/quota.h"
 #include "crash/random.h"
 #include "crash/trace_header.h"
 
@@ -18,6 +20,11 @@
 /* A segment is given to the uploader at the first append after this age. */
 #define MAX_AGE_NS (30u * 1000000000ull)
 
+/* What waits of them at most, looked after once in so many. */
+static const struct kn_quota waiting = {
+    .max_reports = 2000, .max_bytes = 64u << 20, .suffix = KNELL_SEGMENT_SUFFIX};
+enum { QUOTA_EVERY = 16 };
+
 enum {
     N_LANES = 16, /* so that threads seldom share one */
     LANE_BYTES = 8192,
@@ -31,6 +38,7 @@ static struct {
     struct kn_spool spool; /* borrowed descriptors */
     char stem[KN_STEM_BYTES];
     struct knell_segment_head blank;
+    uint32_t n_handed;
     int fd;
     struct knell_segment_head *head; /* mapped; NULL: no segment yet. Changes with all
                                         lanes locked */
@@ -133,6 +141,14 @@ static int hand_over(void)
     seg.fd = -1;
     kn_debug("segment %s of logs, spans and sessions: %s", id,
         r ? strerrordesc_np(-r) : "left to the uploader");
+    int n_gone =
+        ++seg.n_handed % QUOTA_EVERY ? 0 : kn_quota_keep(seg.spool.fresh, &waiting);
+    if (n_gone > 0) {
+        struct kn_areas *a = kn_areas_current();
+        if (a)
+            kn_count_more(a, KNELL_COUNT_SPANS_LOST, (uint64_t)n_gone);
+        kn_debug("%d segments that nobody took were removed", n_gone);
+    }
     return r;
 }
 

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <knell/spool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -121,8 +122,10 @@ void kn_tell_failed(int error, const char *what)
     (void)pthread_mutex_unlock(&tell.lock);
 }
 
-static uint32_t count_files(int dir, const char *folder)
+/* @suffix  of those that count; "": all */
+static uint32_t count_files(int dir, const char *folder, const char *suffix)
 {
+    size_t n_suffix = strlen(suffix);
     int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     uint32_t n = 0;
@@ -131,8 +134,11 @@ static uint32_t count_files(int dir, const char *folder)
             (void)close(fd);
         return 0;
     }
-    for (const struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
+    for (const struct dirent *e; (e = readdir(d));) {
+        size_t len = strlen(e->d_name);
+        n += e->d_name[0] != '.' && len >= n_suffix &&
+             !strcmp(e->d_name + len - n_suffix, suffix);
+    }
     (void)closedir(d);
     return n;
 }
@@ -142,7 +148,9 @@ int kn_tell_has_room(void)
     int r = -ENODEV;
     (void)pthread_mutex_lock(&tell.lock);
     if (tell.spool.dir >= 0)
-        r = count_files(tell.spool.dir, "new") < KN_MAX_WAITING ? 0 : -ENOSPC;
+        r = count_files(tell.spool.dir, "new", KNELL_SPOOL_SUFFIX) < KN_MAX_WAITING
+                ? 0
+                : -ENOSPC;
     (void)pthread_mutex_unlock(&tell.lock);
     return r;
 }
@@ -200,8 +208,8 @@ int knell_status(struct knell_status *ret)
         if (s.last_error)
             (void)snprintf(s.reason, sizeof s.reason, "a report could not be written: %s",
                 strerrordesc_np(-s.last_error));
-        s.n_waiting =
-            count_files(tell.spool.dir, "new") + count_files(tell.spool.dir, "wait");
+        s.n_waiting = count_files(tell.spool.dir, "new", "") +
+                      count_files(tell.spool.dir, "wait", "");
     }
     (void)pthread_mutex_unlock(&tell.lock);
     char lost[sizeof s.reason] = "";

@@ -33,7 +33,7 @@ void kn_tell_fork_child(void);
  * must not fill the disk.
  *
  * Context: normal.
- * Returns 0, -ENODEV when not started, -ENOSPC when KN_MAX_WAITING wait already.
+ * Returns 0, -ENODEV when not started, -ENOSPC when KN_MAX_WAITING reports wait already.
  */
 int kn_tell_has_room(void);
 enum { KN_MAX_WAITING = 1000 };

@@ -28,7 +28,7 @@ static bool has(const char *dir, unsigned time_s, unsigned signature)
 static int keep(const char *dir, uint32_t max_reports, uint64_t max_bytes)
 {
     int fd = open(dir, O_PATH | O_DIRECTORY);
-    int r = kn_quota_keep(fd, &(struct kn_quota){max_reports, max_bytes});
+    int r = kn_quota_keep(fd, &(struct kn_quota){max_reports, max_bytes, NULL});
     close(fd);
     return r;
 }
@@ -58,6 +58,26 @@ static void a_crash_loop_keeps_its_first_three_and_its_newest(void)
         has(dir, 1000, 7) && has(dir, 1001, 7) && has(dir, 1002, 7) && has(dir, 1199, 7));
     for (unsigned i = 0; i < 16; i++)
         CHECK(has(dir, i, 100 + i));
+}
+
+static void only_those_asked_for_count(void)
+{
+    const char *dir = test_tmpdir();
+    char name[128];
+    for (unsigned i = 0; i < 30; i++) {
+        put(dir, i, i);
+        snprintf(
+            name, sizeof name, "%010u000-%012x-%032x-s00.a00.n0000000000.seg", i, 0, i);
+        test_write_file(dir, name, "SEGK", 4);
+    }
+    int fd = open(dir, O_PATH | O_DIRECTORY);
+    const struct kn_quota few = {10, 1 << 20, ".seg"};
+    CHECK_INT(kn_quota_keep(fd, &few), 20);
+    CHECK_INT(kn_quota_keep(fd, &few), 0);
+    close(fd);
+    CHECK_INT(test_count_files(dir, ""), 40);
+    for (unsigned i = 0; i < 30; i++)
+        CHECK(has(dir, i, i));
 }
 
 static void one_of_each_signature_outlives_the_others(void)
@@ -110,4 +130,5 @@ static void reserved_room_comes_back_first(void)
 
 TEST_MAIN(TEST(leaves_alone_what_fits), TEST(reserved_room_comes_back_first),
     TEST(a_crash_loop_keeps_its_first_three_and_its_newest),
-    TEST(one_of_each_signature_outlives_the_others), TEST(bytes_count_too))
+    TEST(only_those_asked_for_count), TEST(one_of_each_signature_outlives_the_others),
+    TEST(bytes_count_too))

@@ -172,6 +172,32 @@ static void scopes_of_threads_without_room(void)
     knell_stop();
 }
 
-TEST_MAIN(TEST(the_innermost_of_a_scope_comes_back_with_it),
+/* Where nobody sends, transactions must neither fill the disk nor keep errors out. */
+static void a_spool_that_nobody_empties(void)
+{
+    enum { N = 3000, N_ERRORS = 40 };
+    char folder[400], name[128], type[16];
+    start(0);
+    (void)snprintf(folder, sizeof folder, "%s/new", status().spool);
+    for (unsigned i = 0; i < N; i++) {
+        (void)snprintf(
+            name, sizeof name, "%010u000-%012x-%032x-s00.a00.n0000000000.seg", i, 0, i);
+        test_write_file(folder, name, "x", 1);
+    }
+    for (int i = 0; i < N_ERRORS; i++) {
+        struct knell_error e = KNELL_ERROR_INIT;
+        (void)snprintf(type, sizeof type, "Type%d", i);
+        e.type = type;
+        knell_span_finish(knell_transaction_start("t", "x", NULL), KNELL_SPAN_OK);
+        CHECK(*knell_capture_error(&e).text);
+    }
+    CHECK_INT(status().captured, N_ERRORS);
+    CHECK(status().n_waiting <= 2000 + N_ERRORS + 16);
+    CHECK(status().spans_lost > 0);
+    knell_stop();
+}
+
+TEST_MAIN(TEST(a_spool_that_nobody_empties),
+    TEST(the_innermost_of_a_scope_comes_back_with_it),
     TEST(one_from_outside_may_end_inside), TEST(another_thread_may_end_it),
     TEST(stopping_and_starting_again), TEST(scopes_of_threads_without_room))
