@@ -23,7 +23,7 @@ static int convert_all(struct module *m, const struct knell_symbol_module *from,
     struct wanted wanted = {.all = true};
     int err = module_fill(m, &wanted, &t);
     ret->status = m->status;
-    if (err == 0 && (m->status != KNELL_SYMBOL_OK || m->splits.missing))
+    if (err == 0 && !module_is_whole(m))
         err = -ENODATA;
     if (err == 0)
         err = cover_all(m, &t);

@@ -85,13 +85,14 @@ static int answer_cached(struct lookup *l, struct cache *c)
     return err == 0 && !c->bad;
 }
 
-/* Keep what was converted. A module without debug information is not kept: it may be
- * installed tomorrow; nor is what another process was changing meanwhile. */
+/* Keep what was converted. A module without debug information, or without a part of it,
+ * is not kept: it may be installed tomorrow; nor is what another process was changing
+ * meanwhile. */
 static void keep(struct lookup *l, const struct module *m, struct table *t)
 {
     const struct knell_symbol_module *from = l->from;
-    if (!l->s->cache_dir || !from->n_build_id || !m->has_dwarf || m->splits.missing ||
-        m->status != KNELL_SYMBOL_OK || (m->has_main && !elf_file_unchanged(&m->main)) ||
+    if (!l->s->cache_dir || !from->n_build_id || !m->has_dwarf || !module_is_whole(m) ||
+        (m->has_main && !elf_file_unchanged(&m->main)) ||
         (m->has_separate && !elf_file_unchanged(&m->separate)))
         return;
     for (size_t i = 0; i < l->n_pcs; i++) {

@@ -104,13 +104,12 @@ static int open_alt(struct module *m, const struct elf_file *f)
     struct alt_link link;
     if (!read_alt_link(f, &link))
         return 0;
-    int found = find_alt(m, f, &link);
-    if (found <= 0)
-        return found;
-    int has = dwarf_file_open(&m->alt_elf, false, m->budget, &m->alt);
-    m->has_alt = has >= 0;
+    int has = find_alt(m, f, &link);
+    if (has > 0)
+        has = dwarf_file_open(&m->alt_elf, false, m->budget, &m->alt);
     if (has > 0)
         m->dwarf.alt = &m->alt;
+    m->lacks_alt = has <= 0;
     return has == -ENOMEM ? has : 0;
 }
 
@@ -230,6 +229,11 @@ int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
     if (err == -ENOMEM)
         return err;
     return fill_symbols(m, wanted, t);
+}
+
+bool module_is_whole(const struct module *m)
+{
+    return m->status == KNELL_SYMBOL_OK && !m->lacks_alt && !m->splits.missing;
 }
 
 const char *module_answer_path(const struct module *m)

@@ -16,7 +16,8 @@ struct module {
     struct elf_file mini;           /* MiniDebugInfo, in mini_bytes */
     struct elf_file alt_elf;        /* dwz alternate file */
     uint8_t *mini_bytes;
-    bool has_main, has_separate, has_dwarf, has_mini, has_alt;
+    bool has_main, has_separate, has_dwarf, has_mini;
+    bool lacks_alt; /* it names an alternate file that could not be had */
     struct dwarf_file dwarf, alt;
     struct dwarf_splits splits;
     enum knell_symbol_status status; /* OK, or why there is no file, or what is wrong */
@@ -42,6 +43,9 @@ void module_done(struct module *m);
  */
 int module_fill(
     struct module *m, const struct wanted *wanted, struct table *t) MUST_CHECK;
+
+/* Whether all was there that its files refer to: else its table is not for keeping. */
+bool module_is_whole(const struct module *m);
 
 /* The file that answers, for people. NULL: none. */
 const char *module_answer_path(const struct module *m);

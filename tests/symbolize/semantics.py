@@ -538,6 +538,38 @@ def odd_alignment():
     check(ask("a", at) == right)
 
 
+def cache_without_alternate():
+    """What was answered while the alternate file was away is not kept for later."""
+    write("a.c", """
+struct thing { int a, b; char name[40]; struct thing *next; };
+static inline __attribute__((always_inline)) int helper(struct thing *t, int n)
+{
+    volatile int k = n;
+    for (int i = 0; i < n; i++)
+        k += t->a * i + t->b;
+    return k;
+}
+int NAME(struct thing *t) { return helper(t, 3) + helper(t->next, 4); }
+int main(int c, char **v) { (void)v; return NAME(&(struct thing){.a = c}); }
+""")
+    for name in ("one", "two"):
+        run("gcc", "-O1", "-g", f"-DNAME=f_{name}", "-Wl,--build-id", "a.c", "-o", name)
+    run("dwz", "-m", "common", "one", "two")
+    pc = symbols("one")["f_one"][0] + 8
+    os.mkdir("c", 0o700)
+    cached = ("-afiC", "--cache", "c")
+    right = ask("one", pc)
+    check(right[0][0][0] == "helper", right)
+    os.rename("common", "away")
+    check(ask("one", pc, options=cached)[0][0][0] == "??")
+    p = subprocess.run([TOOL, "build", "--cache", "c", "one"], capture_output=True, timeout=60)
+    check(p.returncode == 1, p)
+    os.rename("away", "common")
+    check(ask("one", pc, options=cached) == right)
+    os.rename("common", "away")
+    check(ask("one", pc, options=cached) == right)
+
+
 def xz_bomb():
     """MiniDebugInfo of a few kilobytes that unpacks to gigabytes."""
     write("a.c", TWO)
@@ -593,7 +625,7 @@ CASES = {
     "big_endian": big_endian, "other_files": other_files,
     "hard_link_and_unlink": hard_link_and_unlink, "unreadable": unreadable,
     "two_notes": two_notes, "wrong_build_id": wrong_build_id, "odd_alignment": odd_alignment,
-    "xz_bomb": xz_bomb, "merged_usr": merged_usr, "million_queries": million_queries,
+    "cache_without_alternate": cache_without_alternate, "xz_bomb": xz_bomb, "merged_usr": merged_usr, "million_queries": million_queries,
 }
 
 
