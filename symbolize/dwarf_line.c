@@ -19,7 +19,7 @@ struct machine {
     size_t area; /* the first that ends above the last address looked at */
     uint64_t quiet_low, quiet_high; /* no area touches what lies between */
     uint8_t address_steps[256];     /* of special opcodes, before min_instruction */
-    int8_t line_steps[256];
+    int16_t line_steps[256];
     struct bytes r;
     uint64_t address;
     struct line_row row;
@@ -150,7 +150,7 @@ static void set_steps(struct machine *m)
     for (unsigned i = t->opcode_base; i < 256 && t->line_range; i++) {
         unsigned adjusted = i - t->opcode_base;
         m->address_steps[i] = (uint8_t)(adjusted / t->line_range);
-        m->line_steps[i] = (int8_t)(t->line_base + (int)(adjusted % t->line_range));
+        m->line_steps[i] = (int16_t)(t->line_base + (int)(adjusted % t->line_range));
     }
 }
 

@@ -159,9 +159,10 @@ int dwarf_line_open(const struct dwarf_unit *u, struct line_table *ret)
         return err;
     r = bytes_of(s->bytes, (size_t)t.end);
     r.at = (size_t)at;
-    t.sizes.version = (uint8_t)bytes_u16(&r, "line table version");
-    if (r.err || t.sizes.version < 2 || t.sizes.version > 5)
+    uint16_t version = bytes_u16(&r, "line table version");
+    if (r.err || version < 2 || version > 5)
         return -EPROTONOSUPPORT;
+    t.sizes.version = (uint8_t)version;
     if (t.sizes.version >= 5) {
         t.sizes.address = bytes_u8(&r, "address size");
         (void)bytes_u8(&r, "segment selector size");

@@ -18,11 +18,12 @@ static uint64_t read_offset(struct bytes *r, uint8_t n, const char *what)
 
 static void read_head(struct bytes *r, struct dwarf_unit *u)
 {
-    u->sizes.version = (uint8_t)bytes_u16(r, "version");
-    if (r->err || u->sizes.version < 2 || u->sizes.version > 5) {
+    uint16_t version = bytes_u16(r, "version");
+    if (r->err || version < 2 || version > 5) {
         bytes_fail(r, -EPROTONOSUPPORT, "version");
         return;
     }
+    u->sizes.version = (uint8_t)version;
     if (u->sizes.version < 5) {
         u->type = DW_UT_COMPILE;
         u->abbrev_offset = read_offset(r, u->sizes.offset, "abbreviations");
@@ -67,6 +68,8 @@ int dwarf_unit_head(struct dwarf_file *f, uint64_t offset, struct dwarf_unit *re
     u.first_die = offset + r.at;
     if (r.err == 0 && u.sizes.address != 4 && u.sizes.address != 8)
         bytes_fail(&r, -EBADMSG, "address size");
+    if (r.err == 0 && u.first_die > u.end)
+        bytes_fail(&r, -EBADMSG, "unit length");
     *ret = u;
     return r.err;
 }

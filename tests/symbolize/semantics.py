@@ -271,6 +271,48 @@ def deep_inlines():
         check(max(map(len, short)) == 10)
 
 
+def section(path, name):
+    """(offset, size) in the file"""
+    for m in re.finditer(r"\] (\S+) +\S+ +[0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+) ", run("readelf", "-SW", path)):
+        if m[1] == name:
+            return int(m[2], 16), int(m[3], 16)
+    raise Skip(f"no {name}")
+
+
+def long_steps():
+    """A line table whose special opcodes go further than a signed byte counts."""
+    write("a.c", "int main(void)\n{\n    return 0;\n}\n")
+    run("gcc", "-g", "-gdwarf-4", "a.c", "-o", "a")
+    at, n = section("a", ".debug_line")
+    main = symbols("a")["main"][0]
+    with open("a", "r+b") as f:
+        data = bytearray(f.read())
+        head = 10 + struct.unpack_from("<I", data, at + 6)[0]
+        data[at + 13] = 100  # line_base
+        data[at + 14] = 200  # line_range
+        program = b"\0\x09\x02" + struct.pack("<Q", main) + bytes([13 + 100]) + b"\x02\x10\0\1\1"
+        check(head + len(program) <= n, head, n)
+        data[at + head:at + n] = program.ljust(n - head, b"\6")
+        f.seek(0)
+        f.write(data)
+    check(line("a", main) == 201, ask("a", main))
+
+
+def other_versions():
+    """A version that only looks like one in its low byte."""
+    write("a.c", TWO)
+    for name in (".debug_info", ".debug_line"):
+        run("gcc", "-g", "a.c", "-o", "a")
+        main = symbols("a")["near_one"][0]
+        check(line("a", main) > 0)
+        at, _ = section("a", name)
+        with open("a", "r+b") as f:
+            f.seek(at + 5)
+            f.write(b"\1")
+        check(function("a", main) == "near_one")
+        check(line("a", main) == 0, name, ask("a", main))
+
+
 def huge_unit():
     n = 4000
     write("a.c", "#include <stdlib.h>\n" + "".join(
@@ -618,7 +660,8 @@ CASES = {
     "plt_aarch64": plt("aarch64-linux-gnu-gcc"),
     "ifunc": ifunc, "clones": clones, "hot_and_cold": hot_and_cold, "aliases": aliases,
     "folded": folded, "tail_call": tail_call, "constructors": constructors,
-    "deep_inlines": deep_inlines, "huge_unit": huge_unit, "assembler": assembler,
+    "deep_inlines": deep_inlines, "huge_unit": huge_unit,
+    "long_steps": long_steps, "other_versions": other_versions, "assembler": assembler,
     "partial_aranges": partial_aranges, "dead_sections": dead_sections,
     "dead_over_living": dead_over_living,
     "several_segments": several_segments, "based": based, "elf32": elf32, "aarch64": aarch64,
