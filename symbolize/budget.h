@@ -28,6 +28,16 @@ static inline int budget_time(const struct budget *b)
     return b->deadline_ns && budget_now_ns() > b->deadline_ns ? -ETIME : 0;
 }
 
+/* A clock for the symbol table, which names what is left when the deadline cut the rest
+ * off: it has a second at least. Its bytes are not counted. */
+static inline struct budget budget_grace(const struct budget *b)
+{
+    const int64_t least_ns = budget_now_ns() + 1000000000;
+    return (struct budget){.deadline_ns = !b->deadline_ns             ? 0
+                                          : b->deadline_ns > least_ns ? b->deadline_ns
+                                                                      : least_ns};
+}
+
 /* Count @n more bytes; -E2BIG, and nothing counted, when they are over the limit. */
 MUST_CHECK static inline int budget_take(struct budget *b, uint64_t n)
 {

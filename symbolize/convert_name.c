@@ -125,7 +125,9 @@ static int name_all(struct naming *n, const bool *used)
     bool scopes = dwarf_language_has_scopes(n->u->language);
     int err = find_first(n, used);
     for (uint32_t i = 0; err == 0 && i < n->f->n_nodes; i++) {
-        if (used[i] && n->first[i] == i)
+        if (i % NAMES_BETWEEN_CLOCKS == 0)
+            err = budget_time(n->u->file->budget);
+        if (err == 0 && used[i] && n->first[i] == i)
             err = name_node(n, i, scopes);
         if (err == 0 && i % NAMES_BETWEEN_CLOCKS == 0)
             err = budget_time(n->u->file->budget);

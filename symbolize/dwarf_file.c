@@ -67,10 +67,14 @@ void dwarf_file_done(struct dwarf_file *f)
     *f = (struct dwarf_file){0};
 }
 
+enum { MAX_PLACES = 1 << 22 }; /* units; real programs have some thousand */
+
 static int add_place(struct dwarf_file *f, struct unit_place place)
 {
     if (f->n_places == f->max_places) {
         size_t max = f->max_places ? 2 * f->max_places : 256;
+        if (max > MAX_PLACES)
+            return -E2BIG;
         struct unit_place *more = realloc(f->places, max * sizeof *more);
         if (!more)
             return -ENOMEM;

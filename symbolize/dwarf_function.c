@@ -8,6 +8,7 @@
 enum {
     MAX_DEPTH = 1 << 16, /* DIEs inside each other */
     MAX_NODES = 1 << 24,
+    MAX_PAINTS = 1 << 24, /* ranges of a unit's functions; many may refer to one list */
     DIES_BETWEEN_CLOCKS = 1 << 14,
 };
 
@@ -148,7 +149,7 @@ static int take(struct walk *w, uint64_t die, const struct function_die *d,
         .call_file = d->call_file,
         .call_line = d->call_line,
         .call_column = d->call_column};
-    int err = add_node(w, node, ret);
+    int err = w->out->paints.n > MAX_PAINTS ? -E2BIG : add_node(w, node, ret);
     for (size_t i = 0; err == 0 && i < w->scratch.n; i++) {
         const struct range *r = &w->scratch.ranges[i];
         if (!w->wanted->narrow || wanted_any(w->wanted, r->low, r->high))

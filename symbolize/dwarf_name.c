@@ -1,5 +1,6 @@
 #include "symbolize/dwarf_name.h"
 
+#include "symbolize/budget.h"
 #include "symbolize/dwarf_const.h"
 
 #include <stdlib.h>
@@ -35,7 +36,9 @@ static int kept_unit(struct unit_keeper *k, struct dwarf_file *f, uint64_t offse
     struct dwarf_unit *u = malloc(sizeof *u);
     if (!u)
         return -ENOMEM;
-    int err = dwarf_unit_containing(f, offset, u);
+    int err = budget_time(f->budget);
+    if (err == 0)
+        err = dwarf_unit_containing(f, offset, u);
     if (err < 0) {
         free(u);
         return err;

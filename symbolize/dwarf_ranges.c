@@ -1,11 +1,13 @@
 #include "symbolize/dwarf_ranges.h"
 
+#include "symbolize/budget.h"
 #include "symbolize/dwarf_const.h"
 #include "symbolize/elf_file.h"
 
 #include <stdlib.h>
 
 enum {
+    ENTRIES_BETWEEN_CLOCKS = 1 << 12,
     RNGLISTS_HEAD_32 = 12,
     RNGLISTS_HEAD_64 = 20,
     ENTRY_BYTES = 24, /* most that one entry takes: a code and two LEB128 or addresses */
@@ -47,7 +49,7 @@ static int read_ranges(const struct dwarf_unit *u, uint64_t at, struct range_lis
     struct section *s = &from->file->sections[DWARF_RANGES];
     uint64_t base = base_of(u);
     uint8_t size = u->sizes.address;
-    for (;;) {
+    for (uint32_t n = 1;; n++) {
         struct bytes r = section_reader(s, at, 2 * (uint64_t)size);
         uint64_t low = bytes_uint(&r, size, "range"),
                  high = bytes_uint(&r, size, "range");
@@ -63,6 +65,9 @@ static int read_ranges(const struct dwarf_unit *u, uint64_t at, struct range_lis
                 return err;
         }
         at += 2 * (uint64_t)size;
+        int late = n % ENTRIES_BETWEEN_CLOCKS == 0 ? budget_time(u->file->budget) : 0;
+        if (late < 0)
+            return late;
     }
 }
 
@@ -122,12 +127,15 @@ static int read_rnglist(const struct dwarf_unit *u, uint64_t at, struct range_li
 {
     struct section *s = &u->file->sections[DWARF_RNGLISTS];
     uint64_t base = base_of(u);
-    for (;;) {
+    for (uint32_t n = 1;; n++) {
         if (at >= s->n)
             return -EBADMSG;
         uint64_t left = s->n - at;
         struct bytes r = section_reader(s, at, left < ENTRY_BYTES ? left : ENTRY_BYTES);
         int more = read_rle(u, &r, &base, l);
+        if (more > 0 && n % ENTRIES_BETWEEN_CLOCKS == 0 &&
+            budget_time(u->file->budget) < 0)
+            return -ETIME;
         if (more <= 0)
             return more;
         at += r.at;

@@ -91,7 +91,9 @@ static int find_in_open_file(
     uint64_t end = f->dwarf.sections[DWARF_INFO].n;
     for (uint64_t at = 0; at < end;) {
         struct dwarf_unit u;
-        int err = dwarf_unit_head(&f->dwarf, at, &u);
+        int err = budget_time(f->dwarf.budget);
+        if (err == 0)
+            err = dwarf_unit_head(&f->dwarf, at, &u);
         if (err < 0)
             return err;
         at = u.end;

@@ -1,5 +1,6 @@
 #include "symbolize/elf_plt.h"
 
+#include "symbolize/budget.h"
 #include "symbolize/elf_file.h"
 #include "symbolize/section.h"
 
@@ -10,7 +11,7 @@ enum { STUB_BYTES = 16, MAX_PLT_BYTES = 1 << 22, MAX_NAME_BYTES = 4096 };
 
 struct plt {
     const struct elf_file *f;
-    struct budget *budget;
+    struct budget *budget, clock;
     struct section symbols, names, relocations[2]; /* .rela.plt, .rela.dyn */
 };
 
@@ -77,15 +78,27 @@ static int add_stub(struct plt *p, uint64_t at, uint64_t slot, struct table *t)
     return err < 0 ? err : table_add_symbol(t, &add);
 }
 
+/* From stub to stub, or from one that is asked for to the next. */
+static uint64_t next_wanted(
+    const struct wanted *wanted, const struct elf_section *s, uint64_t at, uint64_t stub)
+{
+    size_t i = wanted->all ? 0 : wanted_from(wanted, s->addr + at);
+    if (wanted->all)
+        return at;
+    return i < wanted->n ? (wanted->pcs[i] - s->addr) / stub * stub : s->n_bytes;
+}
+
 static int add_section(struct plt *p, const struct elf_section *s,
     const struct wanted *wanted, struct table *t)
 {
     uint64_t stub = !strcmp(s->name, ".plt.got") && s->entry_bytes == 8 ? 8 : STUB_BYTES;
-    for (uint64_t at = 0; at + stub <= s->n_bytes; at += stub) {
+    uint64_t at = next_wanted(wanted, s, 0, stub);
+    for (; at + stub <= s->n_bytes; at = next_wanted(wanted, s, at + stub, stub)) {
         uint8_t code[STUB_BYTES];
         uint64_t address = s->addr + at;
-        if (!wanted_any(wanted, address, address + stub))
-            continue;
+        int late = budget_time(&p->clock);
+        if (late < 0)
+            return late;
         if (elf_file_read(p->f, s->offset + at, code, (size_t)stub) < 0)
             return 0;
         uint64_t slot = p->f->machine == EM_X86_64
@@ -108,7 +121,8 @@ static void open_named(struct plt *p, const char *name, struct section *ret)
 int elf_plt_add(const struct elf_file *f, struct budget *budget,
     const struct wanted *wanted, struct table *t)
 {
-    struct plt p = {.f = f, .budget = budget};
+    bool opened = false;
+    struct plt p = {.f = f, .budget = budget, .clock = budget_grace(budget)};
     int err = 0;
     if (!f->is_64 || (f->machine != EM_X86_64 && f->machine != EM_AARCH64))
         return 0;
@@ -118,7 +132,8 @@ int elf_plt_add(const struct elf_file *f, struct budget *budget,
             s->n_bytes > MAX_PLT_BYTES ||
             !wanted_any(wanted, s->addr, s->addr + s->n_bytes))
             continue;
-        if (!p.symbols.n) {
+        if (!opened) {
+            opened = true;
             open_named(&p, ".dynsym", &p.symbols);
             open_named(&p, ".dynstr", &p.names);
             open_named(&p, ".rela.plt", &p.relocations[0]);

@@ -10,7 +10,8 @@
 enum {
     SYMBOLS_AT_ONCE = 2048,
     MAX_NAME_BYTES = 1 << 16,
-    MAX_ALIASES = 16, /* names kept of one address */
+    MAX_ALIASES = 16,     /* names kept of one address */
+    MAX_LOOKED_AT = 1024, /* symbols of it: a name may come again and again */
 };
 
 /* A symbol that was taken; the name is fetched last. */
@@ -22,6 +23,7 @@ struct found {
 
 struct scan {
     const struct elf_file *f;
+    struct budget clock;
     const struct wanted *wanted;
     const struct table *t; /* what it covers is wanted as well: the cold part of a
                             * function, which has a symbol of its own */
@@ -89,6 +91,8 @@ static int scan_64(struct scan *s, const struct elf_section *table)
         size_t n = left < sizeof y ? (size_t)left : sizeof y;
         n -= n % sizeof *y;
         int err = n ? elf_file_read(s->f, table->offset + at, y, n) : -EBADMSG;
+        if (err == 0)
+            err = budget_time(&s->clock);
         for (size_t i = 0; err == 0 && i < n / sizeof *y; i++)
             err = take(s, &y[i]);
         if (err < 0)
@@ -177,7 +181,7 @@ static int store_address(
     uint64_t high = 0;
     for (size_t i = 0; i < n; i++)
         high = f[i].high > high ? f[i].high : high;
-    for (size_t i = 0; i < n && n_kept < MAX_ALIASES; i++) {
+    for (size_t i = 0; i < n && i < MAX_LOOKED_AT && n_kept < MAX_ALIASES; i++) {
         struct table_symbol s = {.low = f[i].low, .high = high, .rank = f[i].rank};
         int err = text(names, f[i].name, t, &s.name);
         s.file = TABLE_NONE;
@@ -209,28 +213,42 @@ static int store(struct scan *s, struct section *names, struct table *t)
     for (size_t i = 0, end; err == 0 && i < s->n; i = end) {
         for (end = i + 1; end < s->n && s->found[end].low == s->found[i].low;)
             end++;
-        err = store_address(names, s->found + i, end - i, t);
+        err = budget_time(&s->clock);
+        if (err == 0)
+            err = store_address(names, s->found + i, end - i, t);
     }
     return err;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
 /* A label of unknown size holds to the next symbol, but not beyond its section: a symbol
- * without a name stands at the end of each that holds code. */
+ * without a name stands at the end of each that holds code, where no other begins. */
 static int add_ends(const struct elf_file *f, struct table *t)
 {
-    int err = 0;
+    CLEANUP(free_p)
+    uint64_t *begins = malloc((f->n_sections ? f->n_sections : 1) * sizeof *begins);
+    size_t n = 0;
+    int err = begins ? 0 : -ENOMEM;
+    for (size_t i = 0; err == 0 && i < f->n_sections; i++) {
+        if (f->sections[i].flags & SHF_EXECINSTR)
+            begins[n++] = f->sections[i].addr;
+    }
+    if (n)
+        qsort(begins, n, sizeof *begins, by_number);
     for (size_t i = 0; err == 0 && i < f->n_sections; i++) {
         const struct elf_section *s = &f->sections[i];
         uint64_t end = s->addr + s->n_bytes;
-        bool begins = false;
-        if (!(s->flags & SHF_EXECINSTR) || !(s->flags & SHF_ALLOC) || end < s->addr)
+        if (!(s->flags & SHF_EXECINSTR) || !(s->flags & SHF_ALLOC) || end < s->addr ||
+            bsearch(&end, begins, n, sizeof *begins, by_number))
             continue;
-        for (size_t k = 0; k < f->n_sections && !begins; k++)
-            begins = f->sections[k].addr == end && f->sections[k].flags & SHF_EXECINSTR;
         struct table_symbol y = {
             .low = end, .high = end, .name = TABLE_NONE, .file = TABLE_NONE};
-        if (!begins)
-            err = table_add_symbol(t, &y);
+        err = table_add_symbol(t, &y);
     }
     return err;
 }
@@ -251,7 +269,7 @@ int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budg
     int err = section_open(f, &f->sections[table->link - 1], budget, &names);
     if (err < 0)
         return err;
-    struct scan s = {.f = f, .wanted = wanted, .t = t};
+    struct scan s = {.f = f, .clock = budget_grace(budget), .wanted = wanted, .t = t};
     s.labels = calloc(wanted->n ? wanted->n : 1, sizeof *s.labels);
     err = s.labels ? 0 : -ENOMEM;
     if (err == 0)

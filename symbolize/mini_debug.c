@@ -11,6 +11,15 @@ enum {
     DECODER_BYTES = 128 << 20, /* what a stream made by any preset needs, and more */
 };
 
+/* Whether so much memory may be had besides what is counted: 0 or -E2BIG. */
+static int has_room(struct budget *b, uint64_t n)
+{
+    int err = n > MAX_UNPACKED_BYTES ? -E2BIG : budget_take(b, n);
+    if (err == 0)
+        budget_give(b, n);
+    return err;
+}
+
 /* Unpack into growing memory: 0 and the bytes, or an error. */
 static int unpack(
     struct budget *b, const uint8_t *in, size_t n_in, uint8_t **ret, size_t *ret_n)
@@ -35,7 +44,9 @@ static int unpack(
                                              : -EBADMSG;
             break;
         }
-        err = max >= MAX_UNPACKED_BYTES ? -E2BIG : budget_time(b);
+        err = has_room(b, 2 * max);
+        if (err == 0)
+            err = budget_time(b);
         uint8_t *more = err == 0 ? realloc(out, 2 * max) : NULL;
         if (err == 0 && !more)
             err = -ENOMEM;
@@ -63,12 +74,15 @@ int mini_debug_open(const struct elf_file *f, struct budget *budget, uint8_t **r
         return 0;
     if (s->n_bytes > f->n_bytes)
         return -EBADMSG;
+    int err = has_room(budget, s->n_bytes);
+    if (err < 0)
+        return err;
     CLEANUP(free_p) uint8_t *packed = malloc((size_t)s->n_bytes);
     uint8_t *bytes = NULL;
     size_t n = 0;
     if (!packed)
         return -ENOMEM;
-    int err = elf_file_read(f, s->offset, packed, (size_t)s->n_bytes);
+    err = elf_file_read(f, s->offset, packed, (size_t)s->n_bytes);
     if (err == 0)
         err = unpack(budget, packed, (size_t)s->n_bytes, &bytes, &n);
     if (err == 0)

@@ -185,12 +185,18 @@ void module_done(struct module *m)
     m->mini_bytes = NULL;
 }
 
-/* Add a symbol table; a broken one is as good as none. */
+/* What cost symbols: -ENOMEM, or 0 and a note. A broken table is as good as none. */
+static int note_symbols(struct module *m, int err)
+{
+    if ((err == -ETIME || err == -E2BIG) && m->status == KNELL_SYMBOL_OK)
+        m->status = status_of(err);
+    return err == -ENOMEM ? err : 0;
+}
+
 static int add_symbols(struct module *m, const struct elf_file *f, uint32_t type,
     const struct wanted *wanted, struct table *t)
 {
-    int err = elf_symbols_add(f, type, m->budget, wanted, t);
-    return err == -ENOMEM ? err : 0;
+    return note_symbols(m, elf_symbols_add(f, type, m->budget, wanted, t));
 }
 
 static int fill_symbols(struct module *m, const struct wanted *wanted, struct table *t)
@@ -205,7 +211,7 @@ static int fill_symbols(struct module *m, const struct wanted *wanted, struct ta
     if (err == 0 && m->has_main)
         err = add_symbols(m, &m->main, SHT_DYNSYM, wanted, t);
     if (err == 0 && m->has_main)
-        err = elf_plt_add(&m->main, m->budget, wanted, t);
+        err = note_symbols(m, elf_plt_add(&m->main, m->budget, wanted, t));
     return err < 0 ? err : table_settle(t);
 }
 

@@ -623,6 +623,84 @@ def xz_bomb():
     check(ask("a", at)[0][0][0] == "??")
 
 
+def small_memory():
+    """A packed symbol table counts against the bound of memory."""
+    write("a.c", TWO)
+    run("gcc", "-O1", "-Wl,--build-id", "a.c", "-o", "a")
+    at = symbols("a")["near_one"][0]
+    run("sh", "-c", "head -c 200000000 /dev/zero | xz -T1 -1 >packed.xz")
+    run("strip", "-s", "a")
+    run("objcopy", "--add-section", ".gnu_debugdata=packed.xz", "a")
+    code = (f"import resource, subprocess; subprocess.run({[TOOL, '--max-memory', '20000000']!r}"
+            f" + ['-fe', 'a', hex({at})]);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+    p = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    lines = p.stdout.split()
+    check("??" in lines and int(lines[-1]) < 100000, p)
+
+
+def sections(path, headers, contents):
+    """An ELF file with a code segment over all of it. Headers: (name, type, flags, address,
+    offset in the contents, size, link, entry size)."""
+    names = b"\0" + b"".join(h[0] + b"\0" for h in {h[0]: h for h in headers}.values()) + b".names\0"
+    at, n = 0x1000, len(contents)
+    table = bytearray()
+    place = {h[0]: names.index(b"\0" + h[0] + b"\0") + 1 for h in headers}
+    for name, kind, flags, address, offset, size, link, entry in headers:
+        table += struct.pack("<IIQQQQIIQQ", place[name], kind, flags, address, at + offset, size,
+                             link, 0, 1, entry)
+    count = len(headers) + 2
+    first = struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, count, count - 1, 0, 0, 0)
+    last = struct.pack("<IIQQQQIIQQ", names.index(b".names"), 3, 0, 0, at + n, len(names), 0, 0, 1, 0)
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64,
+                                                        at + n + len(names), 0, 64, 56, 1, 64, 0, 0xffff)
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, at + n, 1 << 24, 0x1000)
+    with open(path, "wb") as f:
+        f.write((head + load).ljust(at, b"\0") + contents + names + first + table + last)
+
+
+def many_sections():
+    """Half a million sections of code, all of which end and none of which begins there."""
+    n = 1 << 19
+    symtab = bytes(24) + struct.pack("<IBBHQQ", 1, 0x12, 0, 1, 0x1100, 16)
+    code = [(b"t", 1, 6, 0x1000 + 2 * i, 0, 1, 0, 0) for i in range(n)]
+    sections("a", code + [(b".symtab", 2, 0, 0, 0, len(symtab), n + 2, 24),
+                          (b".strtab", 3, 0, 0, len(symtab), 7, 0, 0)], symtab + b"\0found\0")
+    check(function("a", 0x1104) == "found", ask("a", 0x1104))
+
+
+def many_stubs():
+    """As many tables of stubs, each of which claims the address."""
+    stubs = [(b".plt", 1, 6, 0x1000, 0, 1 << 22, 0, 16)] * (1 << 17)
+    sections("a", stubs, bytes(1 << 22))
+    check(function("a", 0x300000) == "??", ask("a", 0x300000))
+
+
+def one_list_for_all():
+    """Functions that all refer to one list of ranges without end keep to the deadline."""
+    write("a.s", """
+    .section .debug_abbrev
+    .byte 1,0x11,1,0,0, 2,0x2e,0,0x55,0x17,0,0, 0
+    .section .debug_info
+    .long end - begin
+begin: .value 4; .long 0; .byte 8, 1
+    .rept 40000; .byte 2; .long 0; .endr
+    .byte 0
+end:
+    .section .debug_ranges
+    .rept 1000000; .quad -1, 0; .endr
+    .quad 0, 0
+    .text
+    .globl main
+main: ret
+    .section .note.GNU-stack
+""")
+    run("gcc", "a.s", "-o", "a")
+    pc = symbols("a")["main"][0]
+    got = ask("a", pc, options=("-afi", "--deadline", "300"))
+    check(got[0][0][0] == "main", got)
+
+
 def merged_usr():
     """The program was mapped from /lib, its debug file is filed under /usr/lib, or the
     other way round: they are one folder."""
@@ -668,7 +746,9 @@ CASES = {
     "big_endian": big_endian, "other_files": other_files,
     "hard_link_and_unlink": hard_link_and_unlink, "unreadable": unreadable,
     "two_notes": two_notes, "wrong_build_id": wrong_build_id, "odd_alignment": odd_alignment,
-    "cache_without_alternate": cache_without_alternate, "xz_bomb": xz_bomb, "merged_usr": merged_usr, "million_queries": million_queries,
+    "cache_without_alternate": cache_without_alternate, "xz_bomb": xz_bomb,
+    "small_memory": small_memory, "many_sections": many_sections, "many_stubs": many_stubs,
+    "one_list_for_all": one_list_for_all, "merged_usr": merged_usr, "million_queries": million_queries,
 }
 
 
