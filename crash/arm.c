@@ -3,6 +3,7 @@
 #include "crash/debug.h"
 #include "crash/handler/entry.h"
 #include "crash/handler/gate.h"
+#include "crash/handler/previous.h"
 #include "crash/identity.h"
 #include "crash/install.h"
 #include "crash/journal.h"
@@ -95,6 +96,7 @@ static void in_fork_child(void)
         return;
     arm.in_child = true;
     kn_gate_fork_child();
+    kn_previous_fork_child();
     kn_tell_fork_child();
     kn_nudge_fork_child();
     kn_journal_fork_child(&arm.journal);

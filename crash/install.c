@@ -2,6 +2,7 @@
 
 #include "crash/handler/end.h"
 #include "crash/handler/entry.h"
+#include "crash/handler/previous.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
@@ -29,15 +30,25 @@ static int set_handler(
     return sigaction(signo, &a, NULL) ? -errno : 0;
 }
 
+static bool is_function(const struct kn_sigaction *a)
+{
+    uintptr_t handler = (uintptr_t)a->handler;
+    return handler != (uintptr_t)SIG_DFL && handler != (uintptr_t)SIG_IGN;
+}
+
 static int install_one(const struct kn_process *p, int i)
 {
     sigset_t mask;
     uint64_t bits = kn_end_mask(p);
     (void)sigemptyset(&mask);
     memcpy(&mask, &bits, sizeof bits);
-    /* SA_NODEFER: a fault while its signal is blocked kills without calling anybody. */
-    return set_handler(
-        kn_signals[i], kn_on_signal, &mask, SA_SIGINFO | SA_ONSTACK | SA_NODEFER);
+    /* SA_NODEFER: a fault while its signal is blocked kills without calling anybody.
+     * SA_RESTART: whether a system call goes on that the signal came into is for those to
+     * say who see it without knell. */
+    const struct kn_sigaction *old = &p->old[i];
+    bool restarts = !is_function(old) || old->flags & SA_RESTART;
+    return set_handler(kn_signals[i], kn_on_signal, &mask,
+        SA_SIGINFO | SA_ONSTACK | SA_NODEFER | (restarts ? SA_RESTART : 0));
 }
 
 int kn_install(struct kn_process *p)
@@ -51,9 +62,12 @@ int kn_install(struct kn_process *p)
             return r;
         }
     }
+    /* Not blocked in its own handler: by that one tells who is deaf from who is coming.
+     */
     (void)sigfillset(&mask);
-    int r = set_handler(
-        p->park_signal, kn_on_park, &mask, SA_SIGINFO | SA_ONSTACK | SA_RESTART);
+    (void)sigdelset(&mask, p->park_signal);
+    int r = set_handler(p->park_signal, kn_on_park, &mask,
+        SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER);
     if (!r)
         (void)kn_sigaction(p->park_signal, NULL, &p->park);
     return r;
@@ -61,7 +75,7 @@ int kn_install(struct kn_process *p)
 
 static bool is_ours(const struct kn_sigaction *a)
 {
-    return a->handler == kn_on_signal;
+    return kn_previous_is_ours(a->handler);
 }
 
 int kn_install_lost(void **ret_handler)
@@ -70,9 +84,7 @@ int kn_install_lost(void **ret_handler)
         struct kn_sigaction now;
         if (kn_sigaction(kn_signals[i], NULL, &now) || is_ours(&now))
             continue;
-        uintptr_t handler = (uintptr_t)now.handler;
-        bool is_function = handler != (uintptr_t)SIG_DFL && handler != (uintptr_t)SIG_IGN;
-        *ret_handler = is_function ? (void *)handler : NULL;
+        *ret_handler = is_function(&now) ? (void *)(uintptr_t)now.handler : NULL;
         return kn_signals[i];
     }
     return 0;
@@ -133,6 +145,7 @@ bool kn_install_behind(
         old->restorer = next.restorer;
         old->mask = next.mask;
         __atomic_store_n(&old->handler, next.handler, __ATOMIC_RELEASE);
+        (void)install_one(p, i);
     }
     if (get) {
         *get = (struct sigaction){.sa_sigaction = before.handler,

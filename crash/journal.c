@@ -46,6 +46,10 @@ static int add_areas(struct kn_journal *j, size_t at, const struct kn_modules *m
         .offset = (uint32_t)at,
         .n_bytes = sizeof(struct knell_journal_crash)};
     j->words = (struct knell_journal_crash *)(void *)((uint8_t *)j->head + at);
+    /* Have its pages now: the disk may not answer when they are needed. */
+    for (size_t i = 0; i < sizeof *j->words; i += 4096)
+        (void)*((const volatile uint8_t *)j->words + i);
+    (void)*((const volatile uint8_t *)(j->words + 1) - 1);
     at += sizeof(struct knell_journal_crash);
     all[KNELL_AREA_MODULES - 1] = (struct knell_journal_area){
         .type = KNELL_AREA_MODULES, .offset = (uint32_t)at, .n_bytes = (uint32_t)n};

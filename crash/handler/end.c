@@ -1,7 +1,7 @@
 #include "crash/handler/end.h"
 
 #include "crash/handler/entry.h"
-#include "crash/handler/gate.h"
+#include "crash/handler/previous.h"
 #include "crash/handler/regs.h"
 #include "crash/handler/threads.h"
 #include <string.h>
@@ -11,11 +11,9 @@
 enum {
     INIT_PID = 1,
 };
-#define FLAG_SIGINFO 4ul            /* SA_SIGINFO as the kernel has it */
-#define FLAG_RESETHAND 0x80000000ul /* SA_RESETHAND */
-#define FLAG_NODEFER 0x40000000ul   /* SA_NODEFER */
+#define FLAG_SIGINFO 4ul /* SA_SIGINFO as the kernel has it */
 
-static int index_of(int signo)
+int kn_end_index(int signo)
 {
     for (int i = 0; i < KN_N_SIGNALS; i++) {
         if (kn_signals[i] == signo)
@@ -57,17 +55,20 @@ static void hold(int signo)
     (void)KN_SYS4(SYS_rt_sigprocmask, SIG_BLOCK, &set, 0, sizeof set);
 }
 
-/* Send the signal once more, as it came. Delivered when the handler returns, with the
- * registers of the fault, which is what a core dump then shows. */
-static bool send_again(int signo, siginfo_t *info)
+bool kn_end_queue_again(int signo, siginfo_t *info)
 {
     hold(signo);
     long pid = KN_SYS0(SYS_getpid), tid = KN_SYS0(SYS_gettid);
-    return !KN_SYS4(SYS_rt_tgsigqueueinfo, pid, tid, signo, info) ||
-           !KN_SYS3(SYS_tgkill, pid, tid, signo);
+    return !KN_SYS4(SYS_rt_tgsigqueueinfo, pid, tid, signo, info);
 }
 
-static void set_default(int signo)
+bool kn_end_send_again(int signo, siginfo_t *info)
+{
+    return kn_end_queue_again(signo, info) ||
+           !KN_SYS3(SYS_tgkill, KN_SYS0(SYS_getpid), KN_SYS0(SYS_gettid), signo);
+}
+
+void kn_end_set_default(int signo)
 {
     const struct kn_sigaction none = {0};
     (void)kn_sigaction(signo, &none, NULL);
@@ -77,10 +78,10 @@ void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info)
 {
     siginfo_t copy = *info;
     if (p)
-        (void)kn_sigaction(signo, &p->old[index_of(signo)], NULL);
+        (void)kn_sigaction(signo, &p->old[kn_end_index(signo)], NULL);
     else
-        set_default(signo);
-    (void)send_again(signo, &copy);
+        kn_end_set_default(signo);
+    (void)kn_end_send_again(signo, &copy);
 }
 
 bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame)
@@ -101,7 +102,7 @@ bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame)
 
 bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t *info)
 {
-    const struct kn_sigaction *old = &p->old[index_of(signo)];
+    const struct kn_sigaction *old = &p->old[kn_end_index(signo)];
     if (!kn_was_sent(info))
         return false;
     if (is_ignored(old))
@@ -119,72 +120,16 @@ static void drop_pending_sigxfsz(void)
     (void)KN_SYS4(SYS_rt_sigtimedwait, &set, NULL, &now, sizeof set);
 }
 
-/* What the previous handler was called with, atomic: it may call ours as the one that was
- * there before it, round and round. */
-static const siginfo_t *called;
-
-bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *frame)
-{
-    /* One that left by siglongjmp(3) may be called with the same address again; only a
-     * call from within lies deeper on the stack than what the kernel put there. */
-    if (info != __atomic_load_n(&called, __ATOMIC_ACQUIRE) ||
-        (uintptr_t)frame >= (uintptr_t)info || (uintptr_t)frame >= (uintptr_t)uc)
-        return false;
-    set_default(signo);
-    (void)send_again(signo, info);
-    return true;
-}
-
 bool kn_end_is_final(const struct kn_process *p, int signo)
 {
-    const struct kn_sigaction *old = &p->old[index_of(signo)];
+    const struct kn_sigaction *old = &p->old[kn_end_index(signo)];
     return is_default(old) || is_ignored(old);
-}
-
-bool kn_end_is_aftermath(const struct kn_process *p, int signo, const ucontext_t *uc)
-{
-    /* One that left by siglongjmp(3) is on the alternate stack no more. */
-    uintptr_t at = (uintptr_t)__atomic_load_n(&called, __ATOMIC_ACQUIRE);
-    uintptr_t stack = (uintptr_t)uc->uc_stack.ss_sp;
-    return at - stack < uc->uc_stack.ss_size && kn_regs_sp(uc) - stack < at - stack &&
-           kn_end_is_final(p, signo);
 }
 
 bool kn_end_is_mended(const struct kn_process *p, int signo, const siginfo_t *info)
 {
-    int i = index_of(signo);
+    int i = kn_end_index(signo);
     return !kn_was_sent(info) && p->mended & 1u << i && !is_default(&p->old[i]);
-}
-
-/* A function was there before knell: it runs as the kernel would have run it, and knell
- * stays armed, for it may recover. */
-static void call_previous(struct kn_process *p, int i, int signo, siginfo_t *info,
-    const ucontext_t *uc, bool has_turn)
-{
-    const struct kn_sigaction old = p->old[i];
-    uint64_t mask;
-    memcpy(&mask, &uc->uc_sigmask, sizeof mask);
-    kn_threads_thaw();
-    /* With the signal: it may end the process without a word. */
-    kn_end_set_state(p, KNELL_RUN_RUNNING, signo);
-    if (has_turn)
-        kn_gate_leave();
-    if (old.flags & FLAG_RESETHAND)
-        p->old[i] = (struct kn_sigaction){0};
-    mask |= old.mask;
-    if (!(old.flags & FLAG_NODEFER))
-        mask |= kn_signal_bit(signo);
-    kn_set_mask(mask);
-    __atomic_store_n(&called, info, __ATOMIC_RELEASE);
-    /* INDIRECT: the daemon's own handler; the report is written. */
-    const uint64_t pc = kn_regs_pc(uc), sp = kn_regs_sp(uc);
-    old.handler(signo, info, (void *)(uintptr_t)uc);
-    __atomic_store_n(&called, NULL, __ATOMIC_RELEASE);
-    bool is_elsewhere = kn_regs_pc(uc) != pc || kn_regs_sp(uc) != sp;
-    if (!kn_was_sent(info) && is_elsewhere)
-        p->mended |= 1u << i;
-    if (kn_was_sent(info) || is_elsewhere)
-        kn_end_set_state(p, KNELL_RUN_RUNNING, 0);
 }
 
 /* The default action of a signal that is sent is ignored for an init, of one that the
@@ -196,21 +141,33 @@ static void end_init(int signo, const siginfo_t *info, const ucontext_t *uc)
         kn_regs_redo((ucontext_t *)(uintptr_t)uc, signo, info->si_code);
 }
 
+void kn_end_instead(struct kn_process *p, int signo, siginfo_t *info)
+{
+    kn_end_set_default(signo);
+    if (p->pid == INIT_PID)
+        (void)KN_SYS1(SYS_exit_group, 128 + signo);
+    (void)kn_end_send_again(signo, info);
+    kn_set_mask(0);
+}
+
 void kn_end(
     struct kn_process *p, int signo, siginfo_t *info, const ucontext_t *uc, bool has_turn)
 {
     drop_pending_sigxfsz();
     if (!kn_end_is_final(p, signo)) {
-        call_previous(p, index_of(signo), signo, info, uc, has_turn);
+        kn_threads_thaw();
+        /* With the signal: it may end the process without a word. */
+        kn_end_set_state(p, KNELL_RUN_RUNNING, signo);
+        kn_previous_call(p, kn_end_index(signo), signo, info, uc, has_turn);
         return;
     }
     for (int k = 0; k < KN_N_SIGNALS; k++)
         (void)kn_sigaction(kn_signals[k], &p->old[k], NULL);
-    set_default(signo);
+    kn_end_set_default(signo);
     if (p->pid == INIT_PID) {
         end_init(signo, info, uc);
         return;
     }
-    if (!send_again(signo, info) && (kn_was_sent(info) || signo == SIGTRAP))
+    if (!kn_end_send_again(signo, info) && (kn_was_sent(info) || signo == SIGTRAP))
         (void)KN_SYS1(SYS_exit_group, 128 + signo);
 }

@@ -12,6 +12,29 @@
 uint64_t kn_end_mask(const struct kn_process *p);
 
 /**
+ * Where @signo is in kn_signals.
+ *
+ * Context: signal handler.
+ */
+int kn_end_index(int signo);
+
+/**
+ * Send this thread the signal once more, as it came. Delivered when the handler returns,
+ * with the registers of the fault, which is what a core dump then shows.
+ *
+ * Context: signal handler.
+ * Returns whether it will come; kn_end_send_again() does more for it: the signal alone,
+ * where its siginfo is refused.
+ */
+bool kn_end_queue_again(int signo, siginfo_t *info);
+bool kn_end_send_again(int signo, siginfo_t *info);
+
+/**
+ * Context: signal handler.
+ */
+void kn_end_set_default(int signo);
+
+/**
  * Write the state of the run, and the signal, into the journal.
  *
  * Context: signal handler.
@@ -47,31 +70,12 @@ bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame);
 bool kn_end_would_ignore(const struct kn_process *p, int signo, const siginfo_t *info);
 
 /**
- * A handler that was replaced behind knell's back and comes after it now may call the one
- * that it replaced: knell's. The process then ends by the default action.
- *
- * @frame  the stack pointer at the handler's first instruction
- *
- * Context: signal handler.
- * Returns whether that is so; the handler then returns at once.
- */
-bool kn_end_is_round(int signo, siginfo_t *info, const void *uc, const void *frame);
-
-/**
  * Whether the default action follows the report: no handler was there before that could
  * recover.
  *
  * Context: signal handler.
  */
 bool kn_end_is_final(const struct kn_process *p, int signo);
-
-/**
- * Whether the previous handler, which runs on the alternate stack below this signal, ends
- * the process by it, with abort(3) most likely: no death but the one that is reported.
- *
- * Context: signal handler.
- */
-bool kn_end_is_aftermath(const struct kn_process *p, int signo, const ucontext_t *uc);
 
 /**
  * A fault of a kind that the previous handler has mended once, by sending the program on
@@ -81,6 +85,15 @@ bool kn_end_is_aftermath(const struct kn_process *p, int signo, const ucontext_t
  * Context: signal handler.
  */
 bool kn_end_is_mended(const struct kn_process *p, int signo, const siginfo_t *info);
+
+/**
+ * End the process by a signal that came to another thread, which does not come back from
+ * the kernel. Never returns, unless the kernel refuses.
+ *
+ * Context: signal handler, on any thread.
+ * @info  as it came
+ */
+void kn_end_instead(struct kn_process *p, int signo, siginfo_t *info);
 
 /**
  * Go on as without knell: the previous handler, or the default action with the original

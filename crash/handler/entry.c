@@ -8,6 +8,7 @@
 #include "crash/handler/maps.h"
 #include "crash/handler/minidump.h"
 #include "crash/handler/modules.h"
+#include "crash/handler/previous.h"
 #include "crash/handler/proc.h"
 #include "crash/handler/publish.h"
 #include "crash/handler/regs.h"
@@ -23,6 +24,8 @@
 
 enum {
     AFTER_DEADLINE_MS = 500, /* for what still has to be done */
+    RESCUE_MS = 1000,        /* after the deadline: another thread ends the process */
+    KILL_MS = 2000,          /* after the deadline: the kernel does */
     MAX_REPORTS = 8,         /* of one process, whose own handlers recover */
 };
 
@@ -36,8 +39,8 @@ static struct {
     volatile uint32_t is_late; /* the deadline has passed: only what a report must have */
     volatile uint32_t again;   /* bit per step that is on its second try */
     struct kn_capture *capture;
-    int32_t timer; /* timer_t of the kernel; -1: none */
-} run = {.timer = -1};
+    int32_t timer, rescue, kill; /* timer_t of the kernel; -1: none */
+} run = {.timer = -1, .rescue = -1, .kill = -1};
 
 /* Reports of a process that may live on: never two of the same instruction and signal. */
 static struct {
@@ -50,6 +53,12 @@ void kn_entry_arm(struct kn_capture *c)
 {
     n_reported = 0;
     __atomic_store_n(&armed, c, __ATOMIC_RELEASE);
+}
+
+struct kn_process *kn_entry_process(void)
+{
+    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
+    return c ? c->process : NULL;
 }
 
 static void do_step(struct kn_capture *c, uint32_t step)
@@ -164,29 +173,61 @@ void kn_capture_run(struct kn_capture *c)
     (void)step_names;
 }
 
-/* A timer of this thread alone: the process's own alarms stay as they are. */
-static void start_deadline(struct kn_capture *c)
+/* @tid 0: whichever thread hears it. */
+static int32_t start_timer(int signo, const void *value, uint32_t tid, uint32_t ms)
 {
     struct {
-        void *value;
+        const void *value;
         int32_t signo, notify, tid, pad[11];
-    } event = {&run, c->process->park_signal, SIGEV_THREAD_ID, (int32_t)c->tid, {0}};
-    uint32_t ms = c->process->deadline_ms;
+    } event = {value, signo, tid ? SIGEV_THREAD_ID : SIGEV_SIGNAL, (int32_t)tid, {0}};
     const struct itimerspec when = {.it_value = {ms / 1000, (long)(ms % 1000) * 1000000},
         .it_interval = {0, AFTER_DEADLINE_MS * 1000000L}};
-    run.timer = -1;
-    if (!kn_threads_can_park(c->process) ||
-        KN_SYS3(SYS_timer_create, CLOCK_MONOTONIC, &event, &run.timer))
-        run.timer = -1;
-    else
-        (void)KN_SYS4(SYS_timer_settime, run.timer, 0, &when, NULL);
+    int32_t timer;
+    if (KN_SYS3(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer))
+        return -1;
+    (void)KN_SYS4(SYS_timer_settime, timer, 0, &when, NULL);
+    return timer;
+}
+
+static void stop_timer(int32_t *timer)
+{
+    if (*timer >= 0)
+        (void)KN_SYS1(SYS_timer_delete, *timer);
+    *timer = -1;
+}
+
+/* Timers of their own: the process's alarms stay as they are. The first one reaches this
+ * thread wherever it runs or waits; not in a write to a file system whose server is gone,
+ * which the kernel lets only the end of the process interrupt. That is what the others
+ * bring about: of a process that dies anyway. */
+static void start_deadline(struct kn_capture *c)
+{
+    const int signo = c->process->park_signal;
+    const uint32_t ms = c->process->deadline_ms;
+    const bool can_park = kn_threads_can_park(c->process);
+    run.timer = can_park ? start_timer(signo, &run, c->tid, ms) : -1;
+    if (!c->info)
+        return;
+    if (can_park)
+        run.rescue = start_timer(signo, &run.rescue, 0, ms + RESCUE_MS);
+    run.kill = start_timer(SIGKILL, NULL, 0, ms + KILL_MS);
 }
 
 static void stop_deadline(void)
 {
-    if (run.timer >= 0)
-        (void)KN_SYS1(SYS_timer_delete, run.timer);
-    run.timer = -1;
+    stop_timer(&run.timer);
+    stop_timer(&run.rescue);
+    stop_timer(&run.kill);
+}
+
+/* The thread that writes does not come back. Its signal ends the process from this one,
+ * whatever this one was doing. */
+static void on_rescue(const struct kn_capture *c)
+{
+    if (kn_gate_is_mine() || !c->info)
+        return;
+    siginfo_t info = *c->info;
+    kn_end_instead(c->process, c->signo, &info);
 }
 
 static void on_deadline(void)
@@ -212,6 +253,8 @@ void kn_on_park(int signo, siginfo_t *info, void *uc)
     if (info->si_code == SI_TIMER) {
         if (info->si_value.sival_ptr == &run)
             on_deadline();
+        if (info->si_value.sival_ptr == &run.rescue)
+            on_rescue(c);
         return;
     }
     kn_threads_park(info, (const ucontext_t *)uc);
@@ -301,7 +344,7 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         kn_end_child(p, signo, info);
         return;
     }
-    if (kn_end_is_round(signo, info, uc, __builtin_dwarf_cfa()) ||
+    if (kn_previous_is_round(signo, info, uc, __builtin_dwarf_cfa()) ||
         kn_end_would_ignore(p, signo, info))
         return;
     kn_set_mask(kn_end_mask(p));
@@ -323,7 +366,7 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     }
     if (turn == KN_TURN_AGAIN)
         on_fault_inside(signo);
-    if (turn == KN_TURN_FIRST && !kn_end_is_aftermath(p, signo, uc) &&
+    if (turn == KN_TURN_FIRST && !kn_previous_is_ending(p, signo, info, uc) &&
         !kn_end_is_mended(p, signo, info) && worth_a_report(p, signo, kn_regs_pc(uc)))
         write_report(c, signo, info, uc);
     kn_end(p, signo, info, uc, turn == KN_TURN_FIRST);

@@ -26,6 +26,13 @@ void kn_on_park(int signo, siginfo_t *info, void *uc);
 void kn_entry_arm(struct kn_capture *c);
 
 /**
+ * The process that the handlers work for; NULL: none.
+ *
+ * Context: signal handler.
+ */
+struct kn_process *kn_entry_process(void);
+
+/**
  * Write one report of a thread into c's file, step by step. A step that faults is left
  * out.
  *

@@ -92,11 +92,15 @@ bool kn_gate_wait(uint32_t deadline_ms)
         uint64_t now = kn_now_ns(CLOCK_MONOTONIC);
         if (kn_gate_try())
             return true;
-        if (now >= end ||
-            __atomic_load_n(&owner, __ATOMIC_ACQUIRE) == (uint32_t)KN_SYS0(SYS_gettid))
+        if (now >= end || kn_gate_is_mine())
             return false;
         kn_wait(&leaves, before, end - now);
     }
+}
+
+bool kn_gate_is_mine(void)
+{
+    return __atomic_load_n(&owner, __ATOMIC_ACQUIRE) == (uint32_t)KN_SYS0(SYS_gettid);
 }
 
 void kn_gate_fork_child(void)

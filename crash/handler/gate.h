@@ -55,6 +55,13 @@ void kn_gate_keep(const siginfo_t *info);
 void kn_gate_leave(void);
 
 /**
+ * Whether this thread has the turn.
+ *
+ * Context: signal handler.
+ */
+bool kn_gate_is_mine(void);
+
+/**
  * In the child of a fork(2), where the thread that had the turn is not.
  *
  * Context: any.

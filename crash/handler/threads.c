@@ -73,6 +73,7 @@ void kn_threads_park(const siginfo_t *info, const ucontext_t *uc)
     struct kn_thread *t = c ? own_slot(c, info) : NULL;
     if (!t || __atomic_load_n(&t->state, __ATOMIC_ACQUIRE) != KN_THREAD_ASKED)
         return;
+    KN_FAILPOINT("park");
     t->uc = uc;
     __atomic_store_n(&t->state, KN_THREAD_HERE, __ATOMIC_RELEASE);
     uint32_t here = __atomic_add_fetch(&c->n_here, 1, __ATOMIC_ACQ_REL);

@@ -41,5 +41,5 @@ done
 NM=${binutils}nm LD=${binutils}ld READELF=${binutils}readelf \
     sh "$here/imports.sh" "$here/imports.allow" "$tmp"/*.o
 case "$cc" in "$graph") sizes= ;; *) sizes=$(ls "$tmp"/*.su) ;; esac
-python3 "$here/callgraph.py" . kn_on_signal,kn_on_park,kn_on_ending_signal 65536 24576 \
+python3 "$here/callgraph.py" . kn_on_signal,kn_on_previous,kn_on_park,kn_on_ending_signal 65536 24576 \
     "$tmp"/*.ci $sizes

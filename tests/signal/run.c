@@ -229,6 +229,7 @@ void run_victim(const char *program, const char *args, unsigned flags, struct ru
     if (!pid)
         become_victim(program, args, flags, r);
     r->status = wait_for(pid);
+    surroundings_after(&r->around);
     if (flags & RUN_TRACED && !r->status)
         r->status = *traced;
     (void)munmap(traced, sizeof *traced);

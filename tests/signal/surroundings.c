@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,12 +82,38 @@ const char *surroundings_missing(unsigned flags)
         return "no mkfs.ext4";
     if (flags & RUN_ON_DISK && access("/dev/loop-control", F_OK))
         return "no loop devices";
+    if (flags & RUN_ON_FUSE && (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) ||
+                                   system("command -v bindfs >/dev/null")))
+        return "no bindfs, or no right to mount with it";
     if (flags & RUN_SMALL_MEMORY) {
         if (geteuid() != 0 || !make_group(group, sizeof group))
             return "no memory controller to be had";
         (void)rmdir(group);
     }
     return NULL;
+}
+
+/* A file system that hands on to a folder what another process asks of it. */
+static bool mount_served(struct surroundings *s)
+{
+    char behind[300], text[32];
+    struct statfs fs;
+    (void)snprintf(behind, sizeof behind, "%s/behind", s->dir);
+    if (mkdir(behind, 0700))
+        return false;
+    s->server = fork();
+    if (!s->server) {
+        (void)execlp("bindfs", "bindfs", "-f", behind, s->spool, NULL);
+        _exit(110);
+    }
+    (void)snprintf(text, sizeof text, "%d", (int)s->server);
+    (void)setenv("VICTIM_SERVER", text, 1);
+    for (int i = 0; i < 500; i++) {
+        if (!statfs(s->spool, &fs) && fs.f_type == FUSE_SUPER_MAGIC)
+            return true;
+        usleep(10000);
+    }
+    return false;
 }
 
 static bool mount_disk(const struct surroundings *s)
@@ -107,6 +135,8 @@ bool surroundings_make(struct surroundings *s)
         mount("tmpfs", s->spool, "tmpfs", 0, RUN_TMPFS ",mode=0700"))
         return false;
     if (s->flags & RUN_ON_DISK && !mount_disk(s))
+        return false;
+    if (s->flags & RUN_ON_FUSE && !mount_served(s))
         return false;
     if (s->flags & RUN_AS_NOBODY &&
         (chown(s->dir, NOBODY, NOBODY) || chown(s->spool, NOBODY, NOBODY)))
@@ -163,10 +193,20 @@ int surroundings_trace(pid_t pid, int ready)
     }
 }
 
+void surroundings_after(const struct surroundings *s)
+{
+    if (s->server > 0)
+        (void)kill(s->server, SIGCONT);
+}
+
 void surroundings_end(const struct surroundings *s)
 {
-    if (s->flags & (RUN_ON_TMPFS | RUN_ON_DISK))
+    if (s->flags & (RUN_ON_TMPFS | RUN_ON_DISK | RUN_ON_FUSE))
         (void)umount2(s->spool, MNT_DETACH);
+    if (s->server > 0) {
+        (void)kill(s->server, SIGKILL);
+        (void)waitpid(s->server, NULL, 0);
+    }
     if (!s->group[0])
         return;
     /* What died in it takes a moment to be gone. */

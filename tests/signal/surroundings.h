@@ -17,6 +17,7 @@ enum run_flags {
     RUN_HIDDEN_PROC = 256,  /* /proc shows only what is one's own (hidepid) */
     RUN_SMALL_MEMORY = 512, /* a memory group of RUN_MEMORY_BYTES */
     RUN_TRACED = 1024,      /* a debugger is attached and passes on every signal */
+    RUN_ON_FUSE = 2048,     /* the spool is served by the process $VICTIM_SERVER */
 };
 #define RUN_TMPFS "size=2m"
 enum {
@@ -27,6 +28,7 @@ struct surroundings {
     const char *dir, *spool; /* the victim's, made; borrowed */
     unsigned flags;
     char group[256]; /* folder of the memory group; "": none */
+    pid_t server;    /* of the spool's file system; 0: none */
 };
 
 /* Why this process cannot make what @flags ask for; NULL: it can. */
@@ -42,6 +44,9 @@ void surroundings_enter(const struct surroundings *s);
  * with all its threads. Returns its wait status. */
 int surroundings_trace(pid_t pid, int ready);
 void surroundings_be_traced(int ready);
+
+/* The victim is gone: let its files be read again. */
+void surroundings_after(const struct surroundings *s);
 
 /* Take down what surroundings_make() made. */
 void surroundings_end(const struct surroundings *s);

@@ -62,19 +62,48 @@ static void covers_a_thread_that_talks(void)
     run_done(&r);
 }
 
-static void preloaded(const char *args, int n_reports)
+static void preloaded_of(const char *args, int n_reports, int signo)
 {
     struct run r;
     (void)setenv("LD_PRELOAD", preload, 1);
     run_victim(victim, args, RUN_BARE, &r);
     (void)unsetenv("LD_PRELOAD");
     CHECK(r.status >= 0 && WIFSIGNALED(r.status));
-    CHECK_INT(WTERMSIG(r.status), SIGSEGV);
+    CHECK_INT(WTERMSIG(r.status), signo);
     CHECK_INT(r.n_reports, n_reports);
     CHECK_STR(r.out, "foreign\n");
     if (n_reports && CHECK(r.crash))
         CHECK_INT(r.crash->signal.code, SEGV_MAPERR);
     run_done(&r);
+}
+
+static void preloaded(const char *args, int n_reports)
+{
+    preloaded_of(args, n_reports, SIGSEGV);
+}
+
+static void takes_what_a_handler_ends_with_for_no_other_crash(void)
+{
+    preloaded_of("installs_and_kills", 1, SIGSEGV);
+    preloaded_of("installs_and_aborts", 1, SIGABRT);
+}
+
+/* The same handler sees the same with and without knell. */
+static void calls_it_as_the_kernel_does(void)
+{
+    static const char *const cases[] = {
+        "own_stack", "alternate_stack", "restarts", "restarts_not"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run with, bare;
+        run_victim(victim, cases[i], RUN_BARE, &bare);
+        run_done(&bare);
+        run_victim(victim, cases[i], 0, &with);
+        CHECK_INT(with.status, bare.status);
+        CHECK(bare.out[0]);
+        CHECK_STR(with.out, bare.out);
+        CHECK(with.n_reports >= 1);
+        run_done(&with);
+    }
 }
 
 static void keeps_handlers_of_a_program_that_does_not_know(void)
@@ -96,7 +125,9 @@ int main(int argc, char **argv)
         TEST(ends_what_goes_round), TEST(leaves_alone_what_is_mended),
         TEST(covers_a_thread_that_talks),
         TEST(keeps_handlers_of_a_program_that_does_not_know),
-        TEST(keeps_handlers_of_signal)};
+        TEST(keeps_handlers_of_signal),
+        TEST(takes_what_a_handler_ends_with_for_no_other_crash),
+        TEST(calls_it_as_the_kernel_does)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);

@@ -290,6 +290,71 @@ static void second_crash_is_listed(void)
     run_done(&r);
 }
 
+/* Threads that are on their way, however late, are waited for; none is taken for deaf. */
+static void waits_for_those_that_come(void)
+{
+    struct run r;
+    run_victim(victim("victim_failpoints"), "-t 4 -f park:wait null_write", 0, &r);
+    check_signal(&r, SIGSEGV);
+    if (r.crash && CHECK_INT(r.crash->n_threads, 4)) {
+        for (uint32_t i = 0; i < r.crash->n_threads; i++)
+            CHECK_INT(r.crash->threads[i].how, KNELL_THREAD_SIGNAL);
+    }
+    run_done(&r);
+}
+
+/* No signal handler can take a thread out of a write to a file system that hangs, but the
+ * end of its process can: another thread brings it about, by the right signal; where
+ * there is none, the kernel. */
+static void a_thread_is_stuck(void)
+{
+    static const struct {
+        const char *args;
+        int signo;
+    } cases[] = {{"-t 4 -f maps:stuck null_write", SIGSEGV},
+        {"-t 4 -f freeze.asked:stuck null_write", SIGSEGV},
+        {"-t 4 -f texts:stuck abort", SIGABRT}, {"-f texts:stuck null_write", SIGKILL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run r;
+        run_victim(victim("victim_failpoints"), cases[i].args, 0, &r);
+        CHECK(r.status >= 0 && WIFSIGNALED(r.status));
+        CHECK_INT(WTERMSIG(r.status), cases[i].signo);
+        run_adopt(&r);
+        CHECK_INT(r.n_reports, 1);
+        if (CHECK(r.crash && r.crash->n_threads))
+            CHECK_INT(r.crash->threads[0].tid, r.tid);
+        run_done(&r);
+    }
+}
+
+static void file_system_hangs(void)
+{
+    static const struct {
+        const char *args;
+        int signo;
+    } cases[] = {{"-t 4 -w server_stops null_write", SIGSEGV},
+        {"-w server_stops null_write", SIGKILL}};
+    const char *missing = surroundings_missing(RUN_ON_FUSE);
+    if (missing) {
+        test_skip(missing);
+        return;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run r;
+        run_victim(victim("victim"), cases[i].args, RUN_ON_FUSE, &r);
+        CHECK(r.status >= 0 && WIFSIGNALED(r.status));
+        CHECK_INT(WTERMSIG(r.status), cases[i].signo);
+        run_adopt(&r);
+        CHECK_INT(r.n_reports, 1);
+        if (CHECK(r.crash && r.crash->n_threads)) {
+            CHECK_INT(r.crash->signal.signo, SIGSEGV);
+            CHECK_INT(r.crash->signal.address, 0x10);
+            CHECK_INT(r.crash->threads[0].tid, r.tid);
+        }
+        run_done(&r);
+    }
+}
+
 /* The daemon shuts down while one of its threads crashes. */
 static void exit_while_another_crashes(void)
 {
@@ -358,7 +423,9 @@ int main(int argc, char **argv)
     static const struct test tests[] = {TEST(preloaded), TEST(uncaught_exception),
         TEST(core_dumps), TEST(uploader_is_started), TEST(no_forbidden_calls),
         TEST(ten_thousand_threads), TEST(second_crash_is_listed),
-        TEST(exit_while_another_crashes), TEST(thread_sanitizer), TEST(valgrind)};
+        TEST(exit_while_another_crashes), TEST(waits_for_those_that_come),
+        TEST(a_thread_is_stuck), TEST(file_system_hangs), TEST(thread_sanitizer),
+        TEST(valgrind)};
     if (argc < 3 || !realpath(argv[1], folder) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);

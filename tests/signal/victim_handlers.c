@@ -6,6 +6,7 @@
 #include <knell/knell.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 
 static struct sigaction before;
 static volatile int n_mended;
+static int pipe_ends[2];
+static bool with_knell = true;
 
 static void say(const char *text)
 {
@@ -39,6 +42,22 @@ static void foreign_old(int signo)
     say("foreign\n");
     (void)signal(signo, SIG_DFL);
     (void)raise(signo);
+}
+
+/* As redis does: the default action, and the signal at once. */
+static void foreign_kills(int signo, siginfo_t *info, void *uc)
+{
+    (void)info, (void)uc;
+    say("foreign\n");
+    (void)signal(signo, SIG_DFL);
+    (void)kill(getpid(), signo);
+}
+
+static void foreign_aborts(int signo, siginfo_t *info, void *uc)
+{
+    (void)signo, (void)info, (void)uc;
+    say("foreign\n");
+    abort();
 }
 
 /* As others do: call what was there before. */
@@ -157,6 +176,106 @@ static void installs_with_signal(void)
     fault();
 }
 
+static void takes(void (*handler)(int, siginfo_t *, void *), int flags)
+{
+    struct sigaction a = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags};
+    if (sigaction(SIGSEGV, &a, NULL))
+        _exit(98);
+}
+
+static void installs_and_kills(void)
+{
+    takes(foreign_kills, SA_NODEFER | (int)SA_RESETHAND);
+    fault();
+}
+
+static void installs_and_aborts(void)
+{
+    takes(foreign_aborts, 0);
+    fault();
+}
+
+/* Which stack it runs on, and what it finds blocked there. */
+static void says_where(int signo, siginfo_t *info, void *context)
+{
+    const ucontext_t *uc = context;
+    sigset_t mask;
+    char text[100], here;
+    uintptr_t sp = (uintptr_t)&here, low = (uintptr_t)uc->uc_stack.ss_sp;
+    bool alternate = sp - low < uc->uc_stack.ss_size;
+    (void)sigprocmask(SIG_SETMASK, NULL, &mask);
+    (void)snprintf(text, sizeof text, "stack=%d segv=%d usr1=%d usr2=%d code=%d\n",
+        alternate, sigismember(&mask, SIGSEGV), sigismember(&mask, SIGUSR1),
+        sigismember(&mask, SIGUSR2), info->si_code);
+    say(text);
+    (void)signal(signo, SIG_DFL);
+}
+
+static void where(int flags)
+{
+    static char stack[1 << 16];
+    const stack_t mine = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction a = {.sa_sigaction = says_where, .sa_flags = SA_SIGINFO | flags};
+    sigaddset(&a.sa_mask, SIGUSR1);
+    if (sigaltstack(&mine, NULL) || sigaction(SIGSEGV, &a, NULL))
+        _exit(98);
+    if (with_knell)
+        start();
+    fault();
+}
+
+static void own_stack(void)
+{
+    where(0);
+}
+
+static void alternate_stack(void)
+{
+    where(SA_ONSTACK | SA_NODEFER);
+}
+
+static void *sends(void *main_thread)
+{
+    usleep(20000);
+    (void)pthread_kill(*(pthread_t *)main_thread, SIGSEGV);
+    usleep(20000);
+    (void)!write(pipe_ends[1], "x", 1);
+    return NULL;
+}
+
+static void only_returns(int signo, siginfo_t *info, void *uc)
+{
+    (void)signo, (void)info, (void)uc;
+}
+
+/* A read that a signal comes into, whose handler returns. */
+static void interrupted_read(int flags)
+{
+    struct sigaction a = {.sa_sigaction = only_returns, .sa_flags = SA_SIGINFO | flags};
+    pthread_t self = pthread_self(), t;
+    char byte;
+    if (pipe(pipe_ends) || sigaction(SIGSEGV, &a, NULL))
+        _exit(98);
+    if (with_knell)
+        start();
+    if (pthread_create(&t, NULL, sends, &self))
+        _exit(93);
+    say(read(pipe_ends[0], &byte, 1) == 1 ? "read\n" : "interrupted\n");
+    (void)pthread_join(t, NULL);
+    (void)signal(SIGSEGV, SIG_DFL);
+    (void)raise(SIGSEGV);
+}
+
+static void restarts(void)
+{
+    interrupted_read(SA_RESTART);
+}
+
+static void restarts_not(void)
+{
+    interrupted_read(0);
+}
+
 static NOINLINE int overflow(int n)
 {
     volatile char frame[4096];
@@ -188,7 +307,11 @@ int main(int argc, char **argv)
         void (*run)(void);
     } cases[] = {{"taken", taken}, {"round", round_and_round}, {"mended", mended},
         {"installs", installs}, {"installs_with_signal", installs_with_signal},
-        {"worker", worker}};
+        {"worker", worker}, {"installs_and_kills", installs_and_kills},
+        {"installs_and_aborts", installs_and_aborts}, {"own_stack", own_stack},
+        {"alternate_stack", alternate_stack}, {"restarts", restarts},
+        {"restarts_not", restarts_not}};
+    with_knell = argc < 3 || strcmp(argv[1], "-u") != 0;
     for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; i++) {
         if (!strcmp(argv[argc - 1], cases[i].name))
             cases[i].run();

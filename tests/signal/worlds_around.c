@@ -117,6 +117,15 @@ static void user_namespace(void)
         cannot("user namespace");
 }
 
+/* Its file system hangs for longer than a capture may take. Not for ever: the kernel does
+ * not let a process go that has mapped a file there and written to it. */
+static void server_stops(void)
+{
+    if (system("(sleep 6; kill -CONT $VICTIM_SERVER) & kill -STOP $VICTIM_SERVER"))
+        fail("SIGSTOP");
+    usleep(100000);
+}
+
 static void locked_memory(void)
 {
     if (mlockall(MCL_CURRENT | MCL_FUTURE))
@@ -145,6 +154,6 @@ static void three_hundred_libraries(void)
 
 const struct named worlds_around[] = {{"clock_fails", clock_fails},
     {"storm_of_signals", storm_of_signals}, {"memory_at_limit", memory_at_limit},
-    {"disk_turns_read_only", disk_turns_read_only},
+    {"disk_turns_read_only", disk_turns_read_only}, {"server_stops", server_stops},
     {"before_user_namespace", user_namespace}, {"before_locked_memory", locked_memory},
     {"three_hundred_libraries", three_hundred_libraries}, {NULL, NULL}};
