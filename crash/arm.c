@@ -42,8 +42,8 @@ static struct {
     struct kn_process live_process; /* as process, for reports that no signal made */
     struct kn_capture *live;        /* NULL: none yet */
 } arm = {.lock = PTHREAD_MUTEX_INITIALIZER,
-    .spool = {.dir = -1, .live = -1, .fresh = -1},
-    .journal = {.fd = -1}};
+    .spool = {.dir.fd = -1, .live.fd = -1, .fresh.fd = -1},
+    .journal = {.file.fd = -1}};
 
 static void disarm(void);
 static int cover(void);
@@ -101,8 +101,8 @@ static void in_fork_child(void)
     kn_nudge_fork_child();
     kn_journal_fork_child(&arm.journal);
     arm.process.journal = arm.journal.head;
-    (void)close(arm.process.dump.fd);
-    arm.process.dump.fd = -1;
+    arm.process.words = arm.journal.words;
+    kn_file_close(&arm.process.dump);
     arm.process.dump_map = NULL; /* not there in a child */
     arm.process.has_file = false;
     arm.process.proc.fd = -1; /* the parent's folder; left open, it is close-on-exec */
@@ -154,7 +154,7 @@ static void disarm(void)
     arm.capture = NULL;
     kn_spool_done(&arm.spool);
     arm.process = (struct kn_process){0};
-    arm.journal = (struct kn_journal){.fd = -1};
+    arm.journal = (struct kn_journal){.file.fd = -1};
     arm.in_child = false;
 }
 
@@ -169,7 +169,7 @@ static int open_files(void)
     int r = kn_spool_init(&arm.settings, &arm.spool);
     if (r)
         return r;
-    (void)kn_quota_keep(arm.spool.fresh, &kn_quota_default);
+    (void)kn_quota_keep(arm.spool.fresh.fd, &kn_quota_default);
     r = kn_journal_create(
         &arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id, &arm.process.modules);
     if (r)
@@ -287,7 +287,7 @@ static int capture_live(struct kn_capture *c)
 static int give_up_live(const struct kn_capture *c, int r)
 {
     if (strcmp(arm.live_process.live_name, arm.process.live_name) != 0)
-        (void)unlinkat(arm.spool.live, arm.live_process.live_name, 0);
+        kn_spool_remove_live(&arm.spool, arm.live_process.live_name, "");
     for (uint32_t i = 0; r == -EIO && i < c->n_notes; i++) {
         int reason = c->notes[i].reason;
         if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG)

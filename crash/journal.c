@@ -57,7 +57,7 @@ static int add_areas(struct kn_journal *j, size_t at, const struct kn_modules *m
     if (!area)
         return -ENOMEM;
     kn_modules_area(modules, area);
-    ssize_t wrote = pwrite(j->fd, area, n, (off_t)at);
+    ssize_t wrote = pwrite(j->file.fd, area, n, (off_t)at);
     free(area);
     return wrote == (ssize_t)n ? 0 : wrote < 0 ? -errno : -EIO;
 }
@@ -69,14 +69,15 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
     const size_t n_areas = kn_areas_bytes(&settings->told);
     const size_t n =
         n_areas + sizeof(struct knell_journal_crash) + kn_modules_area_bytes(modules);
-    struct kn_journal j = {.fd = -1, .n_bytes = (uint32_t)n};
-    int r = kn_spool_create_live(spool, stem, KNELL_JOURNAL_SUFFIX, &j.fd);
+    struct kn_journal j = {.n_bytes = (uint32_t)n};
+    int fd, r = kn_spool_create_live(spool, stem, KNELL_JOURNAL_SUFFIX, &fd);
     if (r)
         return r;
-    r = kn_spool_allocate(j.fd, j.n_bytes);
+    j.file = kn_file_of(fd);
+    r = kn_spool_allocate(fd, j.n_bytes);
     if (r)
         goto fail;
-    void *map = mmap(NULL, j.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, j.fd, 0);
+    void *map = mmap(NULL, j.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
         r = -errno;
         goto fail;
@@ -97,7 +98,7 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
     *ret = j;
     return 0;
 fail:
-    (void)close(j.fd);
+    kn_file_close(&j.file);
     kn_spool_remove_live(spool, stem, KNELL_JOURNAL_SUFFIX);
     return r;
 }
@@ -115,23 +116,42 @@ void kn_journal_retire(
         kn_areas_publish(NULL);
     kn_journal_set_state(j, KNELL_RUN_CLEAN);
     kn_spool_remove_live(spool, stem, KNELL_JOURNAL_SUFFIX);
-    if (j->fd >= 0)
-        (void)close(j->fd);
-    j->fd = -1;
+    kn_file_close(&j->file);
     j->head = NULL;
+}
+
+/* Without the file: a copy of what was used, moved over the mapping. Returns whether it
+ * is there. */
+static bool copy_over(struct kn_journal *j)
+{
+    void *copy = mmap(NULL, j->n_bytes, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED)
+        return false;
+    uint32_t used = j->head->used_bytes;
+    memcpy(copy, j->head, used < j->n_bytes ? used : j->n_bytes);
+    if (mremap(copy, j->n_bytes, j->n_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, j->head) !=
+        MAP_FAILED)
+        return true;
+    (void)munmap(copy, j->n_bytes);
+    return false;
 }
 
 void kn_journal_fork_child(struct kn_journal *j)
 {
     if (!j->head)
         return;
-    void *map = mmap(
-        j->head, j->n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, j->fd, 0);
-    (void)close(j->fd);
-    j->fd = -1;
-    if (map == MAP_FAILED)
+    bool own = kn_file_ours(&j->file) &&
+               mmap(j->head, j->n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+                   j->file.fd, 0) != MAP_FAILED;
+    if (!own && !copy_over(j)) {
+        /* Nothing is said in this child rather than in its parent's name. */
+        kn_areas_publish(NULL);
         j->head = NULL;
-    else {
+        j->words = NULL;
+    }
+    kn_file_close(&j->file);
+    if (j->head) {
         j->head->pid = (uint32_t)getpid();
         j->head->flags |= KNELL_JOURNAL_FORKED;
     }

@@ -11,7 +11,7 @@
 #include <knell/journal.h>
 
 struct kn_journal {
-    int fd;
+    struct kn_file file;
     uint32_t n_bytes;
     struct knell_journal_head *head;   /* shared mapping; NULL: none */
     struct kn_areas *areas;            /* of the mapping; kn_areas_publish() opens them */

@@ -25,19 +25,6 @@ enum {
 /* The address of argc when the process began: above lie arguments and environment. */
 extern void *__libc_stack_end;
 
-static struct kn_file file_of(int fd)
-{
-    struct kn_file f = {.fd = fd};
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st))
-        f.fd = -1;
-    else {
-        f.device = st.st_dev;
-        f.inode = st.st_ino;
-    }
-    return f;
-}
-
 static void map_dump(struct kn_process *p, int fd)
 {
     void *map = mmap(NULL, FILLED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -77,7 +64,7 @@ int kn_process_reserve(
         map_dump(p, fd);
     else
         (void)ftruncate(fd, 0); /* the capture finds out by itself */
-    p->dump = file_of(fd);
+    p->dump = kn_file_of(fd);
     p->has_file = true;
     return 0;
 }
@@ -148,10 +135,11 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     const struct kn_journal *journal, const char *stem)
 {
     p->pid = (int32_t)id->pid;
-    p->live = file_of(spool->live);
-    p->fresh = file_of(spool->fresh);
-    p->proc = file_of(kn_fd_high(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC)));
-    p->spare = file_of(fcntl(spool->dir, F_DUPFD_CLOEXEC, spool->dir));
+    p->live = spool->live;
+    p->fresh = spool->fresh;
+    p->proc =
+        kn_file_of(kn_fd_high(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    p->spare = kn_file_of(fcntl(spool->dir.fd, F_DUPFD_CLOEXEC, spool->dir.fd));
     kn_copy_text(p->spool_path, sizeof p->spool_path, spool->path);
     (void)snprintf(p->live_name, sizeof p->live_name, "%s" KNELL_SPOOL_SUFFIX, stem);
     memcpy(p->event_id, id->event_id, sizeof p->event_id);
@@ -170,20 +158,11 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     kn_cxx_init(&p->cxx);
 }
 
-static void close_file(struct kn_file *f)
-{
-    struct stat st;
-    if (f->fd >= 0 && !fstat(f->fd, &st) && st.st_dev == f->device &&
-        st.st_ino == f->inode)
-        (void)close(f->fd);
-    f->fd = -1;
-}
-
 void kn_process_done(struct kn_process *p)
 {
-    close_file(&p->dump);
-    close_file(&p->proc);
-    close_file(&p->spare);
+    kn_file_close(&p->dump);
+    kn_file_close(&p->proc);
+    kn_file_close(&p->spare);
     if (p->dump_map)
         (void)munmap(p->dump_map, p->n_dump_map);
     p->dump_map = NULL;

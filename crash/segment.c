@@ -39,10 +39,10 @@ static struct {
     char stem[KN_STEM_BYTES];
     struct knell_segment_head blank;
     uint32_t n_handed;
-    int fd;
+    struct kn_file file;
     struct knell_segment_head *head; /* mapped; NULL: no segment yet. Changes with all
                                         lanes locked */
-} seg = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+} seg = {.lock = PTHREAD_MUTEX_INITIALIZER, .file.fd = -1};
 
 /* A piece of the segment that some threads append to by themselves. */
 static struct lane {
@@ -81,20 +81,19 @@ static uint64_t now_ns(void)
 
 static int open_segment(void)
 {
-    int r = kn_spool_create_live(&seg.spool, seg.stem, KNELL_SEGMENT_SUFFIX, &seg.fd);
+    int fd, r = kn_spool_create_live(&seg.spool, seg.stem, KNELL_SEGMENT_SUFFIX, &fd);
     if (r)
         return r;
-    r = kn_spool_allocate(seg.fd, KNELL_SEGMENT_BYTES);
+    seg.file = kn_file_of(fd);
+    r = kn_spool_allocate(fd, KNELL_SEGMENT_BYTES);
     void *map = MAP_FAILED;
     if (!r) {
-        map = mmap(
-            NULL, KNELL_SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, seg.fd, 0);
+        map = mmap(NULL, KNELL_SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         r = map == MAP_FAILED ? -errno : 0;
     }
     if (r) {
         kn_spool_remove_live(&seg.spool, seg.stem, KNELL_SEGMENT_SUFFIX);
-        (void)close(seg.fd);
-        seg.fd = -1;
+        kn_file_close(&seg.file);
         return r;
     }
     seg.head = map;
@@ -124,25 +123,25 @@ static int hand_over(void)
 {
     if (!seg.head)
         return 0;
-    char from[KN_STEM_BYTES + 8], to[KNELL_SPOOL_NAME_BYTES + 8], id[33];
+    char to[KNELL_SPOOL_NAME_BYTES + 8], id[33];
     kn_hex(seg.head->event_id, sizeof seg.head->event_id, id);
-    (void)snprintf(from, sizeof from, "%s%s", seg.stem, KNELL_SEGMENT_SUFFIX);
-    (void)snprintf(to, sizeof to, "%013llu-%012d-%s-s00.a00.n%010d%s",
-        (unsigned long long)(seg.head->created_ns / 1000000), 0, id, 0,
-        KNELL_SEGMENT_SUFFIX);
+    (void)snprintf(to, sizeof to, "%013llu-%012d-%s-s00.a00.n%010d",
+        (unsigned long long)(seg.head->created_ns / 1000000), 0, id, 0);
     off_t used = seg.head->used_bytes;
     close_segment();
-    int r = ftruncate(seg.fd, used) ? -errno : 0;
-    if (renameat(seg.spool.live, from, seg.spool.fresh, to)) {
-        r = -errno;
+    /* A reader stops at what is used, cut or not. */
+    int r = kn_file_ours(&seg.file) && ftruncate(seg.file.fd, used) ? -errno : 0;
+    int moved = kn_spool_publish(&seg.spool, seg.stem, KNELL_SEGMENT_SUFFIX, to);
+    if (moved) {
+        r = moved;
         kn_spool_remove_live(&seg.spool, seg.stem, KNELL_SEGMENT_SUFFIX);
     }
-    (void)close(seg.fd);
-    seg.fd = -1;
+    kn_file_close(&seg.file);
     kn_debug("segment %s of logs, spans and sessions: %s", id,
         r ? strerrordesc_np(-r) : "left to the uploader");
-    int n_gone =
-        ++seg.n_handed % QUOTA_EVERY ? 0 : kn_quota_keep(seg.spool.fresh, &waiting);
+    int n_gone = ++seg.n_handed % QUOTA_EVERY || !kn_file_ours(&seg.spool.fresh)
+                     ? 0
+                     : kn_quota_keep(seg.spool.fresh.fd, &waiting);
     if (n_gone > 0) {
         struct kn_areas *a = kn_areas_current();
         if (a)
@@ -330,8 +329,6 @@ void kn_segment_fork_child(void)
     for (size_t i = 0; i < N_LANES; i++)
         lanes[i] = (struct lane){.lock = PTHREAD_MUTEX_INITIALIZER};
     seg.started = false;
-    if (seg.fd >= 0)
-        (void)close(seg.fd);
-    seg.fd = -1;
+    kn_file_close(&seg.file);
     seg.head = NULL;
 }

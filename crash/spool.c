@@ -18,6 +18,24 @@
 
 enum { HIGH_FD = 512 };
 
+struct kn_file kn_file_of(int fd)
+{
+    struct kn_file f = {.fd = fd};
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st))
+        return KN_FILE_NONE;
+    f.device = st.st_dev;
+    f.inode = st.st_ino;
+    return f;
+}
+
+void kn_file_close(struct kn_file *f)
+{
+    if (kn_file_ours(f))
+        (void)close(f->fd);
+    *f = KN_FILE_NONE;
+}
+
 int kn_fd_high(int fd)
 {
     struct rlimit limit;
@@ -57,7 +75,7 @@ static int open_folder(int at, const char *name)
     return fd < 0 ? -errno : kn_fd_high(fd);
 }
 
-static int make_and_open(int at, const char *name, int *ret)
+static int make_and_open(int at, const char *name, struct kn_file *ret)
 {
     if (mkdirat(at, name, KNELL_SPOOL_DIR_MODE) && errno != EEXIST)
         return -errno;
@@ -66,7 +84,7 @@ static int make_and_open(int at, const char *name, int *ret)
     int fd = open_folder(at, name);
     if (fd < 0)
         return fd;
-    *ret = fd;
+    *ret = kn_file_of(fd);
     return 0;
 }
 
@@ -89,18 +107,18 @@ static int open_spool(const char *path, struct kn_spool *ret)
     int r = make_folders(path);
     if (r)
         return r;
-    s.dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (s.dir < 0)
+    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
         return -errno;
-    s.dir = kn_fd_high(s.dir);
-    r = check_owner(s.dir);
+    s.dir = kn_file_of(kn_fd_high(dir));
+    r = check_owner(s.dir.fd);
     if (!r)
-        r = make_and_open(s.dir, KNELL_SPOOL_LIVE, &s.live);
+        r = make_and_open(s.dir.fd, KNELL_SPOOL_LIVE, &s.live);
     if (!r)
-        r = make_and_open(s.dir, KNELL_SPOOL_NEW, &s.fresh);
+        r = make_and_open(s.dir.fd, KNELL_SPOOL_NEW, &s.fresh);
     for (size_t i = 0; !r && i < sizeof others / sizeof *others; i++)
-        r = make_and_open(s.dir, others[i], NULL);
-    if (!r && faccessat(s.live, ".", W_OK, AT_EACCESS))
+        r = make_and_open(s.dir.fd, others[i], NULL);
+    if (!r && faccessat(s.live.fd, ".", W_OK, AT_EACCESS))
         r = -errno;
     /* The handler may have to open it again, wherever the daemon is by then. */
     char full[PATH_MAX];
@@ -138,37 +156,55 @@ int kn_spool_init(const struct kn_settings *settings, struct kn_spool *ret)
     return n < KN_PATH_BYTES ? open_spool(path, ret) : -ENAMETOOLONG;
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
 void kn_spool_done(struct kn_spool *s)
 {
-    close_fd(&s->dir);
-    close_fd(&s->live);
-    close_fd(&s->fresh);
+    kn_file_close(&s->dir);
+    kn_file_close(&s->live);
+    kn_file_close(&s->fresh);
+}
+
+/* A name in one of the folders: through its descriptor, else by its path. */
+struct place {
+    int dir;
+    char name[KN_PATH_BYTES + KN_STEM_BYTES + 64];
+};
+
+static void place(struct place *ret, const struct kn_spool *s,
+    const struct kn_file *folder, const char *folder_name, const char *name,
+    const char *suffix)
+{
+    bool is_open = kn_file_ours(folder);
+    ret->dir = is_open ? folder->fd : AT_FDCWD;
+    (void)snprintf(ret->name, sizeof ret->name, "%s%s%s%s%s%s", is_open ? "" : s->path,
+        is_open ? "" : "/", is_open ? "" : folder_name, is_open ? "" : "/", name, suffix);
 }
 
 int kn_spool_create_live(
     const struct kn_spool *s, const char *stem, const char *suffix, int *ret_fd)
 {
-    char name[KN_STEM_BYTES + 8];
-    (void)snprintf(name, sizeof name, "%s%s", stem, suffix);
-    int fd = openat(s->live, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+    struct place at;
+    place(&at, s, &s->live, KNELL_SPOOL_LIVE, stem, suffix);
+    int fd = openat(at.dir, at.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
         KNELL_SPOOL_FILE_MODE);
     if (fd < 0)
         return -errno;
     if (flock(fd, LOCK_EX | LOCK_NB)) {
         int r = -errno;
         (void)close(fd);
-        (void)unlinkat(s->live, name, 0);
+        (void)unlinkat(at.dir, at.name, 0);
         return r;
     }
     *ret_fd = kn_fd_high(fd);
     return 0;
+}
+
+int kn_spool_publish(
+    const struct kn_spool *s, const char *stem, const char *suffix, const char *name)
+{
+    struct place from, to;
+    place(&from, s, &s->live, KNELL_SPOOL_LIVE, stem, suffix);
+    place(&to, s, &s->fresh, KNELL_SPOOL_NEW, name, suffix);
+    return renameat(from.dir, from.name, to.dir, to.name) ? -errno : 0;
 }
 
 int kn_spool_allocate(int fd, uint32_t n_bytes)
@@ -181,9 +217,9 @@ int kn_spool_allocate(int fd, uint32_t n_bytes)
 
 void kn_spool_remove_live(const struct kn_spool *s, const char *stem, const char *suffix)
 {
-    char name[KN_STEM_BYTES + 8];
-    (void)snprintf(name, sizeof name, "%s%s", stem, suffix);
-    (void)unlinkat(s->live, name, 0);
+    struct place at;
+    place(&at, s, &s->live, KNELL_SPOOL_LIVE, stem, suffix);
+    (void)unlinkat(at.dir, at.name, 0);
 }
 
 /* BOOT-PID-START-...: its process lives when boot id, PID and start agree. */
@@ -201,14 +237,38 @@ static bool lives(const char *name, const char *own_stem)
     return !start || !now || start == now;
 }
 
+static DIR *open_to_read(const struct kn_spool *s, const char *folder)
+{
+    struct place at;
+    place(&at, s, &s->dir, ".", folder, "");
+    int fd = openat(at.dir, at.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir && fd >= 0)
+        (void)close(fd);
+    return dir;
+}
+
+uint32_t kn_spool_count(const struct kn_spool *s, const char *folder, const char *suffix)
+{
+    size_t n_suffix = strlen(suffix);
+    DIR *dir = open_to_read(s, folder);
+    uint32_t n = 0;
+    if (!dir)
+        return 0;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        size_t len = strlen(e->d_name);
+        n += e->d_name[0] != '.' && len >= n_suffix &&
+             !strcmp(e->d_name + len - n_suffix, suffix);
+    }
+    (void)closedir(dir);
+    return n;
+}
+
 static bool folder_has_work(const struct kn_spool *s, const char *folder, const char *own)
 {
-    int fd = openat(s->dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        close_fd(&fd);
+    DIR *dir = open_to_read(s, folder);
+    if (!dir)
         return false;
-    }
     bool found = false;
     struct dirent *e;
     while (!found && (e = readdir(dir))) {

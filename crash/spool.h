@@ -3,6 +3,7 @@
  * and this process's two files in live/.
  */
 #pragma once
+#include "crash/handler/file.h"
 #include "crash/settings.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,12 +11,13 @@
 
 struct kn_spool {
     char path[KN_PATH_BYTES];
-    int dir, live, fresh; /* O_PATH descriptors: the spool, live/, new/ */
+    struct kn_file dir, live, fresh; /* O_PATH: the spool, live/, new/; where the program
+                                        has closed them the path serves */
 };
 #define KN_SPOOL_NONE                                                                    \
     (struct kn_spool)                                                                    \
     {                                                                                    \
-        .dir = -1, .live = -1, .fresh = -1                                               \
+        .dir.fd = -1, .live.fd = -1, .fresh.fd = -1                                      \
     }
 
 /**
@@ -60,6 +62,25 @@ int kn_spool_allocate(int fd, uint32_t n_bytes);
 void kn_spool_remove_live(const struct kn_spool *s, const char *stem, const char *suffix);
 
 /**
+ * Move STEM + @suffix from live/ to new/.
+ *
+ * Context: normal.
+ * @name  in new/
+ * Returns 0 or a negative errno.
+ */
+int kn_spool_publish(
+    const struct kn_spool *s, const char *stem, const char *suffix, const char *name);
+
+/**
+ * How many files a folder holds.
+ *
+ * Context: normal.
+ * @folder  KNELL_SPOOL_NEW or another
+ * @suffix  of those that count; "": all
+ */
+uint32_t kn_spool_count(const struct kn_spool *s, const char *folder, const char *suffix);
+
+/**
  * Whether the spool holds work for the uploader: reports in new/, wait/ or work/, or
  * files in live/ whose process is gone.
  *
@@ -74,6 +95,21 @@ bool kn_spool_has_work(const struct kn_spool *s, const char *own_stem);
  * Context: normal.
  */
 bool kn_spool_has_fresh(const struct kn_spool *s);
+
+/**
+ * Note what an open descriptor is.
+ *
+ * Context: normal.
+ * @fd  owned by the result; -1: none
+ */
+struct kn_file kn_file_of(int fd);
+
+/**
+ * Close it unless the program has done so, and used the number again, perhaps.
+ *
+ * Context: normal.
+ */
+void kn_file_close(struct kn_file *f);
 
 /**
  * Move a descriptor to a number at which neither a program's select(2) sets nor its loops

@@ -9,9 +9,7 @@
 #include "crash/span.h"
 #include "crash/watchdog.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <knell/spool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +21,8 @@ static struct {
     char path[256];
     int error;
     const char *what;
-} tell = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .spool = {.dir = -1, .live = -1, .fresh = -1}};
+} tell = {.lock = PTHREAD_MUTEX_INITIALIZER,
+    .spool = {.dir.fd = -1, .live.fd = -1, .fresh.fd = -1}};
 
 /* "NAME VALUE" of a text such as /proc/vmstat; ~0 when it is not there. */
 static uint64_t number_after(const char *text, const char *name)
@@ -122,33 +120,13 @@ void kn_tell_failed(int error, const char *what)
     (void)pthread_mutex_unlock(&tell.lock);
 }
 
-/* @suffix  of those that count; "": all */
-static uint32_t count_files(int dir, const char *folder, const char *suffix)
-{
-    size_t n_suffix = strlen(suffix);
-    int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    uint32_t n = 0;
-    if (!d) {
-        if (fd >= 0)
-            (void)close(fd);
-        return 0;
-    }
-    for (const struct dirent *e; (e = readdir(d));) {
-        size_t len = strlen(e->d_name);
-        n += e->d_name[0] != '.' && len >= n_suffix &&
-             !strcmp(e->d_name + len - n_suffix, suffix);
-    }
-    (void)closedir(d);
-    return n;
-}
-
 int kn_tell_has_room(void)
 {
     int r = -ENODEV;
     (void)pthread_mutex_lock(&tell.lock);
-    if (tell.spool.dir >= 0)
-        r = count_files(tell.spool.dir, "new", KNELL_SPOOL_SUFFIX) < KN_MAX_WAITING
+    if (tell.spool.dir.fd >= 0)
+        r = kn_spool_count(&tell.spool, KNELL_SPOOL_NEW, KNELL_SPOOL_SUFFIX) <
+                    KN_MAX_WAITING
                 ? 0
                 : -ENOSPC;
     (void)pthread_mutex_unlock(&tell.lock);
@@ -208,8 +186,8 @@ int knell_status(struct knell_status *ret)
         if (s.last_error)
             (void)snprintf(s.reason, sizeof s.reason, "a report could not be written: %s",
                 strerrordesc_np(-s.last_error));
-        s.n_waiting = count_files(tell.spool.dir, "new", "") +
-                      count_files(tell.spool.dir, "wait", "");
+        s.n_waiting = kn_spool_count(&tell.spool, KNELL_SPOOL_NEW, "") +
+                      kn_spool_count(&tell.spool, KNELL_SPOOL_WAIT, "");
     }
     (void)pthread_mutex_unlock(&tell.lock);
     char lost[sizeof s.reason] = "";

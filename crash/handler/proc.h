@@ -5,13 +5,6 @@
 #include "crash/handler/state.h"
 
 /**
- * Whether a descriptor still is the file it was opened as.
- *
- * Context: signal handler.
- */
-bool kn_file_ours(const struct kn_file *f);
-
-/**
  * Open a file of this process's folder in /proc, giving up the spare descriptor when
  * there is no other.
  *

@@ -3,6 +3,7 @@
  * struct kn_capture is one report in the making, mapped and touched before it is needed.
  */
 #pragma once
+#include "crash/handler/file.h"
 #include "crash/handler/jump.h"
 #include "crash/handler/module.h"
 #include "crash/handler/sink.h"
@@ -29,12 +30,6 @@ enum {
 
 /* SEGV BUS FPE ILL ABRT TRAP SYS, the order of kn_process.old. */
 extern const int kn_signals[KN_N_SIGNALS];
-
-/* A descriptor the daemon may close or reuse behind our back: told by what it is. */
-struct kn_file {
-    int fd; /* -1: none */
-    uint64_t device, inode;
-};
 
 /* How the C++ runtime tells what was thrown; NULL where there is none. */
 struct kn_cxx {

@@ -91,12 +91,43 @@ static void previous_handler_ends_it(void)
     }
 }
 
+static bool holds(const struct run *r, const char *text)
+{
+    return r->bytes && memmem(r->bytes, r->n_bytes, text, strlen(text));
+}
+
+/* Knell's descriptors have become the program's: a child closes none of them, and what it
+ * says stays its own. */
+static void reuses_descriptors_and_forks(void)
+{
+    struct run r;
+    check(&r, "reuses_and_forks", 1, SIGABRT);
+    CHECK_STR(r.out, "child has its descriptors\n");
+    if (CHECK(r.crash && r.crash->journal)) {
+        CHECK(holds(&r, "of the parent") && !holds(&r, "of the child"));
+        CHECK_INT(r.crash->journal->pid, r.crash->pid);
+    }
+    run_done(&r);
+}
+
+/* The end closes none and cuts none, and leaves nothing behind. */
+static void reuses_descriptors_and_stops(void)
+{
+    struct run r;
+    run_victim(victim, "reuses_and_stops", 0, &r);
+    CHECK_INT(r.status, 92 << 8);
+    CHECK_STR(r.out, "lost 0, 1048576 bytes\n");
+    CHECK(!r.has_journal && r.n_live_dumps == 0);
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(resets_all_its_signals),
         TEST(takes_all_real_time_signals), TEST(told_to_abort),
         TEST(told_to_abort_as_it_dies), TEST(recovers_often),
-        TEST(previous_handler_ends_it)};
+        TEST(previous_handler_ends_it), TEST(reuses_descriptors_and_forks),
+        TEST(reuses_descriptors_and_stops)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);

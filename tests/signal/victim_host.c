@@ -226,7 +226,6 @@ static void previous_exits(void)
 /* Every descriptor of knell's is the program's own by now; a child is forked. */
 static void reuses_and_forks(void)
 {
-    struct stat st;
     start();
     int fd = open("precious", O_RDWR | O_CREAT | O_TRUNC, 0600), n = 0;
     char page[4096];
@@ -239,20 +238,18 @@ static void reuses_and_forks(void)
         if (other != fd && fcntl(other, F_GETFD) >= 0 && dup2(fd, other) == other)
             n++;
     }
-    knell_set_tag("whose", "parent");
+    knell_add_breadcrumb(KNELL_LEVEL_INFO, "test", "of the parent");
     pid_t child = fork();
     int still = 0;
     for (int other = 3; other < 4096; other++)
         still += other != fd && fcntl(other, F_GETFD) >= 0;
     if (!child) {
-        knell_set_tag("whose", "child");
         knell_add_breadcrumb(KNELL_LEVEL_INFO, "test", "of the child");
         _exit(still == n ? 0 : 1);
     }
     int status;
     if (waitpid(child, &status, 0) != child)
         _exit(94);
-    (void)fstat(fd, &st);
     say(status ? "child lost descriptors\n" : "child has its descriptors\n");
     memset(page, 0, sizeof page);
     for (int i = 0; i < 256; i++) {
