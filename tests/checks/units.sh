@@ -16,11 +16,11 @@ for unit in path service timer; do
         cat "$dir/said"
         exit 1
     }
-    ! grep knell-upload "$dir/said"
+    if grep knell-upload "$dir/said"; then exit 1; fi
 done
 # Reports one after the other do not end the path unit: no limit but systemd's on starts of
 # the service, 5 in 10 s, and the service lasts too long to reach that.
-! grep TriggerLimit "$dir/knell-upload@.path"
+if grep TriggerLimit "$dir/knell-upload@.path"; then exit 1; fi
 pause=$(sed -n 's|^ExecStartPost=/bin/sleep \([0-9]*\)$|\1|p' "$dir/knell-upload@.service")
 [ "${pause:-0}" -gt 2 ] || { echo "the service may start more than 5 times in 10 s"; exit 1; }
 systemd-analyze security --offline=true --threshold=20 --no-pager \

@@ -170,10 +170,27 @@ static void a_hundred_thousand_are_quick_enough(void)
     free(many);
 }
 
+/* What a program says beside its reports makes room for them, not the other way round. */
+static void segments_go_before_reports(void)
+{
+    n = 0;
+    add(SPOOL_WAIT, 1, 5000, 100);
+    add(SPOOL_NEW, 2, 4000, 100);
+    for (unsigned i = 0; i < 200; i++) {
+        add(SPOOL_WAIT, 0, 1000 - i, 100);
+        files[n - 1].name.segment = true;
+    }
+    CHECK_INT(limits_choose(files, n, &roomy, NOW), 102);
+    CHECK(kept(1, 5000));
+    CHECK(kept(2, 4000));
+    CHECK(!kept(0, 1000)); /* the oldest of them */
+    CHECK(kept(0, 801));
+}
+
 TEST_MAIN(TEST(nothing_goes_while_there_is_room), TEST(the_aged_go_first),
     TEST(a_clock_in_the_past_ages_nothing),
     TEST(a_crash_loop_keeps_its_first_three_and_newest),
-    TEST(settled_ones_make_room_before_queued_ones),
+    TEST(settled_ones_make_room_before_queued_ones), TEST(segments_go_before_reports),
     TEST(the_last_of_a_signature_outlives_the_many),
     TEST(what_is_claimed_or_held_is_never_touched), TEST(a_full_disk_frees_what_it_lacks),
     TEST(a_hundred_thousand_are_quick_enough))

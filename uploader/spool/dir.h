@@ -147,3 +147,7 @@ int spool_why_name(const char *file, char out[static NAME_MAX + 1]) MUST_CHECK;
  */
 int spool_replace_file(
     int dir_fd, const char *file, const void *bytes, size_t n) MUST_CHECK;
+
+/* The same, but durable only after a syncfs(2) of the caller's: one for many files. */
+int spool_replace_file_later(
+    int dir_fd, const char *file, const void *bytes, size_t n) MUST_CHECK;

@@ -106,7 +106,8 @@ static int write_all(int fd, const void *bytes, size_t n)
     return 0;
 }
 
-int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n)
+static int put_file(
+    int dir_fd, const char *file, const void *bytes, size_t n, bool durable)
 {
     char tmp[NAME_MAX + 1];
     int len = snprintf(tmp, sizeof tmp, ".%s.%d.tmp", file, (int)getpid());
@@ -121,7 +122,7 @@ int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n
     if (fd < 0)
         return -errno;
     int r = write_all(fd, bytes, n);
-    if (!r && fsync(fd) < 0)
+    if (!r && durable && fsync(fd) < 0)
         r = -errno;
     if (!r && renameat(dir_fd, tmp, dir_fd, file) < 0)
         r = -errno;
@@ -129,7 +130,17 @@ int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n
         IGNORE(unlinkat(dir_fd, tmp, 0), "the first failure is the one to tell");
         return r;
     }
-    return fsync(dir_fd) < 0 ? -errno : 0;
+    return durable && fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+int spool_replace_file(int dir_fd, const char *file, const void *bytes, size_t n)
+{
+    return put_file(dir_fd, file, bytes, n, true);
+}
+
+int spool_replace_file_later(int dir_fd, const char *file, const void *bytes, size_t n)
+{
+    return put_file(dir_fd, file, bytes, n, false);
 }
 
 /* A name in bad/ for @file: its own, or for the @n-th time one that is not taken. */

@@ -107,6 +107,16 @@ static void drop_settled(struct choice *c, struct limits_file **by_time, size_t 
     }
 }
 
+/* The oldest of what is queued, as far as needed. */
+static void drop_queued(
+    struct choice *c, struct limits_file **by_time, size_t n, bool segments_only)
+{
+    for (size_t i = 0; i < n && !fits(c); i++) {
+        if (is_queued(by_time[i]) && (by_time[i]->name.segment || !segments_only))
+            let_go(c, by_time[i], LIMITS_OVERFLOW);
+    }
+}
+
 static void sift_down(struct group *heap, size_t n, size_t i)
 {
     for (;;) {
@@ -194,14 +204,12 @@ long limits_choose(
     drop_the_aged(&c, now_ms);
     drop_settled(&c, by_time, n, SPOOL_SENT, limits->retain_sent_bytes);
     drop_settled(&c, by_time, n, SPOOL_BAD, limits->retain_bad_bytes);
+    drop_queued(&c, by_time, n, true);
     if (fits(&c))
         return c.gone;
     uint64_t keep = limits->keep_first + (limits->keep_last ? limits->keep_last - 1 : 0);
     thin_groups(&c, groups, find_groups(&c, groups), keep ? (size_t)keep : 1);
     thin_groups(&c, groups, find_groups(&c, groups), 0);
-    for (size_t i = 0; i < n && !fits(&c); i++) {
-        if (is_queued(by_time[i]))
-            let_go(&c, by_time[i], LIMITS_OVERFLOW);
-    }
+    drop_queued(&c, by_time, n, false);
     return c.gone;
 }

@@ -2,9 +2,10 @@
  * Which files to let go when a spool is over its limits. Pure: a list in, marks out.
  *
  * In this order, until the limits are kept: what is past its time (sent, quarantined,
- * undeliverable for too long); the oldest sent; the oldest quarantined; the middle of the
- * largest signature group, whose first reports and newest say all there is to say; then
- * more of the groups down to one each; then the oldest. Never what is claimed or held.
+ * undeliverable for too long); the oldest sent; the oldest quarantined; the oldest
+ * segments, since spans and logs are worth less than a crash; the middle of the largest
+ * signature group, whose first reports and newest say all there is to say; then more of
+ * the groups down to one each; then the oldest. Never what is claimed or held.
  */
 #pragma once
 #include "uploader/spool/dir.h"

@@ -109,10 +109,10 @@ static int write_part(
     memcpy(name.event_id, part + offsetof(struct knell_segment_head, event_id),
         sizeof name.event_id);
     spool_name_format(&name, file);
-    return spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n);
+    return spool_replace_file_later(s->state_fd[SPOOL_NEW], file, part, n);
 }
 
-/* The later parts first; the file itself, as part 0, when they are there. */
+/* The later parts first; the file itself, as part 0, when they are there for good. */
 static int split_one(
     const struct spool *s, const char *file, const struct spool_name *name)
 {
@@ -131,7 +131,8 @@ static int split_one(
     }
     if (r != -ENODATA || i == 1)
         return 0; /* nothing to split, or left for the next time */
-    r = split_part(bytes, n, 0, &part, &n_part);
+    r = syncfs(s->state_fd[SPOOL_NEW]) < 0 ? -errno
+                                           : split_part(bytes, n, 0, &part, &n_part);
     if (r)
         return 0;
     r = spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);

@@ -1,0 +1,90 @@
+/* A segment with many transactions becomes as many segments. */
+#include "test.h"
+#include "tmpdir.h"
+
+#include "uploader/spool/split.h"
+
+#include <errno.h>
+#include <knell/journal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MANY = 300 };
+
+static size_t put(uint8_t *out, size_t at, uint32_t type, const void *payload, size_t n)
+{
+    struct knell_segment_record r = {.type = type,
+        .n_bytes = (uint32_t)n,
+        .sum = knell_journal_sum(payload, (uint32_t)n, (uint32_t)at)};
+    memcpy(out + at, &r, sizeof r);
+    memcpy(out + at + sizeof r, payload, n);
+    return at + sizeof r + (n + 7) / 8 * 8;
+}
+
+/* @n transactions, each after its span; and logs in between, when @logs. malloc'd */
+static uint8_t *segment(unsigned n, bool logs, size_t *ret_n)
+{
+    struct knell_segment_head h = {.magic = KNELL_SEGMENT_MAGIC,
+        .version = KNELL_SEGMENT_VERSION,
+        .head_bytes = sizeof h,
+        .event_id = {0xab},
+        .release = "team/app@1"};
+    uint8_t *out = calloc(1, sizeof h + n * 300ul + 1000);
+    size_t at = sizeof h;
+    for (unsigned i = 0; i < n; i++) {
+        struct knell_span_record s = {.trace_id = {1}, .span_id = {2, (uint8_t)i}};
+        struct knell_log_record l = {.level = 2};
+        memcpy(s.root_id, s.span_id, sizeof s.root_id);
+        if (n < MANY)
+            at = put(out, at, KNELL_RECORD_SPAN, &s, sizeof s);
+        if (logs)
+            at = put(out, at, KNELL_RECORD_LOG, &l, sizeof l);
+        at = put(out, at, KNELL_RECORD_TRANSACTION, &s, sizeof s);
+    }
+    h.used_bytes = (uint32_t)at;
+    h.n_records = n * (n < MANY ? 2 : 1) + (logs ? n : 0);
+    memcpy(out, &h, sizeof h);
+    *ret_n = at;
+    return out;
+}
+
+static void each_transaction_has_a_part(void)
+{
+    for (int logs = 0; logs < 2; logs++) {
+        size_t n, n_part;
+        uint8_t *bytes = segment(3, logs, &n), *part;
+        struct knell_segment_head h;
+        for (uint32_t i = 0; i < 3 + (uint32_t)logs; i++) {
+            CHECK_INT(split_part(bytes, n, i, &part, &n_part), 0);
+            memcpy(&h, part, sizeof h);
+            CHECK_INT(h.n_records, logs && !i ? 3 : 2);
+            CHECK_INT(h.used_bytes, n_part);
+            CHECK_INT(h.event_id[12], i);
+            free(part);
+        }
+        CHECK_INT(split_part(bytes, n, 3 + (uint32_t)logs, &part, &n_part), -ENODATA);
+        CHECK_INT(split_part(bytes, 100, 0, &part, &n_part), -EBADMSG);
+        free(bytes);
+    }
+}
+
+static void a_folder_is_split_once(void)
+{
+    struct spool *s = NULL;
+    size_t n;
+    uint8_t *bytes = segment(MANY, false, &n);
+    struct spool_name name = {.time_ms = 1763673247123, .segment = true};
+    char file[KNELL_SPOOL_NAME_BYTES + 1], path[KNELL_SPOOL_NAME_BYTES + 32];
+    name.event_id[0] = 0xab;
+    spool_name_format(&name, file);
+    snprintf(path, sizeof path, "new/%s", file);
+    CHECK_INT(spool_open(test_tmpdir(), true, &s), 0);
+    test_write_file(s->path, path, bytes, n);
+    CHECK_INT(split_all(s), 1);
+    CHECK_INT(test_count_files(s->path, "new"), MANY);
+    CHECK_INT(split_all(s), 0);
+    spool_close(s);
+    free(bytes);
+}
+
+TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_folder_is_split_once))
