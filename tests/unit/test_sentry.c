@@ -5,6 +5,7 @@
 #include "uploader/event/otlp.h"
 #include "uploader/event/scrub.h"
 #include "uploader/event/sentry.h"
+#include "uploader/event/session.h"
 #include "uploader/event/validate.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/parse.h"
@@ -277,6 +278,23 @@ static void survives_failing_allocations(void)
     dump_free(d);
 }
 
+/* Whatever tells of a release calls it the same: servers refuse other shapes. */
+static void a_session_has_the_events_release(void)
+{
+    const struct knell_journal_session s = {
+        .version = 1, .status = KNELL_SESSION_OK, .started_ns = 1};
+    struct session_of of = {
+        .release = "team/app\\x@1", .environment = "eu/west", .time_ns = 2};
+    cJSON *update = NULL;
+    CHECK_INT(session_update(&s, &of, &update), 0);
+    CHECK_STR(at(update, "attrs.release"), "\"team_app_x@1\"");
+    CHECK_STR(at(update, "attrs.environment"), "\"eu_west\"");
+    cJSON_Delete(update);
+    of.release = "latest"; /* is none */
+    CHECK_INT(session_update(&s, &of, &update), 0);
+    CHECK(!update);
+}
+
 TEST_MAIN(TEST(says_what_servers_need), TEST(keeps_to_its_options),
     TEST(makes_any_text_valid), TEST(refuses_wrong_types), TEST(becomes_a_log_record),
-    TEST(survives_failing_allocations))
+    TEST(survives_failing_allocations), TEST(a_session_has_the_events_release))

@@ -3,6 +3,7 @@
 #include "tmpdir.h"
 
 #include "uploader/spool/split.h"
+#include "uploader/worker/segment.h"
 
 #include <errno.h>
 #include <knell/journal.h>
@@ -68,6 +69,21 @@ static void each_transaction_has_a_part(void)
     }
 }
 
+/* As an event calls it, or servers tell of two. */
+static void a_transaction_has_the_events_release(void)
+{
+    static const struct worker_options options;
+    struct worker_result r = {0};
+    size_t n;
+    uint8_t *bytes = segment(1, true, &n);
+    CHECK_INT(segment_process(bytes, n, &options, &r), 0);
+    CHECK(memmem(r.items, r.n_items, "\"release\":\"team_app@1\"", 22));
+    CHECK(memmem(r.items, r.n_items, "{\"value\":\"team_app@1\"", 21));
+    CHECK(!memmem(r.items, r.n_items, "team/app", 8));
+    worker_result_done(&r);
+    free(bytes);
+}
+
 static void a_folder_is_split_once(void)
 {
     struct spool *s = NULL;
@@ -87,4 +103,5 @@ static void a_folder_is_split_once(void)
     free(bytes);
 }
 
-TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_folder_is_split_once))
+TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_transaction_has_the_events_release),
+    TEST(a_folder_is_split_once))

@@ -14,7 +14,33 @@ enum {
     MAX_VALUE = 16 * 1024,
     MAX_MESSAGE = 8192,
     MAX_TRANSACTION = 200,
+    MAX_RELEASE = 200,
+    MAX_ENVIRONMENT = 64,
 };
+
+static void shaped(struct build *b, cJSON *to, const char *key, const char *text,
+    size_t max, const char *forbidden)
+{
+    char out[MAX_RELEASE + 1];
+    (void)text_copy(out, max + 1, text, strlen(text));
+    for (char *p = out; *p; p++) {
+        if (strchr(forbidden, *p) || (unsigned char)*p < 0x20)
+            *p = '_';
+    }
+    if (strcmp(out, ".") != 0 && strcmp(out, "..") != 0 && strcmp(out, "latest") != 0 &&
+        strcmp(out, "none") != 0)
+        build_text(b, to, key, out, sizeof out);
+}
+
+void scope_release(struct build *b, cJSON *to, const char *key, const char *text)
+{
+    shaped(b, to, key, text, MAX_RELEASE, "/\\");
+}
+
+void scope_environment(struct build *b, cJSON *to, const char *key, const char *text)
+{
+    shaped(b, to, key, text, MAX_ENVIRONMENT, "/");
+}
 
 void scope_hex(const uint8_t *p, size_t n, char *out)
 {

@@ -18,6 +18,11 @@ void scope_trace(
 void scope_value(
     struct build *b, cJSON *to, const char *key, const struct journal_value *v);
 
+/* Under @key, in the shape that receivers take: for another they refuse the whole item.
+ * Nothing is added for what is none, such as "latest". */
+void scope_release(struct build *b, cJSON *to, const char *key, const char *text);
+void scope_environment(struct build *b, cJSON *to, const char *key, const char *text);
+
 /* "fatal", "error", "warning", "info", "debug"; NULL for no level. */
 const char *scope_level(uint32_t level);
 

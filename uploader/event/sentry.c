@@ -244,21 +244,6 @@ static void sdk(struct build *b, cJSON *event)
     build_text(b, integrations, NULL, "signal", 16);
 }
 
-/* Receivers refuse an event for a release or environment of another shape. */
-static void shaped(struct build *b, cJSON *event, const char *key, const char *text,
-    size_t max, const char *forbidden)
-{
-    char out[256];
-    (void)text_copy(out, max + 1 < sizeof out ? max + 1 : sizeof out, text, strlen(text));
-    for (char *p = out; *p; p++) {
-        if (strchr(forbidden, *p) || (unsigned char)*p < 0x20)
-            *p = '_';
-    }
-    if (strcmp(out, ".") != 0 && strcmp(out, "..") != 0 && strcmp(out, "latest") != 0 &&
-        strcmp(out, "none") != 0)
-        build_text(b, event, key, out, sizeof out);
-}
-
 static void identity(
     struct build *b, cJSON *event, const struct crash *c, const struct event_options *o)
 {
@@ -266,9 +251,9 @@ static void identity(
     char dist[65];
     if (!j)
         return;
-    shaped(b, event, "release", j->release, EVENT_MAX_RELEASE, "/\\");
-    shaped(b, event, "environment", *j->environment ? j->environment : "production",
-        EVENT_MAX_ENVIRONMENT, "/");
+    scope_release(b, event, "release", j->release);
+    scope_environment(
+        b, event, "environment", *j->environment ? j->environment : "production");
     (void)snprintf(dist, sizeof dist, "%.64s", j->dist);
     for (char *p = dist; *p; p++) {
         bool word = (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') ||

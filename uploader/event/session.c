@@ -61,12 +61,12 @@ int session_update(
         build_number(
             &b, to, "duration", (double)((end - s->started_ns) / 1000000) / 1000);
     cJSON *attrs = build_object(&b, to, "attrs");
-    build_text(&b, attrs, "release", of->release, 200);
-    build_text(&b, attrs, "environment",
-        of->environment && *of->environment ? of->environment : "production", 64);
-    if (b.failed) {
+    scope_release(&b, attrs, "release", of->release);
+    scope_environment(&b, attrs, "environment",
+        of->environment && *of->environment ? of->environment : "production");
+    if (b.failed || !cJSON_HasObjectItem(attrs, "release")) {
         cJSON_Delete(to);
-        return -ENOMEM;
+        return b.failed ? -ENOMEM : 0;
     }
     *ret = to;
     return 0;

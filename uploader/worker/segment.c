@@ -155,8 +155,8 @@ static void transaction_body(
     build_text(b, info, "source", "custom", 16);
     build_time(b, to, "start_timestamp", root->r.start_ns);
     build_time(b, to, "timestamp", root->r.end_ns);
-    build_text(b, to, "release", s->head.release, 200);
-    build_text(b, to, "environment", s->head.environment, 64);
+    scope_release(b, to, "release", s->head.release);
+    scope_environment(b, to, "environment", s->head.environment);
     build_text(b, to, "dist", s->head.dist, 64);
     if (s->o->event.send_default_pii)
         build_text(b, to, "server_name", s->head.server_name, 256);
@@ -273,6 +273,17 @@ static void text_attribute(struct build *b, cJSON *to, const char *key, const ch
         attribute(b, to, key, &v);
 }
 
+static void shaped_attribute(struct build *b, cJSON *to, const char *key,
+    void (*put)(struct build *b, cJSON *to, const char *key, const char *text),
+    const char *text)
+{
+    cJSON *one = build_object(b, to, key);
+    put(b, one, "value", text);
+    if (one && one->child)
+        build_text(b, one, "type", "string", 16);
+    build_drop_empty(to, key);
+}
+
 static int log_record(struct segment *s, struct bytes *b)
 {
     static const uint8_t none[16];
@@ -316,8 +327,10 @@ static int log_record(struct segment *s, struct bytes *b)
             return -ENOMEM;
         segment_otlp_log(&s->otlp, &s->service, &r, text, all, (size_t)n);
     }
-    text_attribute(&build, attributes, "sentry.release", s->head.release);
-    text_attribute(&build, attributes, "sentry.environment", s->head.environment);
+    shaped_attribute(
+        &build, attributes, "sentry.release", scope_release, s->head.release);
+    shaped_attribute(
+        &build, attributes, "sentry.environment", scope_environment, s->head.environment);
     text_attribute(&build, attributes, "sentry.sdk.name", "knell");
     text_attribute(&build, attributes, "sentry.sdk.version", KNELL_VERSION);
     s->n_logs++;
