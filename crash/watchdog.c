@@ -47,7 +47,6 @@ static void check(struct kn_areas *a, size_t i)
         return;
     dog.reported[i] = beat;
     __atomic_fetch_add(&h->n_missed, 1, __ATOMIC_RELAXED);
-    kn_count(a, KNELL_COUNT_HANGS);
     struct kn_hang hang = {.tid = __atomic_load_n(&h->tid, __ATOMIC_RELAXED),
         .late_ms = (now - beat) / 1000000,
         .deadline_ms = h->deadline_ms};
@@ -57,6 +56,7 @@ static void check(struct kn_areas *a, size_t i)
     kn_debug("%s is silent since %llu ms, its deadline is %u ms", hang.name,
         (unsigned long long)hang.late_ms, hang.deadline_ms);
     kn_capture_hang(&hang);
+    kn_count(a, KNELL_COUNT_HANGS); /* who sees it finds the report */
     (void)pthread_mutex_lock(&dog.lock);
 }
 

@@ -69,24 +69,47 @@ struct daemon daemon_start(const char *const *environment)
     return d;
 }
 
-bool daemon_ask(const struct daemon *d, const char *line, char *answer, int n_answer)
+/* A connection with @line sent; NULL: none. */
+static FILE *say(const struct daemon *d, const char *line)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,
         .sin_port = htons((uint16_t)d->port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = false;
-    answer[0] = '\0';
     if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-        dprintf(fd, "%s\n", line) > 0) {
-        FILE *in = fdopen(fd, "r");
-        ok = fgets(answer, n_answer, in) != NULL;
-        answer[strcspn(answer, "\n")] = '\0';
+        dprintf(fd, "%s\n", line) > 0)
+        return fdopen(fd, "r");
+    close(fd);
+    return NULL;
+}
+
+bool daemon_ask(const struct daemon *d, const char *line, char *answer, int n_answer)
+{
+    FILE *in = say(d, line);
+    bool ok = in && fgets(answer, n_answer, in) != NULL;
+    if (!ok)
+        answer[0] = '\0';
+    answer[strcspn(answer, "\n")] = '\0';
+    if (in)
         fclose(in);
-    } else {
-        close(fd);
-    }
     return ok;
+}
+
+bool daemon_meet(const struct daemon *d, int n)
+{
+    enum { MOST = 16 };
+    FILE *in[MOST] = {NULL};
+    char answer[100];
+    int met = 0;
+    for (int i = 0; i < n && i < MOST; i++)
+        in[i] = say(d, "hello");
+    for (int i = 0; i < n && i < MOST; i++)
+        met += in[i] && fgets(answer, sizeof answer, in[i]) && !strcmp(answer, "hello\n");
+    for (int i = 0; i < n && i < MOST; i++) {
+        if (in[i])
+            fclose(in[i]);
+    }
+    return met == n;
 }
 
 int daemon_wait(struct daemon *d)

@@ -18,6 +18,10 @@ struct daemon daemon_start(const char *const *environment);
 /* Send a line and read the answer's first line into @answer; false when none came. */
 bool daemon_ask(const struct daemon *d, const char *line, char *answer, int n_answer);
 
+/* Talk to @n of its threads at a time, so that so many are surely there and at work: each
+ * serves one connection. */
+bool daemon_meet(const struct daemon *d, int n);
+
 /* Wait for its end; the wait status. */
 int daemon_wait(struct daemon *d);
 
