@@ -170,9 +170,12 @@ static void block_all(void)
     pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
+static _Atomic pid_t sleeper;
+
 static void *deaf_sleep(void *arg)
 {
     block_all();
+    sleeper = gettid();
     for (;;)
         pause();
     return arg;
@@ -210,9 +213,21 @@ static void start(void *(*f)(void *))
     usleep(5000);
 }
 
+static bool asleep(pid_t tid)
+{
+    char path[48], text[64] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 && strstr(text, ") S ");
+}
+
 static void a_deaf_thread(void)
 {
     start(deaf_sleep);
+    while (!sleeper || !asleep(sleeper))
+        usleep(1000);
 }
 
 static void a_spinning_thread(void)
