@@ -9,6 +9,8 @@
 
 #include <elf.h>
 #include <link.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -216,6 +218,64 @@ static void a_stack_that_leads_in_circles_ends(void)
     dump_free(dump);
 }
 
+/* ff 14 begins a call by a register and a scale, and has no room for them. */
+static void a_call_that_is_cut_off_is_none(void)
+{
+    enum { STACK = 0x7ffe0000, CODE = 0x400000 };
+    static const uint8_t code[16] = {[6] = 0xff, [7] = 0x14, [8] = 0x05};
+    uint64_t stack[] = {0, CODE + 8, 0}, r[17] = {[7] = STACK, [16] = CODE + 12};
+    dump = dump_new();
+    dump_signal(dump, 1, 11, 1, 0);
+    dump_module(dump, CODE, 0x1000, "/nowhere", "x", 1);
+    dump_memory(dump, CODE, code, sizeof code);
+    dump_thread(dump, 1, "t", r, stack, sizeof stack);
+    struct crash *c = walk(NULL);
+    CHECK_INT(c->threads[0].n_frames, 1);
+    crash_free(c);
+    dump_free(dump);
+}
+
+static sigjmp_buf after_fault;
+static void *after_bad_call;
+
+static void on_fault(int signo)
+{
+    (void)signo;
+    inner(UINT64_MAX);
+    siglongjmp(after_fault, 1);
+}
+
+static __attribute__((noinline)) int calls(int (*volatile function)(void))
+{
+    after_bad_call = __builtin_return_address(0);
+    return function() + 1;
+}
+
+/* A program's own handler tells of a call through a null pointer: whose call it was is
+ * known only from the top of the stack at that moment. */
+static void walks_out_of_a_call_through_null_below_a_handler(void)
+{
+    struct sigaction sa = {.sa_handler = on_fault, .sa_flags = SA_NODEFER}, before;
+    dump = dump_new();
+    CHECK_INT(sigaction(SIGSEGV, &sa, &before), 0);
+    if (sigsetjmp(after_fault, 1) == 0)
+        CHECK_INT(calls(NULL), 0);
+    CHECK_INT(sigaction(SIGSEGV, &before, NULL), 0);
+    struct crash *c = walk(NULL);
+    const struct crash_thread *t = &c->threads[0];
+    uint32_t i = 0;
+    while (i < t->n_frames && t->frames[i].pc)
+        i++;
+    CHECK(i + 2 < t->n_frames);
+    uint64_t at = (uint64_t)(uintptr_t)calls;
+    CHECK(i + 1 < t->n_frames && t->frames[i + 1].pc > at &&
+          t->frames[i + 1].pc < at + 256);
+    CHECK(i + 2 < t->n_frames &&
+          t->frames[i + 2].pc == (uint64_t)(uintptr_t)after_bad_call);
+    crash_free(c);
+    dump_free(dump);
+}
+
 static void knows_system_code(void)
 {
     CHECK(frame_in_app("/usr/bin/exampled", "main"));
@@ -230,5 +290,6 @@ static void knows_system_code(void)
 
 TEST_MAIN(TEST(finds_callers_by_frame_information),
     TEST(walks_out_of_a_call_through_null), TEST(trusts_no_file_with_another_build_id),
-    TEST(keeps_to_its_limits), TEST(a_stack_that_leads_in_circles_ends),
+    TEST(walks_out_of_a_call_through_null_below_a_handler), TEST(keeps_to_its_limits),
+    TEST(a_stack_that_leads_in_circles_ends), TEST(a_call_that_is_cut_off_is_none),
     TEST(knows_system_code))

@@ -54,6 +54,8 @@ void *arena_array(struct arena *a, size_t n, size_t size)
     if (__builtin_mul_overflow(n, size, &total) || total > a->left)
         return NULL;
     size_t need = (total + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    if (need > a->left)
+        return NULL;
     struct block *b = a->blocks;
     if (!b || b->n - b->used < need)
         b = grow(a, need);
@@ -61,7 +63,7 @@ void *arena_array(struct arena *a, size_t n, size_t size)
         return NULL;
     void *p = b->bytes + b->used;
     b->used += need;
-    a->left -= total;
+    a->left -= need;
     return p;
 }
 

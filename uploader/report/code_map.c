@@ -194,12 +194,13 @@ static bool amd64_call(const uint8_t b[8])
         if (i[0] != 0xff || (i[1] & 0x38) != 0x10)
             continue;
         unsigned mode = i[1] >> 6, rm = i[1] & 7;
-        int length = 2 + (mode != 3 && rm == 4);
+        bool scaled = mode != 3 && rm == 4; /* one more byte says by what */
+        int length = 2 + scaled;
         if (mode == 1)
             length += 1;
         else if (mode == 2 || (mode == 0 && rm == 5))
             length += 4;
-        else if (mode == 0 && rm == 4 && (i[2] & 7) == 5)
+        else if (mode == 0 && scaled && n > 2 && (i[2] & 7) == 5)
             length += 4;
         if (length == n)
             return true;

@@ -156,7 +156,7 @@ static bool step(struct walk *w)
     bool sigreturn = code_map_is_sigreturn(w->map, pc);
     enum crash_trust trust = CRASH_TRUST_CFI;
 
-    if (f->trust == CRASH_TRUST_CONTEXT && !code_map_executable(w->map, pc)) {
+    if (f->kind == KNELL_FRAME_EXACT && !code_map_executable(w->map, pc)) {
         if (step_bad_call(w)) {
             push(w, KNELL_FRAME_RETURN, CRASH_TRUST_SCAN);
             return true;
