@@ -128,6 +128,32 @@ static void refuses_counts_beyond_the_limits(void)
     }
 }
 
+/* What no memory would be enough for is the report's fault and not this machine's. */
+static void refuses_more_than_its_bound(void)
+{
+    enum { SLOTS = 2 << 20 };
+    size_t n_block = sizeof(struct knell_journal_block) + SLOTS * 32ul;
+    size_t n = sizeof(struct knell_journal_head) + n_block;
+    uint8_t *image = calloc(1, n);
+    struct knell_journal_head h = {.magic = KNELL_JOURNAL_MAGIC,
+        .version = KNELL_JOURNAL_VERSION,
+        .head_bytes = sizeof h,
+        .areas = {{.type = KNELL_AREA_BLOCKS,
+            .offset = sizeof h,
+            .n_bytes = (uint32_t)n_block}}};
+    struct knell_journal_block k = {.type = KNELL_BLOCK_CRUMBS,
+        .n_bytes = (uint32_t)n_block,
+        .n_slots = SLOTS,
+        .slot_bytes = 32};
+    memcpy(image, &h, sizeof h);
+    memcpy(image + sizeof h, &k, sizeof k);
+    struct dump *d = dump_new();
+    dump_stream(d, KNELL_STREAM_JOURNAL, image, n);
+    CHECK(!read_dump(d, -E2BIG));
+    dump_free(d);
+    free(image);
+}
+
 static void keeps_what_is_whole(void)
 {
     struct dump *d = dump_example();
@@ -161,5 +187,5 @@ static void every_truncation_is_clean(void)
 
 TEST_MAIN(TEST(reads_what_was_written), TEST(finds_modules_and_memory),
     TEST(refuses_by_name), TEST(refuses_a_stream_twice),
-    TEST(refuses_counts_beyond_the_limits), TEST(keeps_what_is_whole),
-    TEST(every_truncation_is_clean))
+    TEST(refuses_counts_beyond_the_limits), TEST(refuses_more_than_its_bound),
+    TEST(keeps_what_is_whole), TEST(every_truncation_is_clean))

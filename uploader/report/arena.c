@@ -15,6 +15,7 @@ struct block {
 struct arena {
     struct block *blocks;
     size_t left;
+    bool full;
 };
 
 struct arena *arena_new(size_t max_bytes)
@@ -48,14 +49,20 @@ static struct block *grow(struct arena *a, size_t need)
     return b;
 }
 
+bool arena_is_full(const struct arena *a)
+{
+    return a->full;
+}
+
 void *arena_array(struct arena *a, size_t n, size_t size)
 {
-    size_t total;
-    if (__builtin_mul_overflow(n, size, &total) || total > a->left)
+    size_t total, mask = alignof(max_align_t) - 1;
+    if (__builtin_mul_overflow(n, size, &total) || total > a->left ||
+        ((total + mask) & ~mask) > a->left) {
+        a->full = true;
         return NULL;
-    size_t need = (total + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-    if (need > a->left)
-        return NULL;
+    }
+    size_t need = (total + mask) & ~mask;
     struct block *b = a->blocks;
     if (!b || b->n - b->used < need)
         b = grow(a, need);

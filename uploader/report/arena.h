@@ -4,6 +4,7 @@
 #pragma once
 #include "symbolize/cleanup.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,10 @@ struct arena;
  * Returns NULL without memory. Free with arena_free(), which accepts NULL. */
 struct arena *arena_new(size_t max_bytes);
 void arena_free(struct arena *a);
+
+/* Whether something was refused for the bound, and not for lack of memory: more memory
+ * would not help. */
+bool arena_is_full(const struct arena *a);
 
 /* @n * @size zeroed bytes, aligned for any type; NULL without memory, on overflow, or
  * beyond the arena's bound. */

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { MAX_ENTRIES_READ = 1 << 16 }; /* the writer's lists hold some thousand */
+
 struct reader {
     struct arena *arena;
     struct journal *j;
@@ -174,8 +176,10 @@ static void read_scope(struct reader *r, struct bytes b)
     struct bytes list =
         bytes_sub(&b, b.at + (uint64_t)KNELL_SCOPE_LIST(s.word) * s.capacity,
             KNELL_SCOPE_BYTES(s.word), "list");
-    while (!list.err && list.at < list.n && !r->no_memory) {
+    for (int i = 0; !list.err && list.at < list.n && !r->no_memory; i++) {
         struct knell_journal_entry e;
+        if (i == MAX_ENTRIES_READ)
+            return;
         uint32_t offset = (uint32_t)list.at;
         const uint8_t *p = list.base + list.at;
         bytes_copy(&list, &e, sizeof e, "entry");

@@ -203,6 +203,8 @@ int report_read(
     c->crashed_thread = -1;
     struct parser p = {.c = c, .file = bytes_of(bytes, n)};
     int err = parse_all(&p);
+    if (err == -ENOMEM && arena_is_full(arena))
+        err = parse_refuse(&p, -E2BIG, "more than a report may hold", 0);
     if (err) {
         if (why)
             *why = p.why.what ? p.why : (struct report_error){.what = "memory"};

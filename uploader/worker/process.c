@@ -359,6 +359,11 @@ int worker_make(const uint8_t *report, size_t n, const struct worker_options *op
     struct work w = {.c = c, .report = report, .n = n, .o = o};
     err = process(&w, ret);
     attached_done(&w.attached);
+    if (err == -ENOMEM && arena_is_full(c->arena)) {
+        worker_result_done(ret);
+        why = (struct report_error){.what = "more than a report may hold"};
+        err = refuse(ret, -E2BIG, &why);
+    }
     crash_free(c);
     if (err)
         worker_result_done(ret);
