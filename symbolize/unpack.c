@@ -46,8 +46,6 @@ static int start(struct unpacker *u)
         u->zstd_in = (ZSTD_inBuffer){.src = u->in};
         return ZSTD_isError(ZSTD_initDStream(u->zstd)) ? -ENOMEM : 0;
     }
-    /* The deflate stream alone: its checksum would come at the end, which is seldom
-     * reached, and everything in it is checked as it is read. */
     uint8_t head[ZLIB_HEAD_BYTES];
     int err = u->n_packed < sizeof head
                   ? -EBADMSG
@@ -59,7 +57,7 @@ static int start(struct unpacker *u)
         return -EBADMSG;
     u->n_read = sizeof head;
     isal_inflate_init(u->deflate);
-    u->deflate->crc_flag = ISAL_DEFLATE;
+    u->deflate->crc_flag = ISAL_ZLIB_NO_HDR_VER;
     return 0;
 }
 
@@ -154,18 +152,49 @@ static uint8_t *place(struct unpacker *u, uint64_t until, bool keep, size_t *ret
     return keep ? u->out + u->filled : u->scratch;
 }
 
+/* More of the packed bytes, when there are none. */
+static int feed(struct unpacker *u)
+{
+    struct inflate_state *d = u->deflate;
+    size_t n;
+    if (d->avail_in)
+        return 0;
+    int err = fetch(u, &n);
+    if (err < 0)
+        return err;
+    d->next_in = u->in;
+    d->avail_in = (uint32_t)n;
+    return 0;
+}
+
+/* Behind the last byte the stream must end, and its checksum be right. It is not seen
+ * before, and seldom at all: what is read has to be sound by itself. */
+static int end_deflate(struct unpacker *u)
+{
+    struct inflate_state *d = u->deflate;
+    uint8_t more;
+    d->next_out = &more;
+    d->avail_out = sizeof more;
+    while (d->block_state != ISAL_BLOCK_FINISH) {
+        int err = feed(u);
+        if (err < 0)
+            return err;
+        uint32_t before = d->avail_in;
+        int r = isal_inflate(d);
+        if ((r != ISAL_DECOMP_OK && r != ISAL_END_INPUT) || d->avail_out == 0 ||
+            (before == d->avail_in && d->block_state != ISAL_BLOCK_FINISH))
+            return -EBADMSG;
+    }
+    return 0;
+}
+
 static int run_deflate(struct unpacker *u, uint64_t until, bool keep)
 {
     struct inflate_state *d = u->deflate;
     while (u->filled < until) {
-        if (d->avail_in == 0) {
-            size_t n;
-            int err = fetch(u, &n);
-            if (err < 0)
-                return err;
-            d->next_in = u->in;
-            d->avail_in = (uint32_t)n;
-        }
+        int err = feed(u);
+        if (err < 0)
+            return err;
         size_t room;
         d->next_out = place(u, until, keep, &room);
         d->avail_out = (uint32_t)room;
@@ -178,7 +207,7 @@ static int run_deflate(struct unpacker *u, uint64_t until, bool keep)
         if (mark_is_due(u))
             set_mark(u);
     }
-    return 0;
+    return u->filled == u->n_out ? end_deflate(u) : 0;
 }
 
 static int run_zstd(struct unpacker *u, uint64_t until, bool keep)

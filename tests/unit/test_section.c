@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -143,6 +144,63 @@ static void broken_streams(void)
     }
 }
 
+/* Bytes that are stored as they are, one of them changed, or the checksum itself: it is
+ * found where the stream ends, and not missed when some of it was passed over or read
+ * twice. */
+static void checksum_at_the_end(void)
+{
+    uLongf max = compressBound(N);
+    Elf64_Chdr h = {.ch_type = ELFCOMPRESS_ZLIB, .ch_size = N, .ch_addralign = 1};
+    uint8_t *bytes = malloc(sizeof h + max);
+    if (!CHECK(bytes && plain) ||
+        !CHECK_INT(compress2(bytes + sizeof h, &max, plain, N, 0), Z_OK)) {
+        free(bytes);
+        return;
+    }
+    const size_t end = sizeof h + max, changed[] = {end - 1, end / 2};
+    for (int i = 0; i < 3; i++) {
+        for (int streamed = 0; streamed < 2; streamed++) {
+            struct budget b = {0};
+            struct section s;
+            memcpy(bytes, &h, sizeof h);
+            bytes[changed[i % 2]] ^= i < 2;
+            struct elf_file f = {.fd = -1, .image = bytes, .n_bytes = end, .is_64 = true};
+            struct elf_section e = {.name = ".debug_info",
+                .type = SHT_PROGBITS,
+                .flags = SHF_COMPRESSED,
+                .n_bytes = end};
+            if (CHECK_INT(section_open(&f, &e, &b, &s), 0)) {
+                s.streamed = streamed;
+                CHECK_INT(section_need(&s, N / 4, 10), 0);
+                CHECK_INT(section_need(&s, N / 8, 10), 0);
+                CHECK_INT(section_need(&s, N - 1, 1), i < 2 ? -EBADMSG : 0);
+                section_drop(&s, 0, s.n);
+                CHECK_INT(section_need(&s, N - 1, 1), i < 2 ? -EBADMSG : 0);
+                section_done(&s);
+            }
+            bytes[changed[i % 2]] ^= i < 2;
+        }
+    }
+    free(bytes);
+}
+
+/* A stream that holds more than was promised. */
+static void promises_too_little(void)
+{
+    struct packed p = {0};
+    struct budget b = {0};
+    struct section s;
+    if (!CHECK(pack(&p, ELFCOMPRESS_ZLIB)))
+        return;
+    Elf64_Chdr h = {.ch_type = ELFCOMPRESS_ZLIB, .ch_size = N - 1};
+    memcpy(p.bytes, &h, sizeof h);
+    if (CHECK_INT(section_open(&p.file, &p.section, &b, &s), 0)) {
+        CHECK_INT(section_need(&s, 0, N - 1), -EBADMSG);
+        section_done(&s);
+    }
+    free(p.bytes);
+}
+
 static void promises_too_much(void)
 {
     Elf64_Chdr h = {.ch_type = ELFCOMPRESS_ZLIB, .ch_size = UINT64_C(16) << 30};
@@ -199,7 +257,8 @@ int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(zlib_random_access), TEST(zlib_streamed),
         TEST(zstd_random_access), TEST(zstd_streamed), TEST(broken_streams),
-        TEST(promises_too_much), TEST(budget_ends_it), TEST(strings_end_inside)};
+        TEST(checksum_at_the_end), TEST(promises_too_little), TEST(promises_too_much),
+        TEST(budget_ends_it), TEST(strings_end_inside)};
     fill_plain();
     int code = test_run(tests, sizeof tests / sizeof *tests, argc, argv);
     free(plain);
