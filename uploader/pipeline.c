@@ -140,6 +140,20 @@ static void drain(struct pipeline *p)
     }
 }
 
+/* Into bad/, unread. Trouble with one file is no trouble of the pass. */
+static void put_away(
+    struct pipeline *p, enum spool_state from, const char *file, const char *why)
+{
+    int r = spool_quarantine(p->spool, from, file, why);
+    if (r < 0 && r != -ENOENT)
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: quarantine of %s/%.100s: %s",
+            p->spool->path, spool_state_name(from), file, strerrordesc_np(-r));
+    else if (!r)
+        log_line(LOG_LEVEL_WARNING, LOG_QUARANTINED, NULL,
+            "%s: %s/%.100s is quarantined: %s", p->spool->path, spool_state_name(from),
+            file, why);
+}
+
 /* A dead uploader's report had arrived at some of its destinations: not there again. */
 static void mark_arrived(struct pipeline *p, const struct spool_name *name, bool *ret_all)
 {
@@ -162,31 +176,32 @@ static int recover(void *ctx, const char *file, const struct spool_name *name)
 {
     struct pipeline *p = ctx;
     bool sent;
-    int r;
     if (!name) {
-        r = spool_quarantine(p->spool, SPOOL_WORK, file, "not a report's name");
-        return r < 0 && r != -ENOENT ? r : 0;
+        put_away(p, SPOOL_WORK, file, "not a report's name");
+        return 0;
     }
     if (p->suspect && !memcmp(p->suspect, name->event_id, sizeof name->event_id)) {
-        r = spool_quarantine(p->spool, SPOOL_WORK, file,
+        put_away(p, SPOOL_WORK, file,
             "the uploader died again and again with this report in hand");
-        return r < 0 && r != -ENOENT ? r : 0;
+        return 0;
     }
     mark_arrived(p, name, &sent);
-    r = spool_move(p->spool, SPOOL_WORK, name, sent ? SPOOL_SENT : SPOOL_NEW, NULL);
+    int r = spool_move(p->spool, SPOOL_WORK, name, sent ? SPOOL_SENT : SPOOL_NEW, NULL);
     if (r == -EEXIST) /* the same report under the same name: nothing is lost with it */
         r = unlinkat(p->spool->state_fd[SPOOL_WORK], file, 0) < 0 ? -errno : 0;
-    return r < 0 && r != -ENOENT ? r : 0;
+    if (r < 0 && r != -ENOENT)
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL,
+            "%s: a report stays in work/ until the next pass: %s", p->spool->path,
+            strerrordesc_np(-r));
+    return 0;
 }
 
 static int quarantine_strangers(
     void *ctx, const char *file, const struct spool_name *name)
 {
-    struct pipeline *p = ctx;
-    if (name)
-        return 0;
-    int r = spool_quarantine(p->spool, SPOOL_NEW, file, "not a report's name");
-    return r < 0 && r != -ENOENT && r != -EEXIST ? r : 0;
+    if (!name)
+        put_away(ctx, SPOOL_NEW, file, "not a report's name");
+    return 0;
 }
 
 /* Consent has come: what was held for want of it is due. */
@@ -269,6 +284,10 @@ static int adopt(struct pipeline *p)
         log_line(LOG_LEVEL_INFO, LOG_ADOPTED, NULL,
             "%s: %u reports and %u journals of dead processes adopted", p->spool->path,
             a.n_dumps, a.n_obituaries);
+    if (a.n_quarantined)
+        log_line(LOG_LEVEL_WARNING, LOG_QUARANTINED, NULL,
+            "%s: %u files of dead processes are quarantined, with their reasons in bad/",
+            p->spool->path, a.n_quarantined);
     p->result.remaining += a.n_left;
     if (a.n_left)
         log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL,

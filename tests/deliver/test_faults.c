@@ -94,6 +94,8 @@ static void a_full_disk_holds_nothing_back(void)
     char dsn[64];
     snprintf(dsn, sizeof dsn, DSN, s.port);
     fake_reports(f, N_REPORTS, "MDMP");
+    test_write_file(f->path, "new/stranger", "x", 1); /* there is no room for a reason */
+    test_write_file(f->path, "work/stranger", "x", 1);
     CHECK_INT(run_pass(f, dsn, "full", ENOSPC, 1, 1000000), 0);
     CHECK_INT(s.counts->requests, N_REPORTS);
     CHECK_INT(fake_count(f, "sent"), N_REPORTS);

@@ -272,6 +272,21 @@ static void fields_are_no_commands_and_no_paths(void)
     fake_free(f);
 }
 
+/* What is put away unread is told of, each with its reason. */
+static void what_is_put_away_is_told(void)
+{
+    const char *dir = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    test_write_file(f->path, "new/stranger", "x", 1);
+    test_write_file(f->path, "live/0badb007-4711-99-ab000000000000000000000000000001.jnl",
+        "garbage", 7);
+    CHECK_INT(upload(dir, f->path, "http://k@127.0.0.1:1/1", "--all"), 0);
+    CHECK(file_has(dir, "said", "new/stranger is quarantined: not a report's name"));
+    CHECK(file_has(dir, "said", "1 files of dead processes are quarantined"));
+    CHECK_INT(fake_count(f, "bad"), 4);
+    fake_free(f);
+}
+
 /* Keys are on no command line and in no log (crbug 678365). */
 static void secrets_are_not_told(void)
 {
@@ -512,7 +527,8 @@ TEST_MAIN(TEST(planted_links_are_not_written_through),
     TEST(files_are_private_whatever_the_umask), TEST(cleaning_does_not_recurse),
     TEST(hostile_text_is_defused),
     TEST(consent_taken_back_before_the_connection_sends_nothing),
-    TEST(fields_are_no_commands_and_no_paths), TEST(secrets_are_not_told),
-    TEST(figures_are_written_for_prometheus), TEST(an_idle_start_opens_no_socket),
-    TEST(root_becomes_the_owner), TEST(the_program_says_how_it_went),
-    TEST(settings_are_counted), TEST(nothing_takes_the_place_of_stderr))
+    TEST(fields_are_no_commands_and_no_paths), TEST(what_is_put_away_is_told),
+    TEST(secrets_are_not_told), TEST(figures_are_written_for_prometheus),
+    TEST(an_idle_start_opens_no_socket), TEST(root_becomes_the_owner),
+    TEST(the_program_says_how_it_went), TEST(settings_are_counted),
+    TEST(nothing_takes_the_place_of_stderr))

@@ -146,17 +146,20 @@ static void remove_live(struct adoption *a, const char *file)
         a->result->n_removed++;
 }
 
-static void quarantine(struct adoption *a, const char *file, const char *why)
-{
-    if (spool_quarantine(a->spool, SPOOL_LIVE, file, why) == 0)
-        a->result->n_quarantined++;
-}
-
 /* This machine has trouble: the next time. */
 static void left(struct adoption *a, int err)
 {
     a->result->n_left++;
     a->result->err = err;
+}
+
+static void quarantine(struct adoption *a, const char *file, const char *why)
+{
+    int r = spool_quarantine(a->spool, SPOOL_LIVE, file, why);
+    if (r < 0)
+        left(a, r);
+    else
+        a->result->n_quarantined++;
 }
 
 /* Make @bytes a report in new/, durable before its journal goes. */
