@@ -285,7 +285,8 @@ void pipeline_worked(struct pipeline *p)
             pipeline_drop(p, j);
         break;
     case WORKER_REFUSED:
-        ledger_add_drop(p->ledger, "internal_sdk_error", "error", 1);
+        if (!j->name.segment) /* else nobody knows what was in it */
+            ledger_add_drop(p->ledger, "internal_sdk_error", "error", 1);
         pipeline_quarantine(p, j, j->result.why);
         break;
     }

@@ -136,6 +136,9 @@ void pipeline_send_small(
     struct pipeline *p, struct job *j, enum delivery_state state, const char *why);
 void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer *a);
 
+/* Drops of these kinds of items, but for events. @reason  a word of the protocol */
+void pipeline_count_kinds(struct pipeline *p, unsigned kinds, const char *reason);
+
 /* pipeline_settle.c */
 /* Every destination has spoken: move the report to where it belongs and free the job. */
 void pipeline_settle(struct pipeline *p, struct job *j);

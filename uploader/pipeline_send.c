@@ -104,19 +104,20 @@ static bool drops_are_out(const struct pipeline *p)
     return false;
 }
 
-/* The client report rides with one event at a time. malloc'd or NULL. */
+/* The client report rides with one event at a time, and says the same at each try.
+ * malloc'd or NULL. */
 static char *take_drops(struct pipeline *p, struct job *j)
 {
-    if (!p->ledger->n_drops || (drops_are_out(p) && !j->told))
-        return NULL;
     if (!j->told) {
+        if (!p->ledger->n_drops || drops_are_out(p))
+            return NULL;
         j->told = reallocarray(NULL, p->ledger->n_drops, sizeof *j->told);
         if (!j->told)
             return NULL;
         j->n_told = p->ledger->n_drops;
         memcpy(j->told, p->ledger->drops, j->n_told * sizeof *j->told);
     }
-    return ledger_client_report(p->ledger, pipeline_now_ms() / 1000);
+    return ledger_client_report(j->told, j->n_told, pipeline_now_ms() / 1000);
 }
 
 static const struct worker_result *result_for(const struct delivery *d)
@@ -139,19 +140,24 @@ static unsigned without(
     return kinds;
 }
 
-/* What a limit took out of an envelope that went away without it. */
-static void count_left_out(struct pipeline *p, const struct delivery *d)
+void pipeline_count_kinds(struct pipeline *p, unsigned kinds, const char *reason)
 {
     static const char *const names[HINT_N_CATEGORIES] = {
         [HINT_TRANSACTION] = "transaction",
         [HINT_SESSION] = "session",
         [HINT_LOG] = "log_item"};
-    const struct worker_result *r = result_for(d);
-    unsigned kinds = d->left_out & frame_kinds(r->items, r->n_items);
     for (size_t c = 0; c < HINT_N_CATEGORIES; c++) {
         if (kinds & 1u << c && names[c])
-            ledger_add_drop(p->ledger, "ratelimit_backoff", names[c], 1);
+            ledger_add_drop(p->ledger, reason, names[c], 1);
     }
+}
+
+/* What a limit took out of an envelope that went away without it. */
+static void count_left_out(struct pipeline *p, const struct delivery *d)
+{
+    const struct worker_result *r = result_for(d);
+    pipeline_count_kinds(
+        p, d->left_out & frame_kinds(r->items, r->n_items), "ratelimit_backoff");
 }
 
 /* The bytes of one request. @ret malloc'd. */

@@ -1,4 +1,5 @@
 /* The last step of a report in a pass: one rename, and the news of it. */
+#include "uploader/deliver/frame.h"
 #include "uploader/log.h"
 #include "uploader/pipeline_inner.h"
 
@@ -117,8 +118,11 @@ static void take_back(struct pipeline *p, struct job *j)
 
 void pipeline_drop(struct pipeline *p, struct job *j)
 {
-    ledger_add_drop(p->ledger,
-        *j->result.category ? j->result.category : "event_processor", "error", 1);
+    const char *reason = j->result.category;
+    if (!j->name.segment)
+        ledger_add_drop(p->ledger, *reason ? reason : "event_processor", "error", 1);
+    else if (*reason) /* else there was nothing in it */
+        ledger_add_drop(p->ledger, reason, "transaction", 1);
     p->result.dropped++;
     pipeline_quarantine(p, j, j->result.why);
 }
@@ -246,6 +250,10 @@ void pipeline_settle(struct pipeline *p, struct job *j)
         sent(p, j);
         return;
     }
-    ledger_add_drop(p->ledger, "send_error", "error", 1);
+    if (j->name.segment)
+        pipeline_count_kinds(
+            p, frame_kinds(j->result.items, j->result.n_items), "send_error");
+    else
+        ledger_add_drop(p->ledger, "send_error", "error", 1);
     pipeline_quarantine(p, j, rejected->why);
 }

@@ -187,6 +187,64 @@ static void quarantines_what_the_worker_refuses_or_drops(void)
     ingest_stop(&s);
 }
 
+static unsigned times(const char *text, const char *word)
+{
+    unsigned n = 0;
+    for (; (text = strstr(text, word)); text++)
+        n++;
+    return n;
+}
+
+/* A drop that comes while the first try is out rides with the second one, if at all, and
+ * is then told for good. */
+static void a_drop_is_told_once(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s =
+        ingest_start(&(struct ingest_options){.dir = out, .script = "413/delay=500,200"});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "DROP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    fake_report(f, "new", 2, "BIG", NULL);
+    fake_report(f, "new", 3, "DROP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 2);
+    CHECK(strstr(slurp(out, "000002.body"), "\"event_processor\""));
+    unsigned told = times(slurp(out, "000002.body"), "\"quantity\":2") ? 2 : 1;
+    fake_report(f, "new", 4, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    told += times(slurp(out, "000003.body"), "\"quantity\":1");
+    CHECK_INT(told, 2);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+/* Spans, sessions and logs that a server refuses are no lost crashes. */
+static void a_refused_segment_is_counted_as_what_it_is(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s =
+        ingest_start(&(struct ingest_options){.dir = out, .script = "400,200"});
+    struct fake *f = fake_new(NULL);
+    struct spool_name segment = {.segment = true, .signature = 1};
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "SEGMENT", &segment);
+    fake_report(f, "new", 2, "REFUSE", &segment);
+    fake_report(f, "new", 3, "DROP", &segment);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "bad"), 6);
+    fake_report(f, "new", 4, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    const char *body = slurp(out, "000002.body");
+    CHECK(strstr(body, "{\"reason\":\"send_error\",\"category\":\"transaction\""));
+    CHECK(strstr(body, "{\"reason\":\"send_error\",\"category\":\"session\""));
+    CHECK(strstr(body, "{\"reason\":\"send_error\",\"category\":\"log_item\""));
+    CHECK(!strstr(body, "\"category\":\"error\""));
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void three_deaths_of_the_worker_quarantine(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){0});
@@ -556,7 +614,8 @@ static void a_worker_that_cannot_begin_is_no_fault_of_the_report(void)
 TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
     TEST(consent_has_the_last_word), TEST(consent_can_be_taken_back_at_any_time),
-    TEST(quarantines_what_the_worker_refuses_or_drops),
+    TEST(quarantines_what_the_worker_refuses_or_drops), TEST(a_drop_is_told_once),
+    TEST(a_refused_segment_is_counted_as_what_it_is),
     TEST(three_deaths_of_the_worker_quarantine),
     TEST(a_dead_destination_does_not_hold_back_the_others),
     TEST(a_large_event_is_trimmed_and_sent_once_more),

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     memcpy(text, data, n);
     n += (size_t)sprintf(text + n, "end %08x\n", crc32_of(text, n));
     if (!ledger_parse(text, n, &l)) {
-        free(ledger_client_report(l, 1));
+        free(ledger_client_report(l->drops, l->n_drops, 1));
         if (ledger_format(l, &out, &n_out) < 0)
             abort();
         if (ledger_parse(out, n_out, &again) < 0 ||

@@ -160,10 +160,10 @@ static void tells_of_drops_once(void)
 {
     int fd;
     struct ledger *l = fresh(&fd);
-    CHECK(!ledger_client_report(l, NOW));
+    CHECK(!ledger_client_report(l->drops, l->n_drops, NOW));
     ledger_add_drop(l, "ratelimit_backoff", "error", 2);
     ledger_add_drop(l, "ratelimit_backoff", "error", 3);
-    char *item = ledger_client_report(l, NOW);
+    char *item = ledger_client_report(l->drops, l->n_drops, NOW);
     CHECK_STR(item,
         "{\"type\":\"client_report\",\"length\":108}\n{\"timestamp\":1700000000,"
         "\"discarded_events\":[{\"reason\":\"ratelimit_backoff\",\"category\":\"error\","

@@ -226,19 +226,20 @@ void ledger_add_drop(
     l->dirty = true;
 }
 
-char *ledger_client_report(const struct ledger *l, uint64_t now_s)
+char *ledger_client_report(
+    const struct ledger_drop *drops, size_t n_drops, uint64_t now_s)
 {
-    if (!l->n_drops)
+    if (!n_drops)
         return NULL;
-    size_t max = 256 + l->n_drops * 160, n = 0;
+    size_t max = 256 + n_drops * 160, n = 0;
     CLEANUP(free_p) char *payload = malloc(max);
     char *out = NULL;
     if (!payload)
         return NULL;
     n += (size_t)snprintf(
         payload, max, "{\"timestamp\":%" PRIu64 ",\"discarded_events\":[", now_s);
-    for (size_t i = 0; i < l->n_drops; i++) {
-        const struct ledger_drop *d = &l->drops[i];
+    for (size_t i = 0; i < n_drops; i++) {
+        const struct ledger_drop *d = &drops[i];
         n += (size_t)snprintf(payload + n, max - n,
             "%s{\"reason\":\"%s\",\"category\":\"%s\",\"quantity\":%" PRIu64 "}",
             i ? "," : "", d->reason, d->category, d->n);

@@ -113,9 +113,9 @@ uint64_t ledger_steady_s(struct ledger *l, uint64_t now_s);
 /* Count what is thrown away. @reason and @category are words of the protocol. */
 void ledger_add_drop(
     struct ledger *l, const char *reason, const char *category, uint64_t n);
-/* A client report as an envelope item ("HEAD\nPAYLOAD\n"), malloc'd; NULL when there is
- * nothing to tell or no memory. */
-char *ledger_client_report(const struct ledger *l, uint64_t now_s);
+/* A client report of @n drops as an envelope item ("HEAD\nPAYLOAD\n"), malloc'd; NULL
+ * when there is nothing to tell or no memory. */
+char *ledger_client_report(const struct ledger_drop *drops, size_t n, uint64_t now_s);
 /* It arrived: forget what it told. @told  a copy of drops[] when it was made */
 void ledger_drops_told(struct ledger *l, const struct ledger_drop *told, size_t n);
 

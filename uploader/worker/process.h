@@ -67,7 +67,8 @@ struct worker_summary {
 struct worker_result {
     enum worker_outcome outcome;
     char why[256];     /* of a drop or refusal: one line */
-    char category[32]; /* client report reason of a drop: "event_processor", ... */
+    char category[32]; /* client report reason of a drop: "event_processor", ...; "" when
+                          nothing was dropped */
     uint8_t *items;    /* envelope items without the envelope's header line; of an event
                           that was sampled out its session */
     size_t n_items;

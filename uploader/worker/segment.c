@@ -439,6 +439,8 @@ int segment_process(const uint8_t *bytes, size_t n, const struct worker_options 
         err = 0;
     } else if (!err && !s->items.n) {
         ret->outcome = WORKER_DROPPED;
+        (void)snprintf(ret->category, sizeof ret->category, "%s",
+            s->n_ignored ? "event_processor" : "");
         (void)snprintf(ret->why, sizeof ret->why, "%s",
             s->n_ignored ? "segment: all in it is ignored by rules"
                          : "segment: nothing in it");
