@@ -3,6 +3,7 @@
 #include "crash/handler/digits.h"
 #include "crash/handler/minidump.h"
 #include <stddef.h>
+#include <string.h>
 
 #include "crash/handler/poison.h"
 
@@ -21,15 +22,32 @@ struct object {
     void *const *vtable;
 };
 
-/* abi::__cxa_eh_globals, and where the object lies behind the __cxa_exception in it: the
- * header ends with an _Unwind_Exception, after which the thrown object begins. */
+/* abi::__cxa_eh_globals, and libstdc++'s __cxa_exception in it: the header ends with an
+ * _Unwind_Exception, which begins with who made it. The thrown object follows, but of one
+ * that was thrown again from an exception_ptr, of which the first word points to it. */
 struct eh_globals {
-    uint8_t *caught;
+    const uint8_t *caught;
     unsigned n_uncaught;
 };
 enum {
     EXCEPTION_HEADER_BYTES = 112, /* sizeof(__cxa_exception) on 64-bit targets */
+    UNWIND_HEADER_BYTES = 32,     /* sizeof(_Unwind_Exception) */
 };
+#define CLASS_PRIMARY 0x474e5543432b2b00u   /* "GNUCC++\0" */
+#define CLASS_DEPENDENT 0x474e5543432b2b01u /* "GNUCC++\1" */
+
+/* NULL: thrown by another runtime or language. */
+static void *object_of(const uint8_t *caught)
+{
+    uint64_t class;
+    void *object = NULL;
+    memcpy(&class, caught + EXCEPTION_HEADER_BYTES - UNWIND_HEADER_BYTES, sizeof class);
+    if (class == CLASS_PRIMARY)
+        object = (void *)(uintptr_t)(caught + EXCEPTION_HEADER_BYTES);
+    else if (class == CLASS_DEPENDENT)
+        memcpy(&object, caught, sizeof object);
+    return object;
+}
 
 static bool is_exception(const struct kn_cxx *x, struct type_info *type, void **object)
 {
@@ -63,8 +81,8 @@ void kn_cxx_put(struct kn_capture *c)
     kn_text_init(&t, text, sizeof text);
     kn_text_put(&t, type->name + (type->name[0] == '*'));
     kn_stream_put(c, KNELL_STREAM_CXX_EXCEPTION, text, (uint32_t)t.n);
-    void *object = g->caught + EXCEPTION_HEADER_BYTES;
-    if (!is_exception(x, type, &object))
+    void *object = object_of(g->caught);
+    if (!object || !is_exception(x, type, &object))
         return;
     const char *what = what_of(object);
     if (!what)

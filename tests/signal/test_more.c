@@ -82,7 +82,8 @@ static void uncaught_exception(void)
         const char *args, *type, *what;
     } cases[] = {{"runtime_error", "St13runtime_error", "\nthe pump is dry"},
         {"derived", "N5plant9pump_failE", "\nvirtual what"}, {"number", "i", NULL},
-        {"rethrown", "St13runtime_error", "\nthe pump is dry"}};
+        {"rethrown", "St13runtime_error", "\nthe pump is dry"},
+        {"from_a_thread", "St13runtime_error", "\nthe pump is dry"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct run r;
         run_victim(victim("victim_cxx"), cases[i].args, 0, &r);

@@ -1,5 +1,6 @@
 // Dies of an exception that nobody catches.
 #include <cstring>
+#include <exception>
 #pragma GCC diagnostic ignored "-Wshadow" // struct and function of one name, as stat(2)
 #include <knell/knell.h>
 #include <stdexcept>
@@ -31,6 +32,9 @@ int main(int argc, char **argv)
         throw 42;
     if (!std::strcmp(how, "derived"))
         throw plant::pump_fail();
+    if (!std::strcmp(how, "from_a_thread")) // as std::future::get() throws it
+        std::rethrow_exception(
+            std::make_exception_ptr(std::runtime_error("the pump is dry")));
     if (!std::strcmp(how, "rethrown")) {
         try {
             throw std::runtime_error("the pump is dry");
