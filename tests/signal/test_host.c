@@ -121,13 +121,24 @@ static void reuses_descriptors_and_stops(void)
     run_done(&r);
 }
 
+/* A plugin brought it and is gone; what was registered with libc is still there. */
+static void is_unloaded(void)
+{
+    struct run r;
+    run_victim(UNLOADS, LIBRARY, 0, &r);
+    CHECK_INT(r.status, 0);
+    CHECK_INT(r.n_reports, 0);
+    CHECK(!r.has_journal && r.n_live_dumps == 0);
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(resets_all_its_signals),
         TEST(takes_all_real_time_signals), TEST(told_to_abort),
         TEST(told_to_abort_as_it_dies), TEST(recovers_often),
         TEST(previous_handler_ends_it), TEST(reuses_descriptors_and_forks),
-        TEST(reuses_descriptors_and_stops)};
+        TEST(reuses_descriptors_and_stops), TEST(is_unloaded)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);
