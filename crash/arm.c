@@ -137,11 +137,19 @@ static void disarm(void)
     kn_tell_stop();
     /* Threads that crash while others end the program are usual. */
     bool has_turn = kn_gate_wait(arm.process.deadline_ms);
-    kn_entry_arm(NULL);
+    /* In this order: a handler of ours that finds nothing armed sends its signal to the
+     * one that was there before. */
     if (arm.process.park_signal)
         kn_uninstall(&arm.process);
-    if (has_turn)
-        kn_gate_leave();
+    kn_entry_arm(NULL);
+    if (!has_turn) {
+        /* A report is being written, for far too long or by this very thread, which exits
+         * from within: what it needs stays, and its files do. */
+        arm.capture = NULL;
+        arm.in_child = false;
+        return;
+    }
+    kn_gate_leave();
     if (!arm.in_child) {
         if (arm.process.dump.fd >= 0)
             kn_spool_remove_live(&arm.spool, arm.stem, KNELL_SPOOL_SUFFIX);

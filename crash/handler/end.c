@@ -84,6 +84,15 @@ void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info)
     (void)kn_end_send_again(signo, &copy);
 }
 
+void kn_end_stopped(int signo, const siginfo_t *info)
+{
+    struct kn_sigaction now;
+    siginfo_t copy = *info;
+    if (kn_sigaction(signo, NULL, &now) || kn_previous_is_ours(now.handler))
+        kn_end_set_default(signo);
+    (void)kn_end_send_again(signo, &copy);
+}
+
 bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame)
 {
     struct kn_sigaction now;

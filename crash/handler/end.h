@@ -50,6 +50,13 @@ void kn_end_set_state(struct kn_process *p, uint32_t state, int signo);
 void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info);
 
 /**
+ * A signal that came while knell was being stopped: what is installed by now gets it.
+ *
+ * Context: signal handler.
+ */
+void kn_end_stopped(int signo, const siginfo_t *info);
+
+/**
  * Some libraries put our handler back with signal(2), which drops SA_SIGINFO: what the
  * handler got as siginfo is then garbage, on aarch64 its ucontext as well. Installs it
  * properly again, and raises what the CPU will not raise again by itself.

@@ -29,7 +29,10 @@ enum {
     MAX_REPORTS = 8,         /* of one process, whose own handlers recover */
 };
 
-static struct kn_capture *armed; /* atomic; NULL: not armed */
+/* Both atomic; NULL: not armed. The capture is for who has the turn; the process stays
+ * where it is for good, all zero while knell is stopped. */
+static struct kn_capture *armed;
+static struct kn_process *armed_process;
 
 /* The capture that runs, as nested signals see it. */
 static struct {
@@ -53,12 +56,12 @@ void kn_entry_arm(struct kn_capture *c)
 {
     n_reported = 0;
     __atomic_store_n(&armed, c, __ATOMIC_RELEASE);
+    __atomic_store_n(&armed_process, c ? c->process : NULL, __ATOMIC_RELEASE);
 }
 
 struct kn_process *kn_entry_process(void)
 {
-    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
-    return c ? c->process : NULL;
+    return __atomic_load_n(&armed_process, __ATOMIC_ACQUIRE);
 }
 
 static void do_step(struct kn_capture *c, uint32_t step)
@@ -245,16 +248,16 @@ static void on_deadline(void)
 
 void kn_on_park(int signo, siginfo_t *info, void *uc)
 {
-    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
+    const struct kn_process *p = kn_entry_process();
     (void)signo;
     kn_clear_flags();
-    if (!c || KN_SYS0(SYS_getpid) != c->process->pid)
+    if (!p || KN_SYS0(SYS_getpid) != p->pid)
         return;
     if (info->si_code == SI_TIMER) {
         if (info->si_value.sival_ptr == &run)
             on_deadline();
         if (info->si_value.sival_ptr == &run.rescue)
-            on_rescue(c);
+            on_rescue(run.capture);
         return;
     }
     kn_threads_park(info, (const ucontext_t *)uc);
@@ -334,13 +337,17 @@ int kn_capture_live(struct kn_capture *c)
 void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
 {
     const ucontext_t *uc = (const ucontext_t *)ucontext;
-    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
-    struct kn_process *p = c ? c->process : NULL;
+    struct kn_process *p = kn_entry_process();
     kn_clear_flags();
     if (kn_end_lost_siginfo(signo, uc, __builtin_dwarf_cfa()))
         return;
+    const int32_t pid = p ? __atomic_load_n(&p->pid, __ATOMIC_ACQUIRE) : 0;
+    if (!pid) {
+        kn_end_stopped(signo, info);
+        return;
+    }
     /* A child of vfork(2) shares this memory: it must not write to it. */
-    if (!p || KN_SYS0(SYS_getpid) != p->pid) {
+    if (KN_SYS0(SYS_getpid) != pid) {
         kn_end_child(p, signo, info);
         return;
     }
@@ -352,15 +359,16 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     do
         turn = kn_gate_enter(p, info, uc);
     while (turn == KN_TURN_RETRY);
-    if (turn == KN_TURN_FIRST && __atomic_load_n(&armed, __ATOMIC_ACQUIRE) != c) {
-        /* It was stopped while this thread waited. */
+    struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
+    if (turn == KN_TURN_FIRST && !c) { /* it was stopped while this thread waited */
         kn_gate_leave();
-        kn_end_child(NULL, signo, info);
+        kn_end_stopped(signo, info);
         return;
     }
     /* But for what the program's own code in that step sends: abort(3) goes on to end the
      * process by itself. */
-    if (turn == KN_TURN_AGAIN && kn_was_sent(info) && c->step != KNELL_STEP_CXX) {
+    if (turn == KN_TURN_AGAIN && kn_was_sent(info) &&
+        run.capture->step != KNELL_STEP_CXX) {
         kn_gate_keep(info);
         return;
     }

@@ -132,13 +132,23 @@ static void is_unloaded(void)
     run_done(&r);
 }
 
+static void starts_and_stops_while_it_recovers(void)
+{
+    struct run r;
+    run_victim(victim, "starts_and_stops_while_it_recovers", 0, &r);
+    CHECK_INT(r.status, 92 << 8);
+    CHECK_STR(r.out, "recovered\n");
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(resets_all_its_signals),
         TEST(takes_all_real_time_signals), TEST(told_to_abort),
         TEST(told_to_abort_as_it_dies), TEST(recovers_often),
         TEST(previous_handler_ends_it), TEST(reuses_descriptors_and_forks),
-        TEST(reuses_descriptors_and_stops), TEST(is_unloaded)};
+        TEST(reuses_descriptors_and_stops), TEST(is_unloaded),
+        TEST(starts_and_stops_while_it_recovers)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);

@@ -169,6 +169,38 @@ static void recovers_often(void)
     abort();
 }
 
+static volatile int is_over;
+static _Thread_local sigjmp_buf own_home;
+
+static void recover_thread(int signo)
+{
+    siglongjmp(own_home, signo);
+}
+
+static void *faults_and_recovers(void *arg)
+{
+    while (!is_over) {
+        if (!sigsetjmp(own_home, 1))
+            *(volatile int *)0x20 = 1;
+    }
+    return arg;
+}
+
+/* A runtime's faults at any instant of a start and a stop. */
+static void starts_and_stops_while_it_recovers(void)
+{
+    struct sigaction a = {.sa_handler = recover_thread, .sa_flags = SA_ONSTACK};
+    (void)sigaction(SIGSEGV, &a, NULL);
+    pthread_t t = in_thread(faults_and_recovers);
+    for (int i = 0; i < 150; i++) {
+        start();
+        knell_stop();
+    }
+    is_over = 1;
+    (void)pthread_join(t, NULL);
+    say("recovered\n");
+}
+
 static void say_and_abort(int signo)
 {
     (void)signo;
@@ -296,6 +328,7 @@ int main(int argc, char **argv)
         {"takes_all_real_time_signals", takes_all_real_time_signals},
         {"told_to_abort", told_to_abort},
         {"told_to_abort_as_it_dies", told_to_abort_as_it_dies},
+        {"starts_and_stops_while_it_recovers", starts_and_stops_while_it_recovers},
         {"recovers_often", recovers_often}, {"previous_aborts", previous_aborts},
         {"previous_resets", previous_resets}, {"previous_raises", previous_raises},
         {"previous_exits", previous_exits}, {"reuses_and_forks", reuses_and_forks},
