@@ -54,8 +54,10 @@ static void put_off(struct pipeline *p, const struct queue_entry *e, enum spool_
 static bool collapse(struct pipeline *p, const struct queue_entry *e)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1];
-    uint64_t now = pipeline_now_ms();
-    if (e->name.time_ms + p->config->collapse_after_ms > now)
+    uint64_t now = pipeline_now_ms(), after = p->config->collapse_after_ms;
+    /* A clock that was set says nothing about its age. */
+    if (e->name.time_ms + after > now ||
+        ledger_steady_s(p->ledger, now / 1000) < after / 1000)
         return false;
     spool_name_format(&e->name, file);
     if (unlinkat(p->spool->state_fd[e->state], file, 0) < 0)

@@ -1,6 +1,8 @@
 /* One pass over a spool with each destination and each outcome of the worker. */
 #include "fake.h"
 
+#include "uploader/deliver/ledger.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -460,6 +462,39 @@ static void leftovers_of_a_dead_uploader_are_sent(void)
     ingest_stop(&s);
 }
 
+/* As if the clock had gone well for two days. */
+static void steady_for_days(const struct fake *f)
+{
+    struct ledger *l = NULL;
+    struct spool *s = NULL;
+    uint64_t now_s = (uint64_t)time(NULL);
+    CHECK_INT(spool_open(f->path, true, &s), 0);
+    CHECK_INT(ledger_load(s->fd, now_s, 1, &l), 0);
+    l->seen_s = now_s;
+    l->steady_s = now_s - 2 * 86400;
+    l->dirty = true;
+    CHECK_INT(ledger_save(l, s->fd), 0);
+    ledger_free(l);
+    spool_close(s);
+}
+
+/* A clock that jumped makes all that waits look old. */
+static void no_report_becomes_a_number_by_the_clock_alone(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new((const char *[]){"throttle.per_signature=1/1h", NULL});
+    fake_destination(f, DSN, s.port);
+    struct spool_name same = {.signature = 0x77, .signo = 6, .time_ms = 1600000000000};
+    for (unsigned i = 0; i < 3; i++)
+        fake_report(f, "new", i, "MDMP", &same);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.dropped, 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(fake_count(f, "wait"), 2);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void a_signature_is_throttled_and_told(void)
 {
     const char *out = test_tmpdir();
@@ -474,6 +509,7 @@ static void a_signature_is_throttled_and_told(void)
     same.time_ms = 1600000000000; /* long ago: becomes a number */
     for (unsigned i = 10; i < 14; i++)
         fake_report(f, "new", i, "MDMP", &same);
+    steady_for_days(f);
     CHECK_INT(fake_run(f), 0);
     CHECK_INT(f->result.sent, 3);
     CHECK_INT(s.counts->requests, 3);
@@ -503,6 +539,7 @@ static void a_failure_is_not_counted_against_the_signature(void)
         .signature = 0x77, .signo = 6, .time_ms = now_ms - two_days_ms};
     for (unsigned i = 0; i < 3; i++)
         fake_report(f, "new", i, "MDMP", &same);
+    steady_for_days(f);
     while (s.counts->requests < 3) {
         CHECK_INT(fake_run(f), 0);
         fake_make_due(f);
@@ -622,6 +659,7 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_large_event_is_trimmed_for_those_who_ask), TEST(no_smaller_event_can_be_made),
     TEST(hostile_files_are_quarantined), TEST(quarantine_is_bounded_whatever_the_names),
     TEST(leftovers_of_a_dead_uploader_are_sent), TEST(a_signature_is_throttled_and_told),
+    TEST(no_report_becomes_a_number_by_the_clock_alone),
     TEST(a_failure_is_not_counted_against_the_signature),
     TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),

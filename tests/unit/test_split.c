@@ -103,5 +103,27 @@ static void a_folder_is_split_once(void)
     free(bytes);
 }
 
+/* Half of it must not be sent beside the whole. */
+static void what_cannot_be_split_stays_whole(void)
+{
+    struct spool *s = NULL;
+    size_t n;
+    uint8_t *bytes = segment(4, false, &n);
+    struct spool_name name = {.time_ms = 1763673247123, .segment = true};
+    char file[KNELL_SPOOL_NAME_BYTES + 1], path[KNELL_SPOOL_NAME_BYTES + 32];
+    CHECK_INT(spool_open(test_tmpdir(), true, &s), 0);
+    for (uint8_t i = 0; i < 3; i += 2) { /* the segment, and what is in the third's way */
+        name.event_id[0] = 0xab;
+        name.event_id[12] = i;
+        spool_name_format(&name, file);
+        snprintf(path, sizeof path, i ? "new/%s/x" : "new/%s", file);
+        test_write_file(s->path, path, bytes, n);
+    }
+    CHECK_INT(split_all(s), 0);
+    CHECK_INT(test_count_files(s->path, "new"), 2);
+    spool_close(s);
+    free(bytes);
+}
+
 TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_transaction_has_the_events_release),
-    TEST(a_folder_is_split_once))
+    TEST(a_folder_is_split_once), TEST(what_cannot_be_split_stays_whole))

@@ -102,14 +102,34 @@ int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t
     return 0;
 }
 
-static int write_part(
-    const struct spool *s, struct spool_name name, const uint8_t *part, size_t n)
+static void name_part(
+    struct spool_name name, const uint8_t *part, char out[KNELL_SPOOL_NAME_BYTES + 1])
 {
-    char file[KNELL_SPOOL_NAME_BYTES + 1];
     memcpy(name.event_id, part + offsetof(struct knell_segment_head, event_id),
         sizeof name.event_id);
-    spool_name_format(&name, file);
+    spool_name_format(&name, out);
+}
+
+static int write_part(
+    const struct spool *s, const struct spool_name *name, const uint8_t *part, size_t n)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    name_part(*name, part, file);
     return spool_replace_file_later(s->state_fd[SPOOL_NEW], file, part, n);
+}
+
+/* Parts must not be sent beside the whole. */
+static void remove_parts(const struct spool *s, const struct spool_name *name,
+    const uint8_t *bytes, size_t n, uint32_t n_parts)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    uint8_t *part;
+    size_t n_part;
+    for (uint32_t i = 1; i < n_parts && !split_part(bytes, n, i, &part, &n_part); i++) {
+        name_part(*name, part, file);
+        IGNORE(unlinkat(s->state_fd[SPOOL_NEW], file, 0), "the last may not be there");
+        free(part);
+    }
 }
 
 /* The later parts first; the file itself, as part 0, when they are there for good. */
@@ -124,17 +144,23 @@ static int split_one(
     int r = spool_open_file(s, SPOOL_NEW, file, KNELL_SEGMENT_BYTES, &fd, &st);
     if (!r)
         r = spool_read_all(fd, KNELL_SEGMENT_BYTES, &bytes, &n);
+    if (r)
+        return 0; /* left for the next time */
     uint32_t i = 1;
     for (; !r && !(r = split_part(bytes, n, i, &part, &n_part)); i++) {
-        r = write_part(s, *name, part, n_part);
+        r = write_part(s, name, part, n_part);
         free(part);
     }
-    if (r != -ENODATA || i == 1)
-        return 0; /* nothing to split, or left for the next time */
-    r = syncfs(s->state_fd[SPOOL_NEW]) < 0 ? -errno
-                                           : split_part(bytes, n, 0, &part, &n_part);
-    if (r)
+    if (r == -ENODATA && i == 1)
+        return 0; /* nothing to split */
+    if (r == -ENODATA)
+        r = syncfs(s->state_fd[SPOOL_NEW]) < 0 ? -errno
+                                               : split_part(bytes, n, 0, &part, &n_part);
+    if (r) {
+        remove_parts(s, name, bytes, n, i);
         return 0;
+    }
+    /* From here on the parts stay: a failure may come after the rename. */
     r = spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);
     free(part);
     return !r;
