@@ -7,6 +7,7 @@ The server is scripted: it knows one build-id and treats it as the case says. Ch
 the event that knell-upload writes, what `knell show` says, what the server was asked, and
 that every report goes out, whatever the server does.
 """
+import gzip
 import hashlib
 import http.server
 import json
@@ -73,8 +74,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(302, Location="/moved")
         elif s.how == "loop":
             self.send(302, Location=self.path)
+        elif s.how == "loop_to_file":
+            self.send(302, Location="file:///proc/self/exe")
         elif s.how == "failing":
             self.send(500)
+        elif s.how == "packed":  # was not asked for; unpacked it would be 4 GB
+            self.send(200, s.good, **{"Content-Encoding": "gzip"})
+        elif s.how in ("headers", "continues", "slow_head"):
+            self.head_without_end(s)
+        elif s.how == "endless_error":
+            self.send_response(404)
+            self.end_headers()
+            while not s.stop.is_set():
+                self.wfile.write(bytes(1 << 16))
         elif s.how == "large":
             self.send(200, b"", length=10 << 30)
             self.close_connection = True
@@ -96,6 +108,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if s.stop.wait(0.1):
                     break
                 self.wfile.write(bytes([byte]))
+
+    def head_without_end(self, s):
+        """Headers, answers of no meaning or single letters, for ever."""
+        line = {"headers": b"X-More: " + b"x" * 1000 + b"\r\n", "slow_head": b"X",
+                "continues": b"HTTP/1.1 100 Continue\r\n\r\n"}[s.how]
+        if s.how != "continues":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not s.stop.wait(0.1 if s.how == "slow_head" else 0):
+            self.wfile.write(line)
 
 
 def run(*command, check=True, **kw):
@@ -205,6 +226,11 @@ def module_shown(shown):
             if isinstance(one, (dict, list)) and (found := module_shown(one)):
                 return found
     return None
+
+
+def write_bomb(m):
+    one = gzip.compress(bytes(64 << 20))
+    m.server.good = one * 64
 
 
 # --- cases ----------------------------------------------------------------------------
@@ -430,6 +456,12 @@ CASES = {
     "slow_loris": bad_answer("trickles", "timeout", HOUR_S),
     "redirect_loop": bad_answer("loop", "unreachable", 0),
     "failing": bad_answer("failing", "unreachable", 0),
+    "packed": bad_answer("packed", "malformed", DAY_S, write_bomb),
+    "headers": bad_answer("headers", "unreachable", 0),
+    "continues": bad_answer("continues", "unreachable", 0),
+    "slow_head": bad_answer("slow_head", "timeout", HOUR_S),
+    "endless_error": bad_answer("endless_error", "missing", HOUR_S),
+    "redirect_to_file": bad_answer("loop_to_file", "unreachable", 0),
     "short_body": bad_answer("short", "unreachable", 0),
     "breaker": breaker,
     "many_reports_one_deadline": many_reports_one_deadline,

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { MAX_UNKEPT_BYTES = 1 << 20 };
+
 struct transfer {
     struct http *http;
     CURL *easy; /* kept for the next request with the same tls */
@@ -16,7 +18,7 @@ struct transfer {
     bool refused;   /* never handed to libcurl: consent was gone */
     bool forbidden; /* consent went before the connection */
     bool head_cut;
-    size_t n_head;
+    size_t n_head, n_unkept; /* of the head, of a fetched body that is no file */
     void *tag;
     int fd; /* gets the body; -1: the answer's own room does */
     uint64_t max_bytes;
@@ -83,12 +85,17 @@ static bool allowed(const struct http *h)
     return !h->options.may_connect || h->options.may_connect(h->options.ctx);
 }
 
-/* Only the file itself is kept: not the text of a redirection or of an error. */
+/* Only the file itself is kept: not the text of a redirection or of an error. That is
+ * listened to for a while, so that the connection can be used again. */
 static size_t write_body(struct transfer *t, const char *p, size_t n)
 {
     long status = 0;
     IGNORE(curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status), "0 when unknown");
-    for (size_t done = 0; status == 200 && done < n;) {
+    if (status != 200) {
+        t->n_unkept += n;
+        return t->n_unkept > MAX_UNKEPT_BYTES ? 0 : n;
+    }
+    for (size_t done = 0; done < n;) {
         ssize_t put = write(t->fd, p + done, n - done);
         if (put < 0 && errno == EINTR)
             continue;
@@ -98,7 +105,7 @@ static size_t write_body(struct transfer *t, const char *p, size_t n)
         }
         done += (size_t)put;
     }
-    t->answer.n_body += status == 200 ? n : 0;
+    t->answer.n_body += n;
     return n;
 }
 
@@ -341,7 +348,7 @@ static int take_transfer(
         return -EBUSY;
     t->answer = (struct answer){0};
     t->error[0] = 0;
-    t->n_head = 0;
+    t->n_head = t->n_unkept = 0;
     t->fd = -1;
     t->max_bytes = h->options.max_response_bytes;
     t->n_body_out = 0;
@@ -456,11 +463,13 @@ static enum answer_failure failure_of(const struct transfer *t, CURLcode code)
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
     case CURLE_BAD_FUNCTION_ARGUMENT:
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_SSL_ENGINE_NOTFOUND:
     case CURLE_SSL_CIPHER:
         return ANSWER_LOCAL;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        /* Ours, or where a server sent us to. */
+        return t->answer.status ? ANSWER_LOST : ANSWER_LOCAL;
     case CURLE_OPERATION_TIMEDOUT:
     case CURLE_PARTIAL_FILE:
         return out ? ANSWER_LOST : ANSWER_UNREACHABLE;
