@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 static struct spool_name name_of(uint64_t time_ms, uint8_t id)
 {
@@ -228,10 +231,59 @@ static void replaces_a_file_whole(void)
     spool_close(s);
 }
 
+/* Landlock without a rule: as a policy of the machine's that nobody thought of. */
+static bool forbid_reading(void)
+{
+    const uint64_t read_file = 1 << 2;
+    int rules =
+        (int)syscall(SYS_landlock_create_ruleset, &read_file, sizeof read_file, 0);
+    return rules >= 0 && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+           !syscall(SYS_landlock_restrict_self, rules, 0);
+}
+
+static int open_in_child(const struct spool *s, const char *file, uid_t uid)
+{
+    int status = 0, fd = -1;
+    pid_t pid = fork();
+    if (!pid) {
+        if (uid ? setresuid(uid, uid, uid) : !forbid_reading())
+            _exit(0);
+        _exit(-spool_open_file(s, SPOOL_NEW, file, 100, &fd, NULL));
+    }
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    return -WEXITSTATUS(status);
+}
+
+/* A mode is the file's fault; what forbids to read a file whose mode allows it is not. */
+static void a_policy_is_no_fault_of_the_file(void)
+{
+    enum { SOMEBODY = 54321 };
+    const char *path;
+    struct spool *s = make(&path);
+    test_write_file(path, "new/plain", "MDMP", 4);
+    int r = open_in_child(s, "plain", 0);
+    if (!r)
+        test_skip("no Landlock");
+    else
+        CHECK_INT(r, -EACCES);
+    CHECK(!spool_fault(-EACCES));
+    CHECK(spool_fault(-EPERM));
+    if (geteuid() == 0) {
+        CHECK_INT(fchmod(s->state_fd[SPOOL_NEW], 0755), 0);
+        CHECK_INT(fchmodat(s->state_fd[SPOOL_NEW], "plain", 0600, 0), 0);
+        CHECK_INT(open_in_child(s, "plain", SOMEBODY), -EPERM);
+        CHECK_INT(fchownat(s->state_fd[SPOOL_NEW], "plain", SOMEBODY, 0, 0), 0);
+        CHECK_INT(fchmodat(s->state_fd[SPOOL_NEW], "plain", 0200, 0), 0);
+        CHECK_INT(open_in_child(s, "plain", SOMEBODY), -EPERM);
+    }
+    spool_close(s);
+}
+
 TEST_MAIN(TEST(makes_seven_private_folders),
     TEST(a_missing_spool_is_not_made_by_a_reader),
     TEST(a_spool_that_others_may_write_is_refused),
     TEST(a_state_that_is_a_link_is_refused), TEST(one_uploader_at_a_time),
     TEST(lists_by_time_and_skips_what_is_none_of_ours), TEST(a_move_overwrites_nothing),
-    TEST(hostile_files_are_not_opened), TEST(reads_a_file_once_and_whole),
-    TEST(quarantine_says_why_in_one_line), TEST(replaces_a_file_whole))
+    TEST(hostile_files_are_not_opened), TEST(a_policy_is_no_fault_of_the_file),
+    TEST(reads_a_file_once_and_whole), TEST(quarantine_says_why_in_one_line),
+    TEST(replaces_a_file_whole))

@@ -110,7 +110,7 @@ int spool_sync(const struct spool *s, enum spool_state state) MUST_CHECK;
  *
  * @ret_stat  of the open file; may be NULL
  * Errors: -ELOOP link, -EBADF not a regular file, -EMLINK other names, -EPERM owner or
- * mode, -E2BIG; else open(2)'s.
+ * mode, -E2BIG; -EACCES a policy of this machine's; else open(2)'s.
  */
 int spool_open_file(const struct spool *s, enum spool_state state, const char *file,
     uint64_t max_bytes, int *ret_fd, struct stat *ret_stat) MUST_CHECK;

@@ -22,6 +22,17 @@ static int check_file(const struct spool *s, const struct stat *st, uint64_t max
     return 0;
 }
 
+/* Why a file could not be opened: its own mode, or a policy of this machine's although
+ * its mode allows it. */
+static int why_denied(int dir_fd, const char *file)
+{
+    struct stat st;
+    if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    bool ours = st.st_uid == geteuid() && st.st_mode & S_IRUSR;
+    return ours || geteuid() == 0 ? -EACCES : -EPERM;
+}
+
 int spool_open_file(const struct spool *s, enum spool_state state, const char *file,
     uint64_t max_bytes, int *ret_fd, struct stat *ret_stat)
 {
@@ -29,7 +40,7 @@ int spool_open_file(const struct spool *s, enum spool_state state, const char *f
     int fd = openat(s->state_fd[state], file,
         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return errno == EACCES ? why_denied(s->state_fd[state], file) : -errno;
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
@@ -54,7 +65,6 @@ const char *spool_fault(int err)
     case -EMLINK:
         return "a file with more than one name";
     case -EPERM:
-    case -EACCES:
         return "owner or mode are wrong";
     case -E2BIG:
         return "too large";
