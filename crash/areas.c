@@ -53,6 +53,12 @@ static size_t size_of(uint32_t type, const struct kn_told *t)
     }
 }
 
+/* Whatever was chosen, with room for 2,048 modules: readers refuse a larger file. */
+static_assert(KN_MAX_STRIPES * (KN_RING_BYTES + 2 * ALIGN) +
+                      KN_MAX_THREAD_SCOPES * (2 * KN_LIST_BYTES + 2048) + (1 << 20) <=
+                  KNELL_JOURNAL_MAX_BYTES,
+    "the largest journal is one that is read");
+
 size_t kn_areas_bytes(const struct kn_told *told)
 {
     size_t n = up(sizeof(struct knell_journal_head), ALIGN);

@@ -12,13 +12,13 @@ static uint32_t within(uint32_t given, uint32_t otherwise, uint32_t least, uint3
 static double rate(double given, const char *text, double otherwise)
 {
     double r = given;
-    if (r == 0) {
+    if (r == 0 || r != r) {
         char *end = NULL;
         r = text && *text ? strtod(text, &end) : otherwise;
         if (end && (end == text || *end))
             r = otherwise;
     }
-    return r > 1 ? 1 : r > 0 ? r : 0; /* NaN too is 0 */
+    return r > 1 ? 1 : r > 0 ? r : 0;
 }
 
 static bool on(enum knell_switch given, const char *text, bool otherwise)
@@ -41,7 +41,7 @@ void kn_told_init(struct kn_told *t, const struct knell_options *o,
     *t = (struct kn_told){
         .max_breadcrumbs = within(o->max_breadcrumbs, 100, 1, 1000),
         .breadcrumb_bytes = within(o->breadcrumb_bytes, 256, 64, 4096) / 8 * 8,
-        .max_thread_scopes = within(o->max_thread_scopes, 32, 1, 256),
+        .max_thread_scopes = within(o->max_thread_scopes, 32, 1, KN_MAX_THREAD_SCOPES),
         .sample_rate = rate(o->sample_rate, getvar("SENTRY_SAMPLE_RATE"), 1),
         .traces_sample_rate =
             rate(o->traces_sample_rate, getvar("SENTRY_TRACES_SAMPLE_RATE"), 0),
@@ -53,6 +53,8 @@ void kn_told_init(struct kn_told *t, const struct knell_options *o,
         .note_exits = on(o->note_exits, NULL, true),
         .cover_forks = o->on_fork == KNELL_FORK_COVER,
     };
+    if (t->max_breadcrumbs > KN_RING_BYTES / t->breadcrumb_bytes)
+        t->max_breadcrumbs = KN_RING_BYTES / t->breadcrumb_bytes;
     size_t at = 0;
     for (size_t i = 0; o->ignore_transactions && o->ignore_transactions[i]; i++) {
         size_t n = strlen(o->ignore_transactions[i]);

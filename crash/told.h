@@ -6,7 +6,11 @@
 #include <knell/knell.h>
 #include <stdbool.h>
 
-enum { KN_IGNORE_BYTES = 2048 };
+enum {
+    KN_IGNORE_BYTES = 2048,
+    KN_RING_BYTES = 256 << 10, /* max_breadcrumbs of breadcrumb_bytes, at most */
+    KN_MAX_THREAD_SCOPES = 256,
+};
 
 struct kn_told {
     uint32_t max_breadcrumbs, breadcrumb_bytes, max_thread_scopes;

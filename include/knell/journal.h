@@ -26,7 +26,7 @@ enum {
     KNELL_JOURNAL_VERSION = 1,
     KNELL_JOURNAL_MAX_AREAS = 16,
 };
-#define KNELL_JOURNAL_MAX_BYTES (4u << 20)
+#define KNELL_JOURNAL_MAX_BYTES (8u << 20)
 
 enum knell_run_state {
     KNELL_RUN_STARTING = 0,

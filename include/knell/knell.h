@@ -82,10 +82,11 @@ struct knell_options {
     uint32_t max_threads;    /* threads whose stacks fit a report; 0: 4096 */
     uint32_t deadline_ms;    /* most time a capture may add to a death; 0: 3000 */
 
-    uint32_t max_breadcrumbs;   /* kept and shown; 0: 100 */
-    uint32_t breadcrumb_bytes;  /* room of each, 32 of it taken; 0: 256 */
+    uint32_t max_breadcrumbs;   /* kept and shown, at most 1,000; 0: 100 */
+    uint32_t breadcrumb_bytes;  /* room of each, 32 of it taken, 64 to 4,096; 0: 256. Of
+                                   long ones as many are kept as fit 256 KiB */
     uint32_t max_thread_scopes; /* threads at a time that can have a scope of their own in
-                                   the journal; 0: 32 */
+                                   the journal, at most 256; 0: 32 */
     double sample_rate; /* share of errors and messages that are reported, 0 to 1; crashes
                            always are. SENTRY_SAMPLE_RATE, else 1 */
     double traces_sample_rate;              /* share of transactions that are sent.

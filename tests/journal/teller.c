@@ -399,6 +399,9 @@ int main(int argc, char **argv)
     options.ignore_transactions = ignore;
     options.logs = KNELL_ON;
     options.capture_burst = 3;
+    if (getenv("LARGEST"))
+        options.max_breadcrumbs = options.breadcrumb_bytes = options.max_thread_scopes =
+            UINT32_MAX;
     if (getenv("NOTE_NO_EXITS"))
         options.note_exits = KNELL_OFF;
     if (!strncmp(what, "fork-cover", 10))

@@ -34,6 +34,17 @@ static void death_by_sigkill(void)
     CHECK_INT(envelopes_count(&got, "event"), 1);
 }
 
+/* The most that may be chosen is still a journal that can be read. */
+static void death_with_the_largest_journal(void)
+{
+    new_place();
+    (void)tell_with("scope", "9", "LARGEST=1");
+    upload();
+    CHECK_INT(test_count_files(spool, "bad"), 0);
+    CHECK_STR(json_text(event(0), "exception/values/0/type"), "SIGKILL");
+    check_scope(event(0));
+}
+
 static void other_deaths_without_a_handler(void)
 {
     static const struct {
@@ -275,7 +286,8 @@ static void unknown_when_nothing_was_noted(void)
     check_scope(event(0));
 }
 
-TEST_MAIN(TEST(death_by_sigkill), TEST(other_deaths_without_a_handler),
-    TEST(death_by_reboot), TEST(death_by_oom), TEST(death_by_overflow_without_a_stack),
-    TEST(a_core_file_tells_of_a_crash), TEST(the_kernels_log_tells_of_memory),
-    TEST(out_of_address_space), TEST(unknown_when_nothing_was_noted))
+TEST_MAIN(TEST(death_by_sigkill), TEST(death_with_the_largest_journal),
+    TEST(other_deaths_without_a_handler), TEST(death_by_reboot), TEST(death_by_oom),
+    TEST(death_by_overflow_without_a_stack), TEST(a_core_file_tells_of_a_crash),
+    TEST(the_kernels_log_tells_of_memory), TEST(out_of_address_space),
+    TEST(unknown_when_nothing_was_noted))
