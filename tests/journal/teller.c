@@ -287,6 +287,39 @@ static void say_too_much(void)
     (void)fflush(stdout);
 }
 
+/* Bytes that are no text, as values and as names. */
+static void say_odd_bytes(void)
+{
+    static const char odd[] = "caf\xe9 \xff\xfe \xed\xa0\x80 \xf8\x88 \x01\x1b[31m";
+    const struct knell_data values[] = {
+        knell_text(odd, odd), knell_int("n", 1), knell_int(odd + 1, 2)};
+    const struct knell_user user = {odd, odd, odd, odd, values, 3};
+    knell_set_tag(odd, odd);
+    knell_set_user(&user);
+    knell_set_context(odd, values, 3);
+    knell_set_context("odd", values, 3);
+    knell_set_extra(values[0]);
+    knell_set_fingerprint(&user.id, 1);
+    knell_set_transaction(odd);
+    knell_attach_bytes(odd, odd, sizeof odd);
+    knell_attach_file(odd, odd);
+    knell_add_breadcrumb_data(KNELL_LEVEL_INFO, odd, odd, values, 3);
+    knell_log_data(KNELL_LEVEL_INFO, odd, values, 3);
+    struct knell_span *t = knell_transaction_start(odd, odd, NULL);
+    struct knell_span *s = knell_span_start(t, odd, odd);
+    knell_span_set_data(s, values[0]);
+    knell_span_set_data(t, values[0]);
+    knell_span_set_tag(t, odd, odd);
+    knell_span_finish(s, KNELL_SPAN_OK);
+    knell_span_finish(t, KNELL_SPAN_OK);
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = e.message = e.domain = e.operation = odd;
+    e.details = values;
+    e.n_details = 3;
+    print_id(knell_capture_error(&e));
+    print_id(knell_capture_message(KNELL_LEVEL_INFO, odd));
+}
+
 static void say_many_logs(void)
 {
     for (int i = 0; i < 2500; i++)
@@ -425,6 +458,8 @@ int main(int argc, char **argv)
         say_transactions();
     else if (!strcmp(what, "many-logs"))
         say_many_logs();
+    else if (!strcmp(what, "odd-bytes"))
+        say_odd_bytes();
     else if (!strcmp(what, "too-much"))
         say_too_much();
     else if (!strcmp(what, "fork-cover-hang"))

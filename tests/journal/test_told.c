@@ -345,6 +345,23 @@ static void limits_are_kept_and_counted(void)
     }
 }
 
+/* A server refuses an event that is not UTF-8; envelopes_read() checks that all is. */
+static void bytes_that_are_no_text(void)
+{
+    static const char *const ways[] = {"stop", "segv", "9"};
+    for (size_t i = 0; i < 3; i++) {
+        new_place();
+        (void)tell_with("odd-bytes", ways[i], "SENTRY_TRACES_SAMPLE_RATE=1");
+        upload();
+        CHECK_INT(envelopes_count(&got, "event"), i ? 3 : 2);
+        CHECK_INT(envelopes_count(&got, "transaction"), 1);
+        CHECK_INT(envelopes_count(&got, "log"), 1);
+        CHECK_STR(json_text(event(0), "user/data/n"), "1");
+        CHECK_INT(json_number(event(0), "contexts/odd/n"), 1);
+        CHECK_INT(test_count_files(spool, "bad"), 0);
+    }
+}
+
 static void before_start_everything_is_a_no_op(void)
 {
     int status = tell("unstarted", "stop");
@@ -444,5 +461,6 @@ TEST_MAIN(TEST(scope_of_a_crash),
     TEST(handled_errors_leave_the_session_open), TEST(transactions_spans_and_logs),
     TEST(unsampled_transactions_are_not_sent), TEST(a_flood_of_logs_arrives_whole),
     TEST(hang), TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
-    TEST(before_start_everything_is_a_no_op), TEST(a_spool_that_cannot_be_is_told),
-    TEST(the_debug_switch_explains), TEST(fork_children))
+    TEST(bytes_that_are_no_text), TEST(before_start_everything_is_a_no_op),
+    TEST(a_spool_that_cannot_be_is_told), TEST(the_debug_switch_explains),
+    TEST(fork_children))

@@ -102,6 +102,7 @@ static void *start_and_stop(void *spool)
         for (int k = 0; k < N_ROUNDS; k++) {
             pthread_t t;
             struct knell_span *root = knell_transaction_start("root", "x", NULL);
+            knell_add_breadcrumb(KNELL_LEVEL_INFO, "round", "another one");
             struct knell_span *span = knell_span_start(root, "op", "over there");
             CHECK(!pthread_create(&t, NULL, finish_later, span));
             knell_span_finish(root, KNELL_SPAN_OK);

@@ -30,8 +30,21 @@ size_t text_copy(char *out, size_t room, const char *text, size_t n)
     return used;
 }
 
+static bool is_ascii(const char *text)
+{
+    while (*text && (signed char)*text > 0)
+        text++;
+    return !*text;
+}
+
+/* A key may be the program's own words. */
 static void put(struct build *b, cJSON *parent, const char *key, cJSON *item)
 {
+    char clean[256];
+    if (key && !is_ascii(key)) {
+        (void)text_copy(clean, sizeof clean, key, strlen(key));
+        key = clean;
+    }
     bool ok = item && (key ? cJSON_AddItemToObject(parent, key, item)
                            : cJSON_AddItemToArray(parent, item));
     if (!ok) {
