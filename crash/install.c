@@ -51,25 +51,29 @@ static int install_one(const struct kn_process *p, int i)
         SA_SIGINFO | SA_ONSTACK | SA_NODEFER | (restarts ? SA_RESTART : 0));
 }
 
-int kn_install(struct kn_process *p)
+/* Not blocked in its own handler: by that one tells who is deaf from who is coming. */
+static int install_park(struct kn_process *p)
 {
     sigset_t mask;
-    for (int i = 0; i < KN_N_SIGNALS; i++) {
-        (void)kn_sigaction(kn_signals[i], NULL, &p->old[i]);
-        int r = install_one(p, i);
-        if (r) {
-            kn_uninstall(p);
-            return r;
-        }
-    }
-    /* Not blocked in its own handler: by that one tells who is deaf from who is coming.
-     */
     (void)sigfillset(&mask);
     (void)sigdelset(&mask, p->park_signal);
     int r = set_handler(p->park_signal, kn_on_park, &mask,
         SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER);
     if (!r)
         (void)kn_sigaction(p->park_signal, NULL, &p->park);
+    return r;
+}
+
+int kn_install(struct kn_process *p)
+{
+    /* First: the others may be needed, and then use it, before they are all there. */
+    int r = install_park(p);
+    for (int i = 0; !r && i < KN_N_SIGNALS; i++) {
+        (void)kn_sigaction(kn_signals[i], NULL, &p->old[i]);
+        r = install_one(p, i);
+    }
+    if (r)
+        kn_uninstall(p);
     return r;
 }
 

@@ -240,10 +240,12 @@ static void wait_for_them(struct kn_capture *c, uint64_t end)
 bool kn_threads_can_park(const struct kn_process *p)
 {
     struct kn_sigaction now;
-    if (kn_sigaction(p->park_signal, NULL, &now) || now.handler == p->park.handler)
+    if (!p->park.handler)
+        return false;
+    if (kn_sigaction(p->park_signal, NULL, &now)) /* a filter; it was fine at the start */
         return true;
     if (now.handler && now.handler != kn_ignore.handler)
-        return false;
+        return now.handler == p->park.handler;
     return !kn_sigaction(p->park_signal, &p->park, NULL);
 }
 
