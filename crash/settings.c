@@ -3,6 +3,7 @@
 #include "crash/otel.h"
 
 #include <errno.h>
+#include <knell/minidump.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,8 @@ int kn_settings_init(struct kn_settings *s, const struct knell_options *given)
     s->allow_setuid = switched(o.allow_setuid, NULL, false);
     s->debug = switched(o.debug, "KNELL_DEBUG", false);
     s->max_threads = o.max_threads ? o.max_threads : KN_MAX_THREADS_DEFAULT;
+    if (s->max_threads > KNELL_MAX_THREADS) /* no reader takes a report of more */
+        s->max_threads = KNELL_MAX_THREADS;
     s->deadline_ms = o.deadline_ms ? o.deadline_ms : KN_DEADLINE_MS_DEFAULT;
     kn_told_init(&s->told, &o, from_environment, s->dsn);
     return 0;

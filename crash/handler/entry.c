@@ -308,6 +308,8 @@ static void write_report(
     start_deadline(c);
     kn_capture_run(c);
     stop_deadline();
+    if (!kn_end_is_final(c->process, signo))
+        kn_publish_end(c);
 }
 
 int kn_capture_live(struct kn_capture *c)

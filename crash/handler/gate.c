@@ -61,7 +61,8 @@ enum kn_turn kn_gate_enter(
     if (holder == tid)
         return KN_TURN_AGAIN;
     uint32_t seat = sign_in(tid, info, uc);
-    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + (p->deadline_ms + GRACE_MS) * 1000000ull;
+    uint64_t end =
+        kn_now_ns(CLOCK_MONOTONIC) + (p->deadline_ms + (uint64_t)GRACE_MS) * 1000000u;
     enum kn_turn turn = KN_TURN_NEVER;
     for (;;) {
         uint64_t now = kn_now_ns(CLOCK_MONOTONIC);
@@ -86,7 +87,8 @@ bool kn_gate_try(void)
 
 bool kn_gate_wait(uint32_t deadline_ms)
 {
-    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + (deadline_ms + GRACE_MS) * 1000000ull;
+    uint64_t end =
+        kn_now_ns(CLOCK_MONOTONIC) + (deadline_ms + (uint64_t)GRACE_MS) * 1000000u;
     for (;;) {
         uint32_t before = __atomic_load_n(&leaves, __ATOMIC_ACQUIRE);
         uint64_t now = kn_now_ns(CLOCK_MONOTONIC);

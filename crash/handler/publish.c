@@ -162,21 +162,44 @@ static int open_another(struct kn_capture *c)
 }
 
 /* The soft limit on file sizes is the daemon's; a report may go to the hard one. */
-static void raise_file_size_limit(void)
+static void raise_file_size_limit(struct kn_capture *c)
 {
     struct rlimit r;
     if (KN_SYS4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &r) || r.rlim_cur == r.rlim_max)
         return;
+    if (!c->has_raised_limit)
+        c->soft_limit = r.rlim_cur;
+    c->has_raised_limit = true;
     r.rlim_cur = r.rlim_max;
     (void)KN_SYS4(SYS_prlimit64, 0, RLIMIT_FSIZE, &r, 0);
+}
+
+static void give_back_limit(struct kn_capture *c)
+{
+    struct rlimit r;
+    if (!c->has_raised_limit || KN_SYS4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, &r))
+        return;
+    r.rlim_cur = c->soft_limit;
+    (void)KN_SYS4(SYS_prlimit64, 0, RLIMIT_FSIZE, &r, 0);
+}
+
+void kn_publish_end(struct kn_capture *c)
+{
+    give_back_limit(c);
+    if (!c->n_commits)
+        return;
+    if (c->sink.fd == c->process->dump.fd)
+        c->process->dump.fd = -1;
+    kn_close(c->sink.fd);
+    c->sink.fd = -1;
 }
 
 void kn_publish_open(struct kn_capture *c)
 {
     struct kn_process *p = c->process;
     struct stat st;
-    if (c->info) /* it is dying: nobody else is there to whom the limit means anything */
-        raise_file_size_limit();
+    if (c->info) /* it is dying: most likely nobody else needs the limit any more */
+        raise_file_size_limit(c);
     bool usable = false, lost = false;
     if (p->has_file && kn_file_ours(&p->dump) && !KN_SYS2(SYS_fstat, p->dump.fd, &st)) {
         usable = st.st_nlink;

@@ -23,6 +23,14 @@ void kn_publish_open(struct kn_capture *c);
 void kn_publish(struct kn_capture *c);
 
 /**
+ * Give back what a process that may live on needs: the descriptor of a report that is
+ * committed, the soft limit on file sizes.
+ *
+ * Context: signal handler.
+ */
+void kn_publish_end(struct kn_capture *c);
+
+/**
  * 48 bits that two deaths of the same cause share: the signal, and module and offset of
  * the innermost frames.
  *

@@ -52,7 +52,7 @@ void kn_capture_reset(struct kn_capture *c)
     c->info = NULL;
     c->item = NULL;
     c->n_item = 0;
-    c->alone = c->is_durable = false;
+    c->alone = c->is_durable = c->has_raised_limit = false;
     c->signo = 0;
     c->sink.fd = -1;
     c->sink.map = NULL;

@@ -116,6 +116,8 @@ struct kn_capture {
     struct knell_md_memory memory[KN_MAX_MEMORY];
     uint32_t n_memory;
     uint32_t n_commits;
+    uint64_t soft_limit; /* on file sizes, as it was before it was raised */
+    bool has_raised_limit;
     uint32_t n_report_bytes; /* length of the file as of the last commit */
     bool is_durable;         /* a commit of it is */
 

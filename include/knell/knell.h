@@ -79,7 +79,8 @@ struct knell_options {
         allow_setuid;        /* arm in a setuid or non-dumpable program; default off */
     enum knell_switch debug; /* KNELL_DEBUG=0|1; say on stderr what knell does, and why
                                 not; off */
-    uint32_t max_threads;    /* threads whose stacks fit a report; 0: 4096 */
+    uint32_t max_threads;    /* threads whose stacks fit a report, at most 16384;
+                                0: 4096 */
     uint32_t deadline_ms;    /* most time a capture may add to a death; 0: 3000 */
 
     uint32_t max_breadcrumbs;   /* kept and shown, at most 1,000; 0: 100 */

@@ -1,6 +1,8 @@
 #include "crash/otel.h"
 #include "crash/settings.h"
 
+#include <knell/minidump.h>
+
 #include "test.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -108,6 +110,11 @@ static void odd_input(void)
     CHECK_STR(s.app, "_._a_b");
     o.size = 4;
     CHECK_INT(kn_settings_init(&s, &o), -EINVAL);
+    /* More than a reader takes would cost the whole report. */
+    o.size = sizeof o;
+    o.max_threads = UINT32_MAX;
+    CHECK_INT(kn_settings_init(&s, &o), 0);
+    CHECK_INT(s.max_threads, KNELL_MAX_THREADS);
     /* An older program: fields beyond its structure are not read. */
     o.size = offsetof(struct knell_options, environment);
     o.environment = (const char *)1;
