@@ -84,6 +84,9 @@ static void deaths_are_explained(void)
             "misaligned address", NULL},
         {SIGFPE, FPE_INTDIV, code, code, sp, 0, NULL, "SIGFPE",
             "integer division by zero", NULL},
+        {SIGSEGV, SI_USER, 0, code, sp, 0, NULL,
+            "SIGSEGV (segmentation fault): sent by kill",
+            "sent by a process outside of its PID namespace", "did nothing wrong"},
         {SIGABRT, SI_TKILL, 0, code, sp, 0, "x.c:3: f: Assertion `n' failed.\n",
             "SIGABRT (aborted)", "x.c:3: f: Assertion `n' failed.", NULL},
     };

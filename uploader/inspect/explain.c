@@ -332,12 +332,17 @@ static void explain_abort(const struct scene *s)
 
 static void explain_sender(const struct scene *s, const struct knell_signal_record *r)
 {
-    if (!r->sender_pid || r->sender_pid == s->c->pid) {
+    if (r->sender_pid && r->sender_pid == s->c->pid) {
         if (r->signo != SIGABRT && !s->out->cause[0])
             cause(s, "raised by the program itself (raise or kill)");
         return;
     }
-    if (!s->out->cause[0])
+    if (!r->time_ns) /* not knell's own record */
+        return;
+    /* What the process cannot see has no PID for it: kill(2) from a container's host. */
+    if (!s->out->cause[0] && !r->sender_pid)
+        cause(s, "sent by a process outside of its PID namespace");
+    else if (!s->out->cause[0])
         cause(s, "sent by process %" PRIu32 " of user %" PRIu32, r->sender_pid,
             r->sender_uid);
     note(s, "The program did nothing wrong at this place: another process sent the "

@@ -39,7 +39,7 @@ static void put_where(const struct show *x, const struct crash_frame *top)
     const struct crash *c = x->l->crash;
     const struct crash_frame *first = &c->threads[c->crashed_thread].frames[0];
     bool own = c->has_signal && signal_words_sent(c->signal.code) &&
-               (!c->signal.sender_pid || c->signal.sender_pid == c->pid);
+               c->signal.sender_pid && c->signal.sender_pid == c->pid;
     (void)fputs("  in ", o->f);
     if (c->has_signal && !own && first != top && first->function) {
         out_text(o, STYLE_BOLD, first->function);

@@ -1,5 +1,6 @@
 #include "uploader/inspect/show.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/notes.h"
 #include "uploader/report/unwind.h"
 
 #include <inttypes.h>
@@ -240,12 +241,8 @@ void show_damage(const struct show *x)
         (void)fprintf(x->out->f, "  Not whole: %s, at offset %" PRIu64 ".\n",
             c->damages[i].what, c->damages[i].offset);
     for (uint32_t i = 0; i < c->n_notes; i++) {
-        const struct knell_capture_note *n = &c->notes[i];
-        if (n->reason)
-            (void)fprintf(x->out->f, "  Step %u of the capture failed: %s.\n", n->step,
-                strerrordesc_np(n->reason) ? strerrordesc_np(n->reason) : "unknown");
-        else
-            (void)fprintf(x->out->f, "  Step %u of the capture left %" PRIu32 " out.\n",
-                n->step, n->count);
+        char text[96];
+        notes_text(&c->notes[i], text, sizeof text);
+        (void)fprintf(x->out->f, "  The capture is incomplete: %s.\n", text);
     }
 }
