@@ -587,6 +587,17 @@ def hostile_names():
     shown = knell(spool, "show", null).stdout.decode()
     if "by\\x1b[2J\\x07<b>" not in shown or "inse\\x1b]0;x\\x07<b>m.c" not in shown:
         fail("a hostile function's name is not shown: %s" % shown)
+    for words in (["-F", "tags"], ["show", null, "--as-sent", "--json"]):
+        r = knell(spool, *words)
+        harmless("hostile %s" % words, r.stdout)
+        text = r.stdout.decode().strip()
+        while text:
+            try:
+                value, end = json.JSONDecoder().raw_decode(text)
+            except ValueError as e:
+                fail("hostile %s is no JSON: %s in %r" % (words, e, text[:300]))
+                break
+            text = text[end:].lstrip()
     for name, code, words in commands(TMP, null, null) + moves(null):
         for more in ([], ["--modules", "--registers"] if name == "show" else ["--full"]):
             if name in ("hold", "release", "rm", "test", "watch", "upload") and more:

@@ -64,19 +64,16 @@ static void put_readable(struct session *s, const uint8_t *p, size_t n)
         (void)fprintf(s->out.f, "(%zu bytes)\n", n);
     for (const char *line = text; line && *line;) {
         size_t length = strcspn(line, "\n");
-        CLEANUP(safe_done) struct safe b = {0};
         /* cJSON indents with tabs. */
         size_t tabs = strspn(line, "\t");
         (void)fprintf(s->out.f, "%*s", (int)(2 * tabs), "");
         size_t from = tabs;
         for (size_t i = tabs; i <= length; i++)
             if (i == length || line[i] == '\t') {
-                safe_put_n(&b, line + from, i - from);
-                if (i < length)
-                    safe_raw(&b, " ", 1);
+                json_put(s->out.f, line + from, i - from);
+                (void)fputc(i < length ? ' ' : '\n', s->out.f);
                 from = i + 1;
             }
-        (void)fprintf(s->out.f, "%s\n", safe_text(&b));
         line += length + (line[length] == '\n');
     }
     cJSON_free(text);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct grid_column columns[] = {
     {"ID", false, 0, 0},
@@ -95,7 +96,8 @@ static int put_field(struct session *s, const struct store *t, const struct repo
         (void)fputc('\n', s->out.f);
     } else if (!cJSON_IsNull(v)) {
         char *value = cJSON_PrintUnformatted(v);
-        (void)fprintf(s->out.f, "%s\n", value ? value : "");
+        json_put(s->out.f, value ? value : "", value ? strlen(value) : 0);
+        (void)fputc('\n', s->out.f);
         cJSON_free(value);
     } else {
         (void)fputc('\n', s->out.f);

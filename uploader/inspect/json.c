@@ -16,21 +16,22 @@ static void newline(struct json *j)
         (void)fputs("  ", j->f);
 }
 
-static void quoted(FILE *f, const char *s, size_t n)
+/* @quotes  escape quotation marks and backslashes as well: the text is no JSON yet */
+static void put(FILE *f, const char *s, size_t n, bool quotes)
 {
-    (void)fputc('"', f);
     size_t from = 0, at = 0;
     while (at < n) {
         uint32_t c;
         size_t length = safe_decode(s + at, n - at, &c);
-        if (length && safe_is_harmless(c) && c != '"' && c != '\\') {
+        bool special = quotes && (c == '"' || c == '\\');
+        if (length && safe_is_harmless(c) && !special) {
             at += length;
             continue;
         }
         (void)fwrite(s + from, 1, at - from, f);
         if (!length)
             (void)fputs("\\ufffd", f);
-        else if (c == '"' || c == '\\')
+        else if (special)
             (void)fprintf(f, "\\%c", (char)c);
         else if (c == '\n')
             (void)fputs("\\n", f);
@@ -45,7 +46,18 @@ static void quoted(FILE *f, const char *s, size_t n)
         from = at;
     }
     (void)fwrite(s + from, 1, n - from, f);
+}
+
+static void quoted(FILE *f, const char *s, size_t n)
+{
     (void)fputc('"', f);
+    put(f, s, n, true);
+    (void)fputc('"', f);
+}
+
+void json_put(FILE *f, const char *text, size_t n)
+{
+    put(f, text, n, false);
 }
 
 /* What stands before any value: comma, place, name. */
