@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -68,6 +69,9 @@ static _Noreturn void become(
     if (setgroups(0, NULL) < 0 || setresgid(st->st_gid, st->st_gid, st->st_gid) < 0 ||
         setresuid(st->st_uid, st->st_uid, st->st_uid) < 0 || setuid(0) == 0)
         _exit(STATUS_UNREADABLE);
+    /* We hold root's keys still; where fs.suid_dumpable is 1 that user could read them.
+     */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     int status = work(ctx, path);
     fflush(NULL);
     _exit(status);

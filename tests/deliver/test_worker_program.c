@@ -292,6 +292,16 @@ static int tries_files(void)
     return sound && open("/usr/bin/env", O_RDONLY) >= 0 ? 0 : 1;
 }
 
+/* A folder of the configuration that cannot be one costs what would be in it, no more. */
+static void a_wrong_folder_is_left_out(void)
+{
+    const struct sandbox_files files = {
+        .readable = (const char *const[]){"/etc/passwd/debug", "/nowhere", NULL}};
+    int rules = sandbox_files_new(&files);
+    CHECK(rules > 0 || rules == -EOPNOTSUPP);
+    close_p(&rules);
+}
+
 static void only_programs_can_be_read(void)
 {
     probe_cache = test_tmpdir();
@@ -328,4 +338,4 @@ static void an_environment_is_chosen(void)
 
 TEST_MAIN(TEST(the_worker_holds_no_key), TEST(a_killed_worker_costs_a_strike),
     TEST(a_killed_sender_takes_the_worker_along), TEST(only_programs_can_be_read),
-    TEST(an_environment_is_chosen))
+    TEST(a_wrong_folder_is_left_out), TEST(an_environment_is_chosen))

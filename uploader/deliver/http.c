@@ -303,7 +303,8 @@ static bool set_fetch(struct transfer *t, const struct http_fetch *q)
     SET(CURLOPT_HTTPGET, 1L);
     SET(CURLOPT_HTTPHEADER, NULL);
     SET(CURLOPT_URL, q->url);
-    SET(CURLOPT_FOLLOWLOCATION, 1L);
+    /* A server that need not be trusted may not lead to others, which must. */
+    SET(CURLOPT_FOLLOWLOCATION, trust_all ? 0L : 1L);
     SET(CURLOPT_MAXREDIRS, 3L);
     SET(CURLOPT_REDIR_PROTOCOLS_STR,
         !strncasecmp(q->url, "https:", 6) ? "https" : "http,https");

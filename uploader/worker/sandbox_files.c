@@ -41,8 +41,8 @@ enum {
 static int allow(int rules, const char *path, int flags, uint64_t what)
 {
     CLEANUP(close_p) int fd = open(path, O_PATH | O_CLOEXEC | flags);
-    if (fd < 0)
-        return errno == ENOENT || errno == EACCES ? 0 : -errno;
+    if (fd < 0) /* what cannot be opened now cannot be opened later */
+        return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
     struct stat st;
     if (fstat(fd, &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
         return 0;

@@ -4,8 +4,9 @@
 #pragma once
 #include "uploader/worker/process.h"
 
-/* Most bytes of items and OTLP together: a report as attachment, and events. */
-#define WIRE_MAX_BYTES (KNELL_MAX_REPORT_BYTES + (8u << 20))
+/* Most bytes of items, and of OTLP: a report as attachment, files (attached.h has up to
+ * 8 MiB of them), and events. */
+#define WIRE_MAX_BYTES (KNELL_MAX_REPORT_BYTES + (16u << 20))
 
 /* Write to @fd: @status (of worker_process()) and, with 0, the result.
  * Returns 0 or a negative errno. */
