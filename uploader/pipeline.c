@@ -165,7 +165,7 @@ static void mark_arrived(struct pipeline *p, const struct spool_name *name, bool
         if (!history_was_sent(p->spool, id, to))
             *ret_all = false;
         else if (p->o->n_destinations > 1)
-            IGNORE(marks_add(p->spool, &p->marks, name->event_id, to),
+            IGNORE(marks_add(p->spool, &p->marks, name->event_id, to, false),
                 "it is sent twice under the same id");
     }
 }

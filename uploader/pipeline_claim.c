@@ -230,15 +230,16 @@ static void worker_died(struct pipeline *p, struct job *j, const char *how)
 /* The second, smaller event of a report whose first one is on its way elsewhere. */
 static void worked_small(struct pipeline *p, struct job *j, int r)
 {
+    bool enough = false;
     j->wants_small = false;
     if (r == -ECHILD)
-        (void)strikes_death(p->strikes, j->name.event_id);
+        enough = strikes_death(p->strikes, j->name.event_id) >= p->config->worker_deaths;
     else
         strikes_end(p->strikes, j->name.event_id);
     if (!r && j->small.outcome == WORKER_READY)
         pipeline_send_small(p, j, DELIVERY_OPEN, "");
     else
-        pipeline_send_small(p, j, r ? DELIVERY_LATER : DELIVERY_REJECTED,
+        pipeline_send_small(p, j, r && !enough ? DELIVERY_LATER : DELIVERY_REJECTED,
             r && r != -ECHILD ? strerrordesc_np(-r) : j->small.why);
 }
 

@@ -179,8 +179,9 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
     struct frame_head head = {
         .event_id = id, .dsn = to->dsn, .sent_at_ms = pipeline_now_ms()};
     bool server = to->kind == DESTINATION_SENTRY;
-    CLEANUP(free_p) char *drops = server ? take_drops(p, j) : NULL;
     d->left_out = without(p, d, to);
+    bool limited = d->left_out & 1u << HINT_INTERNAL;
+    CLEANUP(free_p) char *drops = server && !limited ? take_drops(p, j) : NULL;
     return frame_envelope(
         &head, result->items, result->n_items, d->left_out, drops, ret, ret_n);
 }
@@ -359,8 +360,10 @@ void pipeline_send(struct pipeline *p, struct job *j)
         if (d->state != DELIVERY_OPEN)
             continue;
         if (marks_has(&p->marks, j->name.event_id, to->id)) {
-            d->state = DELIVERY_SENT;
+            bool refused = marks_rejected(&p->marks, j->name.event_id, to->id);
+            d->state = refused ? DELIVERY_REJECTED : DELIVERY_SENT;
             d->marked = true;
+            snprintf(d->why, sizeof d->why, "%s has refused it", to->label);
         } else if (from) {
             d->state = DELIVERY_LATER;
             d->not_before_s = from;

@@ -107,8 +107,8 @@ static void take_back(struct pipeline *p, struct job *j)
         struct delivery *d = &j->to[i];
         if ((d->state != DELIVERY_SENT && d->state != DELIVERY_REJECTED) || d->marked)
             continue;
-        int r =
-            marks_add(p->spool, &p->marks, j->name.event_id, p->o->destinations[i].id);
+        int r = marks_add(p->spool, &p->marks, j->name.event_id, p->o->destinations[i].id,
+            d->state == DELIVERY_REJECTED);
         if (r < 0)
             log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL,
                 "%s: a report may be sent twice: %s", p->spool->path,

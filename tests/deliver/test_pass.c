@@ -377,6 +377,67 @@ static void no_smaller_event_can_be_made(void)
     ingest_stop(&good);
 }
 
+/* It dies each time: three are enough, as for the event itself. */
+static void no_smaller_event_is_tried_for_ever(void)
+{
+    struct ingest strict = ingest_start(&(struct ingest_options){.script = "413"});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, strict.port);
+    fake_report(f, "new", 1, "DIE SMALL", NULL);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(fake_count(f, "bad"), 0);
+        CHECK_INT(fake_run(f), 0);
+        fake_forgive(f);
+    }
+    CHECK_INT(fake_count(f, "bad"), 2);
+    fake_free(f);
+    ingest_stop(&strict);
+}
+
+/* One refuses it now, the other one later: nobody has it. */
+static void what_all_refuse_is_not_sent(void)
+{
+    struct ingest first = ingest_start(&(struct ingest_options){.script = "400"});
+    struct ingest second = ingest_start(&(struct ingest_options){.script = "503,400"});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, first.port);
+    fake_destination(f, DSN, second.port);
+    fake_report(f, "new", 1, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "wait"), 1);
+    fake_forgive(f);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 0);
+    CHECK_INT(fake_count(f, "bad"), 2);
+    CHECK_INT(fake_count(f, "done"), 0);
+    CHECK_INT(first.counts->requests, 1);
+    CHECK_INT(second.counts->requests, 2);
+    fake_free(f);
+    ingest_stop(&first);
+    ingest_stop(&second);
+}
+
+/* Client reports have a limit of their own. */
+static void a_limit_of_client_reports_is_kept(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest s = ingest_start(&(struct ingest_options){
+        .dir = out, .script = "200/limits=600:internal:key,200"});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    for (unsigned i = 0; i < 4; i += 2) {
+        fake_report(f, "new", i + 1, "DROP", NULL);
+        CHECK_INT(fake_run(f), 0);
+        fake_report(f, "new", i + 2, "MDMP", NULL);
+        CHECK_INT(fake_run(f), 0);
+    }
+    CHECK_INT(s.counts->requests, 2);
+    CHECK(strstr(slurp(out, "000001.body"), "client_report"));
+    CHECK(!strstr(slurp(out, "000002.body"), "client_report"));
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void hostile_files_are_quarantined(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){0});
@@ -657,7 +718,9 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_dead_destination_does_not_hold_back_the_others),
     TEST(a_large_event_is_trimmed_and_sent_once_more),
     TEST(a_large_event_is_trimmed_for_those_who_ask), TEST(no_smaller_event_can_be_made),
-    TEST(hostile_files_are_quarantined), TEST(quarantine_is_bounded_whatever_the_names),
+    TEST(no_smaller_event_is_tried_for_ever), TEST(what_all_refuse_is_not_sent),
+    TEST(a_limit_of_client_reports_is_kept), TEST(hostile_files_are_quarantined),
+    TEST(quarantine_is_bounded_whatever_the_names),
     TEST(leftovers_of_a_dead_uploader_are_sent), TEST(a_signature_is_throttled_and_told),
     TEST(no_report_becomes_a_number_by_the_clock_alone),
     TEST(a_failure_is_not_counted_against_the_signature),

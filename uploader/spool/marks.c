@@ -108,8 +108,18 @@ bool marks_has(const struct marks *m, const uint8_t event_id[static SPOOL_EVENT_
     return m->n && bsearch(&key, m->all, m->n, sizeof key, compare);
 }
 
-int marks_add(const struct spool *s, struct marks *m,
+bool marks_rejected(const struct marks *m,
     const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination)
+{
+    char name[MARK_NAME_BYTES + 1];
+    struct stat st;
+    name_of(event_id, destination, name);
+    return fstatat(m->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
+}
+
+int marks_add(const struct spool *s, struct marks *m,
+    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination,
+    bool rejected)
 {
     char name[MARK_NAME_BYTES + 1];
     if (m->fd < 0) {
@@ -124,7 +134,11 @@ int marks_add(const struct spool *s, struct marks *m,
     CLEANUP(close_p)
     int fd = openat(
         m->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, KNELL_SPOOL_FILE_MODE);
-    return fd < 0 ? -errno : fsync(m->fd) < 0 ? -errno : 0;
+    if (fd < 0)
+        return -errno;
+    if (rejected)
+        IGNORE(write(fd, "rejected\n", 9) < 0, "no room: it counts as taken");
+    return fsync(m->fd) < 0 ? -errno : 0;
 }
 
 void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],

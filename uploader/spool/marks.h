@@ -1,8 +1,9 @@
 /**
  * With several destinations: which of them already have a report that others still owe.
- * An empty file EVENT-DESTINATION in the spool's folder done/, made when a destination
- * took the report and removed when the report leaves the queue, or by the next pass.
- * Without the folder a report would at worst be sent twice under the same id.
+ * A file EVENT-DESTINATION in the spool's folder done/, made when a destination took the
+ * report (empty) or refused it (not empty), and removed when the report leaves the queue,
+ * or by the next pass. Without the folder a report would at worst be sent twice under the
+ * same id.
  */
 #pragma once
 #include "uploader/spool/dir.h"
@@ -25,9 +26,14 @@ void marks_done(struct marks *m);
 
 bool marks_has(const struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
     uint64_t destination);
-/* Durable on return. Returns 0 or a negative errno. */
+/* Whether that destination refused it. */
+bool marks_rejected(const struct marks *m,
+    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination);
+/* Durable on return. @rejected  it refused the report for good, which it must not get
+ * again either. Returns 0 or a negative errno. */
 int marks_add(const struct spool *s, struct marks *m,
-    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination) MUST_CHECK;
+    const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination,
+    bool rejected) MUST_CHECK;
 /* Forget a report. */
 void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
     uint64_t destination);
