@@ -144,9 +144,11 @@ const struct config_key config_keys[] = {
         "FIELD=PATTERN -> VALUE, ... for grouping"),
     KEY("rules", "sample", CONFIG_LINES, sample, NULL, "FIELD=PATTERN RATE, rate 0 to 1"),
     KEY("throttle", "per_signature", CONFIG_RATE, per_signature, "auto",
-        "reports of one signature in a time; auto: 3/1h, none on this machine"),
+        "reports of one signature in a time, then one in each; auto: 3/1h, none on this "
+        "machine"),
     KEY("throttle", "collapse_after", CONFIG_TIME, collapse_after_ms, "24h",
-        "throttled reports older than this become a count"),
+        "throttled reports older than this become a count, once the clock went steadily "
+        "for as long"),
     KEY("hooks", "before_send", CONFIG_TEXT, before_send, NULL,
         "program that gets the event on stdin and answers with it, or with nothing"),
     KEY("hooks", "timeout", CONFIG_TIME, hook_timeout_ms, "5s", "of a hook"),

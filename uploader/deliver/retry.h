@@ -18,7 +18,7 @@
  * | our own want of memory, descriptors      | LOCAL          | no               |
  *
  * An OTLP collector's: only 429, 502, 503 and 504 may be tried again, any other 5xx, 408
- * and 425 are REJECTED; so is a 2xx that says it took none of it (partial success).
+ * and 425 are REJECTED; so is a 2xx that refuses any of it (partial success).
  * Source: OpenTelemetry protocol specification, OTLP/HTTP response.
  */
 #pragma once
