@@ -178,6 +178,7 @@ static int open_files(void)
     if (r)
         return r;
     (void)kn_quota_keep(arm.spool.fresh.fd, &kn_quota_default);
+    kn_spool_forget_earlier(&arm.spool, arm.stem);
     r = kn_journal_create(
         &arm.journal, &arm.spool, arm.stem, &arm.settings, &arm.id, &arm.process.modules);
     if (r)

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <knell/journal.h>
 #include <knell/spool.h>
 #include <limits.h>
 #include <signal.h>
@@ -262,6 +263,40 @@ uint32_t kn_spool_count(const struct kn_spool *s, const char *folder, const char
     }
     (void)closedir(dir);
     return n;
+}
+
+/* Whether nobody holds the journal and it was left in the midst of an ordinary life. */
+static bool is_left(const struct kn_spool *s, const char *journal)
+{
+    struct knell_journal_head h;
+    int fd = openat(s->live.fd, journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool left = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) &&
+                pread(fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
+                h.magic == KNELL_JOURNAL_MAGIC && h.state <= KNELL_RUN_RUNNING;
+    if (fd >= 0)
+        (void)close(fd);
+    return left;
+}
+
+void kn_spool_forget_earlier(const struct kn_spool *s, const char *own_stem)
+{
+    const size_t n_event = KNELL_SPOOL_EVENT_DIGITS, n_stem = strlen(own_stem);
+    DIR *dir = open_to_read(s, KNELL_SPOOL_LIVE);
+    if (!dir)
+        return;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        char stem[KN_STEM_BYTES];
+        if (n_stem >= sizeof stem ||
+            strncmp(e->d_name, own_stem, n_stem - n_event) != 0 ||
+            strlen(e->d_name) != n_stem + strlen(KNELL_JOURNAL_SUFFIX) ||
+            strcmp(e->d_name + n_stem, KNELL_JOURNAL_SUFFIX) != 0 ||
+            !is_left(s, e->d_name))
+            continue;
+        (void)snprintf(stem, sizeof stem, "%.*s", (int)n_stem, e->d_name);
+        kn_spool_remove_live(s, stem, KNELL_SPOOL_SUFFIX);
+        kn_spool_remove_live(s, stem, KNELL_JOURNAL_SUFFIX);
+    }
+    (void)closedir(dir);
 }
 
 static bool folder_has_work(const struct kn_spool *s, const char *folder, const char *own)

@@ -55,6 +55,16 @@ int kn_spool_create_live(
 int kn_spool_allocate(int fd, uint32_t n_bytes);
 
 /**
+ * Remove what this process left in live/ before it became another program by execve(2):
+ * its files were closed then as by a death, which it was not. What a crash handler had
+ * begun on is kept.
+ *
+ * Context: normal.
+ * @own_stem  BOOT-PID-START-EVENT; files with the same first three are the process's own
+ */
+void kn_spool_forget_earlier(const struct kn_spool *s, const char *own_stem);
+
+/**
  * Remove STEM + @suffix from live/.
  *
  * Context: normal. A file that is not there is no error.

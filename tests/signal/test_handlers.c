@@ -119,6 +119,23 @@ static void keeps_handlers_of_signal(void)
     preloaded("installs_with_signal", 1); /* and raised again: that is no other crash */
 }
 
+/* A wrapper such as env(1) becomes the program by execve(2): the program's death is one.
+ */
+static void tells_no_death_of_a_program_that_became_another(void)
+{
+    char args[1100];
+    struct run r;
+    (void)snprintf(args, sizeof args, "/usr/bin/env %s installs", victim);
+    (void)setenv("LD_PRELOAD", preload, 1);
+    run_victim("/usr/bin/env", args, RUN_BARE, &r);
+    (void)unsetenv("LD_PRELOAD");
+    CHECK_INT(r.n_reports, 1);
+    run_adopt(&r);
+    CHECK_INT(r.n_reports, 1);
+    CHECK(!r.has_journal);
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(says_who_took_a_signal_and_takes_it_back),
@@ -127,7 +144,8 @@ int main(int argc, char **argv)
         TEST(keeps_handlers_of_a_program_that_does_not_know),
         TEST(keeps_handlers_of_signal),
         TEST(takes_what_a_handler_ends_with_for_no_other_crash),
-        TEST(calls_it_as_the_kernel_does)};
+        TEST(calls_it_as_the_kernel_does),
+        TEST(tells_no_death_of_a_program_that_became_another)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);
