@@ -51,7 +51,8 @@ void kn_told_init(struct kn_told *t, const struct knell_options *o,
         .sessions_of_children = on(o->sessions, getvar("KNELL_SESSIONS"), false),
         .logs = on(o->logs, getvar("KNELL_LOGS"), false),
         .note_exits = on(o->note_exits, NULL, true),
-        .cover_forks = o->on_fork == KNELL_FORK_COVER,
+        .cover_forks = o->on_fork == KNELL_FORK_COVER ||
+                       on(KNELL_DEFAULT, getvar("KNELL_COVER_FORKS"), false),
     };
     if (t->max_breadcrumbs > KN_RING_BYTES / t->breadcrumb_bytes)
         t->max_breadcrumbs = KN_RING_BYTES / t->breadcrumb_bytes;

@@ -43,7 +43,9 @@ enum knell_switch {
 
 /* What a fork child does that goes on without exec(3). */
 enum knell_on_fork {
-    KNELL_FORK_SILENT = 0, /* it is not covered; its parent stays so */
+    KNELL_FORK_SILENT = 0, /* a crash of its own is reported when it may still write into
+                              the spool; else KNELL_COVER_FORKS=1, for a program that
+                              cannot be changed */
     KNELL_FORK_COVER = 1,  /* it gets a journal and reports of its own; costs some 100 us
                               and two files, for a child that calls exec(3) too */
 };

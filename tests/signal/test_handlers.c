@@ -119,6 +119,26 @@ static void keeps_handlers_of_signal(void)
     preloaded("installs_with_signal", 1); /* and raised again: that is no other crash */
 }
 
+static void covers_workers_that_gave_up_root(void)
+{
+    struct run r;
+    if (geteuid() != 0) {
+        test_skip("needs root");
+        return;
+    }
+    (void)setenv("LD_PRELOAD", preload, 1);
+    (void)setenv("KNELL_COVER_FORKS", "1", 1);
+    run_victim(victim, "drops", RUN_BARE, &r);
+    (void)unsetenv("KNELL_COVER_FORKS");
+    (void)unsetenv("LD_PRELOAD");
+    CHECK_INT(r.status, 0);
+    run_adopt(&r);
+    CHECK_INT(r.n_reports, 1);
+    if (CHECK(r.crash))
+        CHECK_INT(r.crash->signal.signo, SIGSEGV);
+    run_done(&r);
+}
+
 /* A wrapper such as env(1) becomes the program by execve(2): the program's death is one.
  */
 static void tells_no_death_of_a_program_that_became_another(void)
@@ -144,7 +164,7 @@ int main(int argc, char **argv)
         TEST(keeps_handlers_of_a_program_that_does_not_know),
         TEST(keeps_handlers_of_signal),
         TEST(takes_what_a_handler_ends_with_for_no_other_crash),
-        TEST(calls_it_as_the_kernel_does),
+        TEST(calls_it_as_the_kernel_does), TEST(covers_workers_that_gave_up_root),
         TEST(tells_no_death_of_a_program_that_became_another)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], preload))
         return 2;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -300,14 +301,31 @@ static void worker(void)
     (void)pthread_join(t, NULL);
 }
 
+/* As a server's worker: a child that gives up root's rights, and dies. */
+static void drops(void)
+{
+    enum { NOBODY = 65534 };
+    pid_t pid = fork();
+    if (!pid) {
+        if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+            _exit(93);
+        raise(SIGSEGV);
+        _exit(94);
+    }
+    int status = 0;
+    (void)waitpid(pid, &status, 0);
+    exit(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV ? 0 : 95);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"taken", taken}, {"round", round_and_round}, {"mended", mended},
-        {"installs", installs}, {"installs_with_signal", installs_with_signal},
-        {"worker", worker}, {"installs_and_kills", installs_and_kills},
+    } cases[] = {{"drops", drops}, {"taken", taken}, {"round", round_and_round},
+        {"mended", mended}, {"installs", installs},
+        {"installs_with_signal", installs_with_signal}, {"worker", worker},
+        {"installs_and_kills", installs_and_kills},
         {"installs_and_aborts", installs_and_aborts}, {"own_stack", own_stack},
         {"alternate_stack", alternate_stack}, {"restarts", restarts},
         {"restarts_not", restarts_not}};

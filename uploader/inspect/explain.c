@@ -196,7 +196,8 @@ static void describe_place(const struct scene *s, const struct maps_place *at)
     }
     uint64_t below = at->has_below ? s->address - at->below.end : UINT64_MAX;
     if (below < NEAR_MAPPING)
-        note(s, "The address is %" PRIu64 " bytes behind the end of %s.", below + 1,
+        note(s, "The address is %" PRIu64 " byte%s behind the end of %s.", below + 1,
+            below ? "s" : "",
             at->below.path[0] ? at->below.path : "a mapping of anonymous memory");
 }
 
