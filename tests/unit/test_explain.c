@@ -21,9 +21,16 @@ static const char maps[] =
 struct death {
     int signo, code;
     uint64_t address, pc, sp, rax;
-    const char *abort_message;
+    const char *abort_message; /* begins with '!': type and text of a C++ exception */
     const char *what, *cause, *note; /* the start of each; NULL: not looked at */
 };
+
+/* @start ends in a newline: it is the whole text. */
+static bool begins(const char *text, const char *start)
+{
+    size_t n = strcspn(start, "\n");
+    return !strncmp(text, start, n) && (!start[n] || !text[n]);
+}
 
 static void check_death(const struct death *d)
 {
@@ -36,14 +43,16 @@ static void check_death(const struct death *d)
     dump_thread(made, TID, "worker", registers, stack, sizeof stack);
     dump_signal(made, TID, d->signo, d->code, d->address);
     dump_stream_text(made, KNELL_STREAM_LINUX_MAPS, maps);
-    if (d->abort_message)
+    if (d->abort_message && *d->abort_message == '!')
+        dump_stream_text(made, KNELL_STREAM_CXX_EXCEPTION, d->abort_message + 1);
+    else if (d->abort_message)
         dump_stream_text(made, KNELL_STREAM_ABORT_MESSAGE, d->abort_message);
     const uint8_t *bytes = dump_finish(made, &n);
     CHECK_INT(report_read(bytes, n, &c, NULL), 0);
     if (c) {
         explain_crash(c, &e);
         bool same = !strncmp(e.what, d->what, strlen(d->what)) &&
-                    !strncmp(e.cause, d->cause, strlen(d->cause)) &&
+                    begins(e.cause, d->cause) &&
                     (!d->note || (e.n_notes && strstr(e.notes[0], d->note)));
         if (!CHECK(same))
             (void)fprintf(stderr, "  \"%s\" \"%s\" \"%s\"\n", e.what, e.cause,
@@ -89,6 +98,14 @@ static void deaths_are_explained(void)
             "sent by a process outside of its PID namespace", "did nothing wrong"},
         {SIGABRT, SI_TKILL, 0, code, sp, 0, "x.c:3: f: Assertion `n' failed.\n",
             "SIGABRT (aborted)", "x.c:3: f: Assertion `n' failed.", NULL},
+        {SIGABRT, SI_TKILL, 0, code, sp, 0, "!St9bad_alloc\nstd::bad_alloc", "SIGABRT",
+            "uncaught C++ exception std::bad_alloc\n", NULL},
+        {SIGABRT, SI_TKILL, 0, code, sp, 0, "!N2db5ErrorE\ndisk gone", "SIGABRT",
+            "uncaught C++ exception db::Error: disk gone\n", NULL},
+        {SIGABRT, SI_TKILL, 0, code, sp, 0, "!i", "SIGABRT",
+            "uncaught C++ exception int\n", NULL},
+        {SIGABRT, SI_TKILL, 0, code, sp, 0, "!no such type\nx", "SIGABRT",
+            "uncaught C++ exception no such type: x\n", NULL},
     };
     for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++)
         check_death(&deaths[i]);

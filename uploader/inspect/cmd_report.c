@@ -53,7 +53,7 @@ static void count_others(const struct page *p, uint32_t *counts)
 
 static void put_timeline(struct page *p)
 {
-    size_t n = p->g->n < PAGE_SERIES ? p->g->n : PAGE_SERIES + 1;
+    size_t n = p->g->n <= PAGE_SERIES ? p->g->n : PAGE_SERIES + 1;
     char names[PAGE_SERIES + 1][32];
     const char *list[PAGE_SERIES + 1];
     uint32_t *counts = calloc(n * PAGE_BUCKETS + 1, sizeof *counts);

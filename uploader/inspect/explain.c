@@ -1,5 +1,6 @@
 #include "uploader/inspect/explain.h"
 
+#include "symbolize/demangle.h"
 #include "uploader/inspect/maps.h"
 #include "uploader/report/frames.h"
 #include "uploader/report/notes.h"
@@ -313,6 +314,19 @@ static void explain_instruction(const struct scene *s, int signo)
     }
 }
 
+/* "St9bad_alloc", as type_info has it, for people: "std::bad_alloc". */
+static void type_name(char *type, size_t room)
+{
+    static const char head[] = "typeinfo for ";
+    char symbol[512];
+    struct store names = {0};
+    (void)snprintf(symbol, sizeof symbol, "_ZTI%s", type);
+    const char *readable = demangle(&names, symbol, true);
+    if (readable && strncmp(readable, head, sizeof head - 1) == 0)
+        (void)snprintf(type, room, "%s", readable + sizeof head - 1);
+    store_done(&names);
+}
+
 static void explain_abort(const struct scene *s)
 {
     const struct crash_text *m = &s->c->abort_message, *x = &s->c->cxx_exception;
@@ -325,9 +339,17 @@ static void explain_abort(const struct scene *s)
         const char *stop = memchr(x->text, '\n', x->n_bytes);
         size_t n_type = stop ? (size_t)(stop - x->text) : x->n_bytes;
         size_t n_what = stop ? x->n_bytes - n_type - 1 : 0;
-        cause(s, "uncaught C++ exception %.*s%s%.*s", (int)(n_type < 150 ? n_type : 150),
-            x->text, n_what ? ": " : "", (int)(n_what < 200 ? n_what : 200),
-            stop ? stop + 1 : "");
+        if (n_type > 150)
+            n_type = 150;
+        char type[400];
+        (void)snprintf(type, sizeof type, "%.*s", (int)n_type, x->text);
+        type_name(type, sizeof type);
+        size_t n_same = strlen(type);
+        /* what() of the standard's own is often the type again. */
+        if (n_what == n_same && stop && memcmp(stop + 1, type, n_same) == 0)
+            n_what = 0;
+        cause(s, "uncaught C++ exception %s%s%.*s", type, n_what ? ": " : "",
+            (int)(n_what < 200 ? n_what : 200), stop ? stop + 1 : "");
     }
 }
 

@@ -92,8 +92,8 @@ void item_explain(const struct item *x, struct explain *e)
         (void)snprintf(e->cause, sizeof e->cause, "%s", message);
     for (uint32_t i = 0; i < x->n_pairs; i++) {
         const struct journal_pair *p = &x->pairs[i];
-        if (p->value.type != KNELL_VALUE_TEXT || strcmp(p->key, "type") == 0 ||
-            strcmp(p->key, "message") == 0)
+        if (p->value.type != KNELL_VALUE_TEXT || !*p->value.text ||
+            strcmp(p->key, "type") == 0 || strcmp(p->key, "message") == 0)
             continue;
         char key[64];
         (void)snprintf(key, sizeof key, "%.50s: ", p->key);
