@@ -266,7 +266,7 @@ static int add_piece(struct unit_work *w, uint64_t low, uint64_t high, uint32_t 
 {
     struct table_place p = {
         .function = TABLE_NONE, .file = TABLE_NONE, .caller = TABLE_NONE};
-    uint32_t place;
+    uint32_t place = TABLE_NONE;
     int err = 0;
     if (low >= high || (node == FUNCTION_NONE && !row))
         return 0;

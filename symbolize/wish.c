@@ -2,6 +2,7 @@
 
 #include "symbolize/debug_file.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,6 +31,24 @@ const char *wish_answer_name(enum wish_answer a)
     return (size_t)a < sizeof words / sizeof *words ? words[a] : "unknown";
 }
 
+static const struct {
+    const char *name, *new, *note, *temporary;
+} names[] = {
+    [WISH_DEBUGINFO] = {"debuginfo", "new", "note", "note.tmp"},
+    [WISH_EXECUTABLE] = {"executable", "executable.new", "executable.note",
+        "executable.note.tmp"},
+};
+
+const char *wish_kind_name(enum wish_kind kind)
+{
+    return names[kind].name;
+}
+
+const char *wish_new_name(enum wish_kind kind)
+{
+    return names[kind].new;
+}
+
 void wish_hex(const struct wish *w, char out[WISH_HEX_BYTES])
 {
     out[0] = 0;
@@ -37,13 +56,13 @@ void wish_hex(const struct wish *w, char out[WISH_HEX_BYTES])
         (void)snprintf(out + 2 * i, 3, "%02x", w->build_id[i]);
 }
 
-/* DIR/<hex>SUFFIX */
+/* DIR/<hex>/NAME */
 static bool place(
-    char out[PATH_MAX], const char *dir, const struct wish *w, const char *suffix)
+    char out[PATH_MAX], const char *dir, const struct wish *w, const char *name)
 {
     char hex[WISH_HEX_BYTES];
     wish_hex(w, hex);
-    int n = snprintf(out, PATH_MAX, "%s/%s%s", dir, hex, suffix);
+    int n = snprintf(out, PATH_MAX, "%s/%s/%s", dir, hex, name);
     return n > 0 && n < PATH_MAX;
 }
 
@@ -54,12 +73,13 @@ bool wish_worthy(enum knell_symbol_status debug_status)
            debug_status == KNELL_SYMBOL_MALFORMED;
 }
 
-void wishes_add(struct wishes *w, const uint8_t *build_id, size_t n_build_id)
+void wishes_add(
+    struct wishes *w, const uint8_t *build_id, size_t n_build_id, enum wish_kind kind)
 {
     if (n_build_id < 2 || n_build_id > ELF_FILE_MAX_BUILD_ID)
         return;
     for (size_t i = 0; i < w->n; i++) {
-        if (w->list[i].n_build_id == n_build_id &&
+        if (w->list[i].kind == kind && w->list[i].n_build_id == n_build_id &&
             !memcmp(w->list[i].build_id, build_id, n_build_id))
             return;
     }
@@ -68,7 +88,7 @@ void wishes_add(struct wishes *w, const uint8_t *build_id, size_t n_build_id)
         return;
     }
     struct wish *new = &w->list[w->n++];
-    *new = (struct wish){.n_build_id = n_build_id};
+    *new = (struct wish){.n_build_id = n_build_id, .kind = kind};
     memcpy(new->build_id, build_id, n_build_id);
 }
 
@@ -98,7 +118,7 @@ static bool rests(const char *dir, const struct wish *w, int64_t now_s)
     /* A note from the future was written before the clock was set. */
     if (for_s && now_s >= time_s && now_s - time_s < for_s)
         return true;
-    return place(path, dir, w, "/debuginfo") && access(path, F_OK) == 0;
+    return place(path, dir, w, names[w->kind].name) && access(path, F_OK) == 0;
 }
 
 void wishes_leave_out(struct wishes *w, const char *dir, int64_t now_s)
@@ -109,6 +129,13 @@ void wishes_leave_out(struct wishes *w, const char *dir, int64_t now_s)
             w->list[n++] = w->list[i];
     }
     w->n = n;
+}
+
+/* What --only-keep-debug leaves of a program has its build-id, and none of its code. */
+static bool has_code(const struct elf_file *f)
+{
+    const struct elf_section *s = elf_file_section(f, ".text");
+    return f->n_loads && (!s || s->type != SHT_NOBITS);
 }
 
 static enum wish_answer check(const struct wish *w, const char *path, uint64_t max_bytes)
@@ -122,6 +149,8 @@ static enum wish_answer check(const struct wish *w, const char *path, uint64_t m
         a = WISH_TOO_LARGE;
     else if (!elf_file_is(&f, w->build_id, w->n_build_id))
         a = WISH_MISMATCH;
+    else if (w->kind == WISH_EXECUTABLE)
+        a = has_code(&f) ? WISH_GRANTED : WISH_MALFORMED;
     else if (!debug_file_has_info(&f))
         a = WISH_NO_DEBUG;
     elf_file_done(&f);
@@ -131,8 +160,9 @@ static enum wish_answer check(const struct wish *w, const char *path, uint64_t m
 enum wish_answer wish_take(const char *dir, const struct wish *w, uint64_t max_bytes)
 {
     char from[PATH_MAX], to[PATH_MAX], note[PATH_MAX];
-    if (!place(from, dir, w, "/new") || !place(to, dir, w, "/debuginfo") ||
-        !place(note, dir, w, "/note"))
+    if (!place(from, dir, w, names[w->kind].new) ||
+        !place(to, dir, w, names[w->kind].name) ||
+        !place(note, dir, w, names[w->kind].note))
         return WISH_NOT_ASKED;
     enum wish_answer a = check(w, from, max_bytes);
     if (a == WISH_GRANTED && rename(from, to) < 0)
@@ -148,12 +178,11 @@ enum wish_answer wish_take(const char *dir, const struct wish *w, uint64_t max_b
 
 void wish_take_back(const char *dir, const struct wish *w)
 {
-    static const char *const names[] = {"/new", "/debuginfo"};
     char path[PATH_MAX];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (place(path, dir, w, names[i]))
-            (void)unlink(path);
-    }
+    if (place(path, dir, w, names[w->kind].new))
+        (void)unlink(path);
+    if (place(path, dir, w, names[w->kind].name))
+        (void)unlink(path);
 }
 
 int wish_note(const char *dir, const struct wish *w, enum wish_answer a)
@@ -162,7 +191,8 @@ int wish_note(const char *dir, const struct wish *w, enum wish_answer a)
     if (!place(path, dir, w, ""))
         return -ENAMETOOLONG;
     IGNORE(mkdir(path, 0700) < 0, "it is there, or open(2) says why not");
-    if (!place(path, dir, w, "/note") || !place(temporary, dir, w, "/note.tmp"))
+    if (!place(path, dir, w, names[w->kind].note) ||
+        !place(temporary, dir, w, names[w->kind].temporary))
         return -ENAMETOOLONG;
     CLEANUP(close_p)
     int fd = open(temporary,
@@ -181,7 +211,7 @@ enum wish_answer wish_noted(const char *dir, const struct wish *w, int64_t *ret_
 {
     char path[PATH_MAX], text[32];
     struct stat st;
-    if (!place(path, dir, w, "/note"))
+    if (!place(path, dir, w, names[w->kind].note))
         return WISH_NOT_ASKED;
     CLEANUP(close_p) int fd = -1;
     if (elf_open_regular(path, &fd, &st) < 0)

@@ -92,7 +92,7 @@ static int finish(void *ctx, struct worker_result *ret)
     }
     if (asks && f->asked->may_ask) {
         r.outcome = WORKER_ASKS;
-        wishes_add(&r.wishes, (const uint8_t *)"\xab\xcd\xef\x01", 4);
+        wishes_add(&r.wishes, (const uint8_t *)"\xab\xcd\xef\x01", 4, WISH_DEBUGINFO);
         *ret = r;
         return 0;
     }

@@ -36,6 +36,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.id, self.how, self.good, self.asked = "", "good", b"", []
+        self.program = None
         self.stop = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -64,7 +65,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         s = self.server
         s.asked.append(self.path)
         m = re.fullmatch(r"/(?:deep/)?buildid/([0-9a-f]+)/debuginfo", self.path)
-        if self.path == "/moved":
+        if s.program and self.path == f"/buildid/{s.id}/executable":
+            self.send(200, s.program)
+        elif self.path == "/moved":
             self.send(200, s.good)
         elif not m or m[1] != s.id or s.how == "missing":
             self.send(404, b"not found")
@@ -262,6 +265,47 @@ def fetched(m):
     check(is_named(event) and len(m.server.asked) == asked, m.server.asked)
 
 
+def executable(m):
+    """The program is gone: how to unwind its code comes from the server, too."""
+    with open(m.program, "rb") as f:
+        m.server.program = f.read()
+    m.crash()
+    os.rename(m.program, m.program + ".gone")
+    event, _ = m.upload()
+    check(is_named(event), frames_of(event)[-2:])
+    kept = f"{m.spool}/symbols/{m.id}/executable"
+    with open(kept, "rb") as f:
+        check(f.read() == m.server.program)
+    check([n for n in m.leftovers() if n != "executable"] == [], m.leftovers())
+    asked = len(m.server.asked)
+    check("dies_here" in json.dumps(m.show()))
+    os.rename(m.program + ".gone", m.program)
+    m.crash()
+    os.remove(m.program)
+    event, _ = m.upload()
+    check(is_named(event) and event["contexts"]["knell"]["unwinder"] == "cfi",
+          event["contexts"]["knell"])
+    check(len(m.server.asked) == asked, m.server.asked)
+
+
+def executable_of_no_use(m):
+    """What comes instead of the program is its debug file: refused, and not asked for again."""
+    m.server.program = m.server.good
+    m.crash()
+    os.rename(m.program, m.program + ".gone")
+    event, _ = m.upload()
+    check(is_named(event), frames_of(event)[-2:])
+    with open(f"{m.spool}/symbols/{m.id}/executable.note", encoding="utf-8") as f:
+        check(f.read() == "malformed\n")
+    check(m.leftovers() == ["executable.note"], m.leftovers())
+    asked = len(m.server.asked)
+    os.rename(m.program + ".gone", m.program)
+    m.crash()
+    os.remove(m.program)
+    m.upload()
+    check(len(m.server.asked) == asked, m.server.asked)
+
+
 def several_servers(m):
     other = Server()
     m.settings["KNELL_SYMBOLS_DEBUGINFOD_URLS"] = (
@@ -443,6 +487,7 @@ HOUR_S, DAY_S = 3600, 86400
 CASES = {
     "off_unless_configured": off_unless_configured,
     "fetched": fetched,
+    "executable": executable, "executable_of_no_use": executable_of_no_use,
     "several_servers": several_servers,
     "redirected": redirected,
     "missing": bad_answer("missing", "missing", HOUR_S),

@@ -398,7 +398,7 @@ static bool put_new(const char *dir, const struct wish *w, bool garbage)
     (void)snprintf(path, sizeof path, "%s/%s", dir, hex);
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return false;
-    (void)snprintf(path, sizeof path, "%s/%s/new", dir, hex);
+    (void)snprintf(path, sizeof path, "%s/%s/%s", dir, hex, wish_new_name(w->kind));
     if (!garbage)
         return copy_self(path);
     FILE *f = fopen(path, "w");
@@ -421,9 +421,9 @@ static void wishes_come_true(void)
     CHECK_INT(ask(&o, m, q.pc, q.kind, &r, &s), 0);
     CHECK(wish_worthy(r.debug_status));
     knell_symbolizer_free(s);
-    wishes_add(&w, m.build_id, m.n_build_id);
-    wishes_add(&w, m.build_id, m.n_build_id);
-    wishes_add(&w, m.build_id, 1); /* no build-id */
+    wishes_add(&w, m.build_id, m.n_build_id, WISH_DEBUGINFO);
+    wishes_add(&w, m.build_id, m.n_build_id, WISH_DEBUGINFO);
+    wishes_add(&w, m.build_id, 1, WISH_DEBUGINFO); /* no build-id */
     if (!CHECK_INT(w.n, 1))
         return;
     const struct wish *mine = &w.list[0];
@@ -440,9 +440,43 @@ static void wishes_come_true(void)
     wishes_leave_out(&w, dir, time(NULL));
     CHECK_INT(w.n, 0); /* it is there */
     wish_take_back(dir, mine);
-    wishes_add(&w, m.build_id, m.n_build_id);
+    wishes_add(&w, m.build_id, m.n_build_id, WISH_DEBUGINFO);
     wishes_leave_out(&w, dir, time(NULL));
     CHECK_INT(w.n, 1);
+}
+
+/* The program itself is wished for beside its debug file, and each is its own matter. */
+static void executables_are_wished_for(void)
+{
+    struct wishes w = {0};
+    char dir[64];
+    (void)snprintf(dir, sizeof dir, "%s/executables", tmp);
+    CHECK_INT(mkdir(dir, 0700), 0);
+    wishes_add(&w, own.build_id, own.n_build_id, WISH_DEBUGINFO);
+    wishes_add(&w, own.build_id, own.n_build_id, WISH_EXECUTABLE);
+    wishes_add(&w, own.build_id, own.n_build_id, WISH_EXECUTABLE);
+    if (!CHECK_INT(w.n, 2))
+        return;
+    CHECK(put_new(dir, &w.list[1], true));
+    CHECK_INT(wish_take(dir, &w.list[1], UINT64_MAX), WISH_MALFORMED);
+    CHECK_INT(wish_noted(dir, &w.list[1], NULL), WISH_MALFORMED);
+    CHECK_INT(wish_noted(dir, &w.list[0], NULL), WISH_NOT_ASKED);
+    CHECK(put_new(dir, &w.list[1], false));
+    CHECK_INT(wish_take(dir, &w.list[0], UINT64_MAX), WISH_NOT_ASKED);
+    CHECK_INT(wish_take(dir, &w.list[1], UINT64_MAX), WISH_GRANTED);
+    CHECK_INT(wish_noted(dir, &w.list[1], NULL), WISH_NOT_ASKED);
+    wishes_leave_out(&w, dir, time(NULL));
+    CHECK(w.n == 1 && w.list[0].kind == WISH_DEBUGINFO);
+    /* It names functions, too, where the program is gone. */
+    struct knell_symbol_module m = self_module();
+    struct knell_symbol_result r;
+    struct knell_symbolizer *s;
+    struct knell_symbolize_options o = {.size = sizeof o, .fetched_dir = dir};
+    m.path = "/nonexistent/program";
+    CHECK_INT(ask(&o, m, target_pc(), KNELL_FRAME_EXACT, &r, &s), 0);
+    if (CHECK(r.n_frames > 0))
+        CHECK_STR(r.frames[0].function, "target");
+    knell_symbolizer_free(s);
 }
 
 /* What arrives and does not fit is refused, and not asked for again for a while. */
@@ -453,7 +487,7 @@ static void wishes_refused(void)
     int64_t now = time(NULL), when = 0;
     (void)snprintf(dir, sizeof dir, "%s/refused", tmp);
     CHECK_INT(mkdir(dir, 0700), 0);
-    wishes_add(&w, own.build_id, own.n_build_id);
+    wishes_add(&w, own.build_id, own.n_build_id, WISH_DEBUGINFO);
     struct wish mine = w.list[0], other = mine;
     other.build_id[0] ^= 1;
     CHECK(put_new(dir, &other, false));
@@ -501,7 +535,7 @@ int main(int argc, char **argv)
         TEST(cache_answers_without_the_file), TEST(cache_bit_flips),
         TEST(cache_of_others_is_not_used), TEST(cache_trims_the_oldest),
         TEST(cache_writers_and_kills), TEST(deadline_is_a_status), TEST(wishes_come_true),
-        TEST(wishes_refused), TEST(bad_options)};
+        TEST(executables_are_wished_for), TEST(wishes_refused), TEST(bad_options)};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0 || !mkdtemp(tmp) || elf_file_open(self, &own) < 0 || target(1) != 4) {
         perror("set-up");

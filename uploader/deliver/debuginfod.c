@@ -161,7 +161,8 @@ static bool place(const struct file *f, const char *suffix, char out[PATH_MAX])
 static bool part_place(const struct file *f, char out[PATH_MAX])
 {
     char suffix[64];
-    (void)snprintf(suffix, sizeof suffix, "/%ld.part", (long)getpid());
+    (void)snprintf(suffix, sizeof suffix, "/%s.%ld.part", wish_kind_name(f->wish.kind),
+        (long)getpid());
     return place(f, suffix, out);
 }
 
@@ -213,7 +214,8 @@ static int start(struct file *f, uint64_t now_ms)
     const struct server *s = &d->servers[f->server];
     char url[2300], hex[WISH_HEX_BYTES];
     wish_hex(&f->wish, hex);
-    (void)snprintf(url, sizeof url, "%s/%s/debuginfo", s->at.url, hex);
+    (void)snprintf(
+        url, sizeof url, "%s/%s/%s", s->at.url, hex, wish_kind_name(f->wish.kind));
     uint64_t room = room_bytes(d);
     if (!room)
         return -ENOSPC;
@@ -279,8 +281,9 @@ void debuginfod_go_on(struct debuginfod_fetch *fetch)
 /* The whole file is here: durable before it has its name. */
 static int arrived(struct file *f)
 {
-    char from[PATH_MAX], to[PATH_MAX];
-    if (!part_place(f, from) || !place(f, "/new", to))
+    char from[PATH_MAX], to[PATH_MAX], name[64];
+    (void)snprintf(name, sizeof name, "/%s", wish_new_name(f->wish.kind));
+    if (!part_place(f, from) || !place(f, name, to))
         return -ENAMETOOLONG;
     if (fsync(f->fd) < 0 || rename(from, to) < 0)
         return -errno;

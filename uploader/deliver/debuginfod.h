@@ -1,8 +1,9 @@
 /**
- * Debug files from debuginfod servers: URL/buildid/<hex>/debuginfo, several at once, one
- * deadline for all that one report wishes for. What comes is not looked at here: it is
- * put where the worker takes it in (symbolize/wish.h). What does not come is noted with
- * the reason, and not asked for again for a while; a server that cannot be reached rests.
+ * Files from debuginfod servers: URL/buildid/<hex>/{debuginfo,executable}, several at
+ * once, one deadline for all that one report wishes for. What comes is not looked at
+ * here: it is put where the worker takes it in (symbolize/wish.h). What does not come is
+ * noted with the reason, and not asked for again for a while; a server that cannot be
+ * reached rests.
  *
  * Source: debuginfod(8), section WEBAPI; debuginfod_find_debuginfo(3).
  */

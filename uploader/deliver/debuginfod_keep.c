@@ -37,7 +37,7 @@ static int64_t kept_for_s(const char *name)
                                                                           : INT64_MAX;
 }
 
-/* Look into the folder of one build-id: true when a debug file is there. */
+/* Look into the folder of one build-id: true when a file to keep is there. */
 static bool look_inside(int fd, int64_t now_s, struct kept *ret)
 {
     int copy = dup(fd);
@@ -50,13 +50,14 @@ static bool look_inside(int fd, int64_t now_s, struct kept *ret)
         if (now_s > st.st_mtim.tv_sec &&
             now_s - st.st_mtim.tv_sec > kept_for_s(e->d_name))
             (void)unlinkat(fd, e->d_name, 0);
-        if (strcmp(e->d_name, "debuginfo") != 0)
+        if (strcmp(e->d_name, "debuginfo") != 0 && strcmp(e->d_name, "executable") != 0)
             continue;
         found = true;
         /* Where times of access are not kept the time of its arrival counts. */
-        ret->used_s =
+        int64_t used_s =
             st.st_atim.tv_sec > st.st_mtim.tv_sec ? st.st_atim.tv_sec : st.st_mtim.tv_sec;
-        ret->n_bytes = (uint64_t)st.st_blocks * 512;
+        ret->used_s = used_s > ret->used_s ? used_s : ret->used_s;
+        ret->n_bytes += (uint64_t)st.st_blocks * 512;
     }
     if (d)
         (void)closedir(d);
@@ -83,8 +84,10 @@ static bool look(int dir_fd, const char *name, int64_t now_s, struct kept *ret)
 
 static void remove_kept(int dir_fd, const struct kept *k)
 {
-    char path[WISH_HEX_BYTES + sizeof "/debuginfo"];
+    char path[WISH_HEX_BYTES + sizeof "/executable"];
     (void)snprintf(path, sizeof path, "%s/debuginfo", k->name);
+    (void)unlinkat(dir_fd, path, 0);
+    (void)snprintf(path, sizeof path, "%s/executable", k->name);
     (void)unlinkat(dir_fd, path, 0);
     (void)unlinkat(dir_fd, k->name, AT_REMOVEDIR);
 }

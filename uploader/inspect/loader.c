@@ -59,10 +59,12 @@ int loader_open(struct session *s, const struct store *t, const struct report *r
     unwind.sysroot = s->options.sysroot;
     if (s->options.store)
         unwind.store_dir = s->options.store;
+    struct knell_symbolizer *symbolizer =
+        session_symbolizer(s, t->spools[r->spool].spool->path);
+    unwind.fetched_dir = s->fetched_dir;
     err = report_unwind(ret->crash, &unwind);
     if (!err)
-        err = report_symbolize(
-            ret->crash, session_symbolizer(s, t->spools[r->spool].spool->path));
+        err = report_symbolize(ret->crash, symbolizer);
     debug_files_answers(ret->crash, s->fetched_dir);
     explain_crash(ret->crash, &ret->explain);
     int more = read_journal(ret);

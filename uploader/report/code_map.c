@@ -124,14 +124,15 @@ static struct image *open_path(struct code_map *map, const struct crash_module *
     return image;
 }
 
-static struct image *open_stored(struct code_map *map, const struct crash_module *m)
+static struct image *open_stored(
+    struct code_map *map, const struct crash_module *m, const char *dir)
 {
     char id[2 * KNELL_MAX_BUILD_ID_BYTES + 1] = "", path[MAX_PATH_BYTES];
     for (uint32_t i = 0; i < m->n_build_id; i++)
         (void)snprintf(id + 2 * i, 3, "%02x", m->build_id[i]);
     struct image *image = NULL;
-    int k = snprintf(path, sizeof path, "%s/%s/executable", map->options->store_dir, id);
-    if (*id && k > 0 && (size_t)k < sizeof path)
+    int k = snprintf(path, sizeof path, "%s/%s/executable", dir ? dir : "", id);
+    if (dir && *dir && *id && k > 0 && (size_t)k < sizeof path)
         IGNORE(image_open(path, m, &map->budget, &image), "no image, no CFI");
     return image;
 }
@@ -150,9 +151,18 @@ struct image *code_map_image(struct code_map *map, int32_t module)
         IGNORE(image_in_report(map->c, m, image), "only the vDSO is in a report");
     else if (!map->options->no_files)
         *image = open_path(map, m);
-    if (!*image && !map->options->no_files && map->options->store_dir)
-        *image = open_stored(map, m);
+    if (!*image && !map->options->no_files)
+        *image = open_stored(map, m, map->options->store_dir);
+    if (!*image && !map->options->no_files)
+        *image = open_stored(map, m, map->options->fetched_dir);
     return *image;
+}
+
+bool code_map_lacks_file(const struct code_map *map, uint32_t module)
+{
+    const struct crash_module *m = &map->c->modules[module];
+    return map->tried[module] && !map->images[module] && m->n_build_id && m->path &&
+           m->path[0] == '/';
 }
 
 bool code_map_read(struct code_map *map, uint64_t address, void *out, size_t n)

@@ -17,6 +17,9 @@ void code_map_free(struct code_map *map);
 /* The module's image, opened at the first call; NULL when there is none to trust. */
 struct image *code_map_image(struct code_map *map, int32_t module);
 
+/* Whether the module's file was looked for and is not to be had. */
+bool code_map_lacks_file(const struct code_map *map, uint32_t module);
+
 /* @n bytes at an address: from the report, else from the module's read-only parts. */
 bool code_map_read(struct code_map *map, uint64_t address, void *out, size_t n);
 

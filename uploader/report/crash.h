@@ -72,6 +72,7 @@ struct crash_module {
     enum knell_symbol_status debug_status; /* OK, or why there is no debug information */
     enum wish_answer fetched;              /* what the servers of debug files said */
     bool asked;                            /* some frame lies in it */
+    bool no_image; /* the file that says how to unwind it was not to be had */
 };
 
 struct crash_memory {

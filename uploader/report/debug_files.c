@@ -12,7 +12,8 @@ static bool lacks_file(const struct crash_module *m)
 static void wish_for(const struct crash *c, int32_t module, struct wishes *w)
 {
     if (module >= 0 && lacks_file(&c->modules[module]))
-        wishes_add(w, c->modules[module].build_id, c->modules[module].n_build_id);
+        wishes_add(w, c->modules[module].build_id, c->modules[module].n_build_id,
+            WISH_DEBUGINFO);
 }
 
 void debug_files_wished(const struct crash *c, struct wishes *w)
@@ -23,6 +24,11 @@ void debug_files_wished(const struct crash *c, struct wishes *w)
         wish_for(c, t->frames[i].module, w);
     for (uint32_t i = 0; i < c->n_modules; i++)
         wish_for(c, (int32_t)i, w);
+    for (uint32_t i = 0; i < c->n_modules; i++) {
+        if (c->modules[i].no_image)
+            wishes_add(
+                w, c->modules[i].build_id, c->modules[i].n_build_id, WISH_EXECUTABLE);
+    }
 }
 
 void debug_files_answers(struct crash *c, const char *dir)

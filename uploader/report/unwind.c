@@ -269,6 +269,8 @@ int report_unwind(struct crash *c, const struct report_unwind_options *options)
         total += c->threads[i].n_frames;
     }
     unwind_cfi_free(w.cfi);
+    for (uint32_t i = 0; !err && i < c->n_modules; i++)
+        c->modules[i].no_image = code_map_lacks_file(w.map, i);
     code_map_free(w.map);
     return err;
 }

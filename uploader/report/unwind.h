@@ -14,13 +14,14 @@ struct report_unwind_options {
     const char *sysroot;      /* put before module paths; NULL: none */
     const char *store_dir;    /* STORE/<build-id>/executable when the path has another
                                  file; NULL: none */
+    const char *fetched_dir;  /* the same for what was fetched; NULL or "": none */
     uint32_t max_frames;      /* per thread; 0 or more: KNELL_MAX_FRAMES */
     uint64_t max_total_bytes; /* of module files read; 0: 256 MiB */
     bool no_files;            /* open no file: frame pointers, scan, prewalked */
 };
 
 /**
- * Fill frames (pc, kind, trust, module) of every thread.
+ * Fill frames (pc, kind, trust, module) of every thread, and no_image of modules.
  *
  * Context: normal. Opens module files named in the report: regular files only, read
  * through pread into private memory.

@@ -150,6 +150,7 @@ void worker_settings_apply(const struct worker_settings *s, struct worker_option
         o->event.max_frames = s->max_frames;
     o->symbols = &s->symbols;
     o->unwind.store_dir = s->symbols.store_dir;
+    o->unwind.fetched_dir = s->symbols.fetched_dir;
 }
 
 struct sandbox_limits worker_settings_limits(const struct worker_settings *s)

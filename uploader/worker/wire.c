@@ -120,7 +120,8 @@ static bool sound_wishes(const struct wishes *w)
 {
     bool sound = w->n <= WISHES_MAX;
     for (size_t i = 0; sound && i < w->n; i++)
-        sound = w->list[i].n_build_id <= sizeof w->list[i].build_id;
+        sound = w->list[i].n_build_id <= sizeof w->list[i].build_id &&
+                w->list[i].kind <= WISH_EXECUTABLE;
     return sound;
 }
 
