@@ -46,7 +46,7 @@ static struct {
     .journal = {.file.fd = -1}};
 
 static void disarm(void);
-static int cover(void);
+static int cover(void); /* with what the loader knows in arm.process */
 
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
@@ -109,10 +109,17 @@ static void in_fork_child(void)
     arm.process.pid = getpid();
     if (!arm.settings.told.cover_forks)
         return;
-    /* glibc made its own locks usable again before it called us. */
+    /* glibc made its own locks usable again before it called us, but for the loader's,
+     * which a thread that is not here may hold: what it said to the parent holds. */
+    const struct kn_process parent = arm.process;
+    arm.process.modules = (struct kn_modules){0};
     disarm();
     arm.armed = false;
+    arm.process.modules = parent.modules;
+    arm.process.cxx = parent.cxx;
+    arm.process.abort_message = parent.abort_message;
     arm.settings.told.sessions = arm.settings.told.sessions_of_children;
+    kn_identity_init(&arm.id);
     int r = cover();
     if (r)
         kn_tell_failed(r, "covering a fork child");
@@ -207,14 +214,8 @@ static int install(void)
 /* With settings made: everything else. */
 static int cover(void)
 {
-    kn_identity_init(&arm.id);
     kn_identity_stem(&arm.id, arm.stem);
-    int r = kn_modules_init(&arm.process.modules, arm.id.executable);
-    if (r >= 0 && !arm.settings.release[0])
-        kn_modules_release(
-            &arm.process.modules, arm.settings.release, sizeof arm.settings.release);
-    if (r >= 0)
-        r = open_files();
+    int r = open_files();
     if (!r)
         r = install();
     if (r < 0) {
@@ -244,6 +245,13 @@ static int start(const struct knell_options *options)
     kn_debug_switch(arm.settings.debug);
     if (!arm.settings.allow_setuid && is_privileged())
         return -EPERM;
+    kn_identity_init(&arm.id);
+    r = kn_process_ask_loader(&arm.process, arm.id.executable);
+    if (r)
+        return r;
+    if (!arm.settings.release[0])
+        kn_modules_release(
+            &arm.process.modules, arm.settings.release, sizeof arm.settings.release);
     return cover();
 }
 

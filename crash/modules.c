@@ -13,6 +13,7 @@
 
 enum {
     SPARE_OBJECTS = 8,        /* loaded between counting and reading */
+    EH_FRAME_HDR_BYTES = 12,  /* before the table */
     EH_FRAME_HDR_TABLE = 0x3b /* DW_EH_PE_datarel | DW_EH_PE_sdata4 */
 };
 
@@ -62,8 +63,21 @@ static void find_unwind_table(struct kn_module *m, uint64_t at)
     if (head[0] != 1 || head[2] != 3 || head[3] != EH_FRAME_HDR_TABLE)
         return;
     m->unwind_base = at;
-    m->unwind_table = at + 12;
+    m->unwind_table = at + EH_FRAME_HDR_BYTES;
     memcpy(&m->n_unwind, head + 8, sizeof m->n_unwind);
+}
+
+/* Whether a header's part of the object is there to be read: what tools for binaries have
+ * rewritten may say otherwise, and the loader does not care. */
+static bool is_readable(const struct dl_phdr_info *info, uint64_t vaddr, uint64_t n)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_LOAD && p->p_flags & PF_R && vaddr >= p->p_vaddr &&
+            n <= p->p_memsz && vaddr - p->p_vaddr <= p->p_memsz - n)
+            return true;
+    }
+    return false;
 }
 
 static const char *keep_path(struct reading *r, const struct dl_phdr_info *info)
@@ -96,9 +110,11 @@ static int read_object(struct dl_phdr_info *info, size_t size, void *arg)
         if (p->p_type == PT_LOAD) {
             m.base = at < m.base ? at : m.base;
             end = at + p->p_memsz > end ? at + p->p_memsz : end;
-        } else if (p->p_type == PT_NOTE && !m.n_build_id) {
+        } else if (p->p_type == PT_NOTE && !m.n_build_id &&
+                   is_readable(info, p->p_vaddr, p->p_memsz)) {
             find_build_id(&m, at, p->p_memsz);
-        } else if (p->p_type == PT_GNU_EH_FRAME) {
+        } else if (p->p_type == PT_GNU_EH_FRAME &&
+                   is_readable(info, p->p_vaddr, EH_FRAME_HDR_BYTES)) {
             find_unwind_table(&m, at);
         }
     }

@@ -1,5 +1,6 @@
 #include "crash/process.h"
 
+#include "crash/modules.h"
 #include "crash/runtime.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -130,6 +131,16 @@ static void find_vdso(struct kn_process *p)
         p->n_vdso = VDSO_BYTES;
 }
 
+int kn_process_ask_loader(struct kn_process *p, const char *executable)
+{
+    int r = kn_modules_init(&p->modules, executable);
+    if (r < 0)
+        return r;
+    p->abort_message = kn_abort_message();
+    kn_cxx_init(&p->cxx);
+    return 0;
+}
+
 void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     const struct kn_identity *id, const struct kn_spool *spool,
     const struct kn_journal *journal, const char *stem)
@@ -150,12 +161,10 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     p->page = page_bytes();
     find_vdso(p);
     p->main_stack_end = (uint64_t)__libc_stack_end;
-    p->abort_message = kn_abort_message();
     kn_copy_text(p->os, sizeof p->os, id->os);
     p->n_cpus = kn_cpus();
     p->start_realtime_ns = id->start_realtime_ns;
     p->deadline_ms = settings->deadline_ms;
-    kn_cxx_init(&p->cxx);
 }
 
 void kn_process_done(struct kn_process *p)

@@ -20,7 +20,17 @@ int kn_process_new_capture(
 void kn_process_free_capture(struct kn_capture *c);
 
 /**
- * Fill @p; modules, old handlers and the reserved file are the caller's.
+ * Fill in what only the loader knows: modules, the C++ runtime, libc's message of
+ * abort(3).
+ *
+ * Context: normal, not in the child of a fork(2): takes the loader's lock.
+ * @executable  path of the program
+ * Returns 0 or a negative errno.
+ */
+int kn_process_ask_loader(struct kn_process *p, const char *executable);
+
+/**
+ * Fill @p; what the loader knows, old handlers and the reserved file are the caller's.
  *
  * Context: normal.
  */

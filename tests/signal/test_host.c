@@ -143,6 +143,23 @@ static void starts_and_stops_while_it_recovers(void)
     run_done(&r);
 }
 
+static void forks_beside_the_loader(void)
+{
+    struct run r;
+    run_victim(victim, "forks_beside_the_loader", 0, &r);
+    CHECK_INT(r.status, 0);
+    CHECK_INT(r.n_reports, 1);
+    CHECK(r.crash && r.crash->n_modules >= 3 && r.crash->threads[0].n_frames >= 3);
+    run_done(&r);
+}
+
+static void loads_an_odd_object(void)
+{
+    struct run r;
+    check(&r, "loads_an_odd_object", 1, SIGABRT);
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(resets_all_its_signals),
@@ -150,7 +167,8 @@ int main(int argc, char **argv)
         TEST(told_to_abort_as_it_dies), TEST(recovers_often),
         TEST(previous_handler_ends_it), TEST(reuses_descriptors_and_forks),
         TEST(reuses_descriptors_and_stops), TEST(is_unloaded),
-        TEST(starts_and_stops_while_it_recovers)};
+        TEST(starts_and_stops_while_it_recovers), TEST(forks_beside_the_loader),
+        TEST(loads_an_odd_object)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);

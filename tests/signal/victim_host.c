@@ -4,6 +4,8 @@
  *
  * usage: victim_host CASE
  */
+#include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <knell/knell.h>
@@ -319,6 +321,69 @@ static void reuses_and_stops(void)
     say(text);
 }
 
+static void *loads_and_unloads(void *arg)
+{
+    for (;;) {
+        void *library = dlopen(VICTIM_PLUGIN, RTLD_NOW);
+        if (!library)
+            _exit(95);
+        (void)dlclose(library);
+    }
+    return arg;
+}
+
+/* Children that are covered, while a thread that they have not holds the loader's lock.
+ */
+static void forks_beside_the_loader(void)
+{
+    struct knell_options o = KNELL_OPTIONS_INIT;
+    o.start_uploader = KNELL_OFF;
+    o.on_fork = KNELL_FORK_COVER;
+    if (knell_start(&o))
+        _exit(97);
+    (void)in_thread(loads_and_unloads);
+    for (int i = 0; i < 100; i++) {
+        int status;
+        pid_t child = fork();
+        if (!child) {
+            knell_stop();
+            _exit(0);
+        }
+        if (waitpid(child, &status, 0) != child || status)
+            _exit(94);
+    }
+    pid_t child = fork();
+    if (!child)
+        *(volatile int *)0x10 = 1;
+    (void)waitpid(child, NULL, 0);
+    knell_stop();
+    _exit(0);
+}
+
+/* An object whose notes are not where its headers say, as some tools leave it. */
+static void loads_an_odd_object(void)
+{
+    static uint8_t image[1 << 20];
+    FILE *in = fopen(VICTIM_PLUGIN, "rb"), *out = fopen("odd.so", "wb");
+    size_t n = in ? fread(image, 1, sizeof image, in) : 0;
+    Elf64_Ehdr head;
+    Elf64_Phdr part;
+    memcpy(&head, image, sizeof head);
+    for (unsigned i = 0; n && i < head.e_phnum; i++) {
+        uint8_t *at = image + head.e_phoff + i * sizeof part;
+        memcpy(&part, at, sizeof part);
+        if (part.p_type == PT_NOTE || part.p_type == PT_GNU_EH_FRAME)
+            part.p_vaddr += 1 << 30;
+        memcpy(at, &part, sizeof part);
+    }
+    if (!out || fwrite(image, 1, n, out) != n || fclose(out) || !n)
+        _exit(95);
+    if (!dlopen("./odd.so", RTLD_NOW))
+        _exit(94);
+    start();
+    abort();
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -326,7 +391,8 @@ int main(int argc, char **argv)
         void (*run)(void);
     } cases[] = {{"resets_all_signals", resets_all_signals},
         {"takes_all_real_time_signals", takes_all_real_time_signals},
-        {"told_to_abort", told_to_abort},
+        {"forks_beside_the_loader", forks_beside_the_loader},
+        {"loads_an_odd_object", loads_an_odd_object}, {"told_to_abort", told_to_abort},
         {"told_to_abort_as_it_dies", told_to_abort_as_it_dies},
         {"starts_and_stops_while_it_recovers", starts_and_stops_while_it_recovers},
         {"recovers_often", recovers_often}, {"previous_aborts", previous_aborts},
