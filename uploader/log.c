@@ -1,6 +1,7 @@
 #include "uploader/log.h"
 
 #include "symbolize/cleanup.h"
+#include "uploader/inspect/safe.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -103,6 +104,20 @@ static bool send_to_journal(enum log_level level, enum log_kind kind,
                sizeof journal_address) >= 0;
 }
 
+/* What servers and files say may steer a terminal. In place: no character grows. */
+static void defuse(char *text)
+{
+    for (size_t n = strlen(text), k; *text; text += k, n -= k) {
+        uint32_t c;
+        k = safe_decode(text, n, &c);
+        if (k && !safe_is_harmless(c))
+            memset(text, ' ', k);
+        else if (!k)
+            *text = '?';
+        k = k ? k : 1;
+    }
+}
+
 void log_line(enum log_level level, enum log_kind kind, const struct log_report *report,
     const char *format, ...)
 {
@@ -112,11 +127,7 @@ void log_line(enum log_level level, enum log_kind kind, const struct log_report 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    /* What servers and files say may steer a terminal. */
-    for (char *p = text; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-    }
+    defuse(text);
     bool told = journal >= 0 && level <= LOG_LEVEL_INFO &&
                 send_to_journal(level, kind, report, text) && stderr_is_journal;
     if (level <= level_shown && !told) /* not the same line twice */

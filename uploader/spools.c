@@ -1,5 +1,7 @@
 #include "uploader/spools.h"
 
+#include "uploader/log.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
@@ -67,8 +69,11 @@ static _Noreturn void become(
 {
     /* Groups first, while we may; and look that there is no way back. */
     if (setgroups(0, NULL) < 0 || setresgid(st->st_gid, st->st_gid, st->st_gid) < 0 ||
-        setresuid(st->st_uid, st->st_uid, st->st_uid) < 0 || setuid(0) == 0)
+        setresuid(st->st_uid, st->st_uid, st->st_uid) < 0 || setuid(0) == 0) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: cannot become its owner: %s",
+            path, strerrordesc_np(errno));
         _exit(STATUS_UNREADABLE);
+    }
     /* We hold root's keys still; where fs.suid_dumpable is 1 that user could read them.
      */
     (void)prctl(PR_SET_DUMPABLE, 0);
@@ -85,8 +90,11 @@ int spools_as_owner(
         return work(ctx, path);
     fflush(NULL);
     pid_t pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
+        log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: no process for its owner: %s",
+            path, strerrordesc_np(errno));
         return STATUS_UNREADABLE;
+    }
     if (!pid)
         become(&st, path, work, ctx);
     int status;
@@ -96,5 +104,9 @@ int spools_as_owner(
         if (*stop)
             (void)kill(pid, SIGTERM);
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_UNREADABLE;
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    log_line(LOG_LEVEL_ERROR, LOG_OTHER, NULL, "%s: its uploader was ended by signal %d",
+        path, WTERMSIG(status));
+    return STATUS_UNREADABLE;
 }

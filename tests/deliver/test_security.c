@@ -151,6 +151,14 @@ static void hostile_text_is_defused(void)
     CHECK(strstr(line, "\nKNELL_APP=x MESSAGE_ID=forged\n"));
     CHECK(strstr(line, "\nKNELL_HTTP_STATUS=200\n"));
     CHECK(strstr(line, log_message_id(LOG_SENT)));
+    /* Controls of the upper half, a character that turns the line, no UTF-8 at all. */
+    log_line(LOG_LEVEL_INFO, LOG_OTHER, NULL,
+        "a\xc2\x9b"
+        "b\xe2\x80\xae"
+        "c\xff"
+        "d\xc3\xa9");
+    n = recv(fd, line, sizeof line - 1, MSG_DONTWAIT);
+    CHECK(n > 0 && strstr(line, "MESSAGE=a  b   c?d\xc3\xa9\n") == line);
     log_close();
     close(fd);
     struct spool *s = NULL;
@@ -445,6 +453,32 @@ static void root_becomes_the_owner(void)
     fake_free(f);
 }
 
+/* In a container root may lack what that takes. */
+static void root_that_stays_root_says_so(void)
+{
+    enum { SOMEBODY = 54321, SETGID = 6 };
+    const char *dir = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    int status = -1;
+    if (geteuid() != 0) {
+        test_skip("needs root");
+        fake_free(f);
+        return;
+    }
+    fake_report(f, "new", 1, "MDMP", NULL);
+    CHECK_INT(chown(f->path, SOMEBODY, SOMEBODY), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        int err = prctl(PR_CAPBSET_DROP, SETGID, 0, 0, 0);
+        _exit(err ? 99 : upload(dir, f->path, "http://k@127.0.0.1:1/1", "--all"));
+    }
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(WEXITSTATUS(status), 4);
+    CHECK(file_has(dir, "said", "its owner"));
+    CHECK_INT(fake_count(f, "new"), 1);
+    fake_free(f);
+}
+
 static void the_program_says_how_it_went(void)
 {
     struct ingest server = ingest_start(&(struct ingest_options){.script = "503"});
@@ -530,5 +564,5 @@ TEST_MAIN(TEST(planted_links_are_not_written_through),
     TEST(fields_are_no_commands_and_no_paths), TEST(what_is_put_away_is_told),
     TEST(secrets_are_not_told), TEST(figures_are_written_for_prometheus),
     TEST(an_idle_start_opens_no_socket), TEST(root_becomes_the_owner),
-    TEST(the_program_says_how_it_went), TEST(settings_are_counted),
-    TEST(nothing_takes_the_place_of_stderr))
+    TEST(root_that_stays_root_says_so), TEST(the_program_says_how_it_went),
+    TEST(settings_are_counted), TEST(nothing_takes_the_place_of_stderr))
