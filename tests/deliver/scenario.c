@@ -3,9 +3,15 @@
 #include "test.h"
 #include "tmpdir.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define IN(state) (1u << SPOOL_##state)
@@ -203,12 +209,31 @@ static void fill_argv(const struct scenario *sc, const struct stage *s,
     out[n] = NULL;
 }
 
+/* An uploader that a daemon started stays for more: it is told to go when it waits. */
+struct visitor {
+    enum trace_verdict (*visit)(void *ctx, struct trace_call *call);
+    void *ctx;
+    bool stays;
+};
+
+static enum trace_verdict visit_and_go(void *ctx, struct trace_call *c)
+{
+    const struct visitor *v = ctx;
+    struct timespec most;
+    if (v->stays && c->number == SYS_ppoll && !c->after && c->args[3] &&
+        trace_read(c->tid, c->args[2], &most, sizeof most) == sizeof most &&
+        most.tv_sec >= 10)
+        (void)kill(c->pid, SIGTERM);
+    return v->visit(v->ctx, c);
+}
+
 void scenario_run(const struct scenario *sc, struct stage *s,
     enum trace_verdict (*visit)(void *ctx, struct trace_call *call), void *ctx,
     struct trace_result *ret)
 {
     const char *argv[SCENARIO_MAX_ARGS + 1], *environment[16];
     size_t n = 0;
+    struct visitor visitor = {visit, ctx, sc->start_uploader != NULL};
     fill_argv(sc, s, argv);
     for (; s->environment[n]; n++)
         environment[n] = s->environment[n];
@@ -220,8 +245,8 @@ void scenario_run(const struct scenario *sc, struct stage *s,
     struct trace_options o = {.argv = argv,
         .environment = environment,
         .output = s->said,
-        .visit = visit,
-        .ctx = ctx};
+        .visit = visit_and_go,
+        .ctx = &visitor};
     CHECK_INT(trace_run(&o, ret), 0);
     CHECK(!ret->hung);
 }
@@ -328,7 +353,7 @@ bool scenario_recover(const struct scenario *sc, struct stage *s,
     return ok & check_tidy(s);
 }
 
-bool scenario_chosen(const struct scenario *sc, int argc, char **argv, int from)
+static bool is_chosen(const struct scenario *sc, int argc, char **argv, int from)
 {
     bool chosen = argc <= from;
     for (int i = from; i < argc; i++)
@@ -346,11 +371,10 @@ static void make_bundle(void)
     stage_free(s);
 }
 
-void scenario_begin(void)
+static void begin(void)
 {
     (void)snprintf(server_dir, sizeof server_dir, "%s", test_tmpdir());
     server = ingest_start(&(struct ingest_options){.dir = server_dir});
-    make_bundle();
 }
 
 uint64_t scenario_requests(void)
@@ -380,7 +404,7 @@ static bool is_known(const char *id)
 }
 
 /* Whatever was sent twice was sent under the report's own id. */
-void scenario_end(void)
+static void end(void)
 {
     char path[600], line[512];
     (void)snprintf(path, sizeof path, "%s/requests.log", server_dir);
@@ -393,4 +417,73 @@ void scenario_end(void)
     if (f)
         (void)fclose(f);
     ingest_stop(&server);
+}
+
+enum { MAX_AT_ONCE = 16 };
+
+/* What all share is there before the first of them. */
+static void make_templates(void)
+{
+    for (int i = 0; i < STAGE_N_KINDS; i++)
+        (void)stage_event_id((enum stage_kind)i);
+    make_bundle();
+}
+
+static _Noreturn void run_alone(
+    const struct scenario *sc, void (*run)(const struct scenario *), const char *dir)
+{
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, sc->name);
+    (void)mkdir(path, 0700);
+    (void)setenv("TMPDIR", path, 1); /* what a failure leaves goes with it */
+    begin();
+    run(sc);
+    end();
+    exit(test_failures() != 0);
+}
+
+/* Wait for one of @pids, which leaves the list. Orphans of the killed come here as well.
+ */
+static void reap(pid_t *pids, long *n)
+{
+    int status;
+    pid_t pid = wait(&status);
+    for (long i = 0; i < *n; i++) {
+        if (pid == pids[i]) {
+            CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            pids[i] = pids[--*n];
+            return;
+        }
+    }
+    if (pid < 0 && errno != EINTR)
+        abort();
+}
+
+int scenario_each(int argc, char **argv, int from,
+    bool (*wanted)(const struct scenario *), void (*run)(const struct scenario *))
+{
+    pid_t pids[MAX_AT_ONCE];
+    long most = sysconf(_SC_NPROCESSORS_ONLN), running = 0, ran = 0;
+    const char *dir = test_tmpdir();
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    make_templates();
+    for (size_t i = 0; i < n_scenarios; i++) {
+        const struct scenario *sc = &scenarios[i];
+        if (!is_chosen(sc, argc, argv, from) || (wanted && !wanted(sc)))
+            continue;
+        while (running && (running >= most || running == MAX_AT_ONCE))
+            reap(pids, &running);
+        (void)fflush(NULL);
+        pid_t pid = fork();
+        if (!pid)
+            run_alone(sc, run, dir);
+        if (pid < 0)
+            abort();
+        pids[running++] = pid;
+        ran++;
+    }
+    while (running)
+        reap(pids, &running);
+    CHECK(ran > 0);
+    return test_failures() != 0;
 }

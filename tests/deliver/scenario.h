@@ -35,11 +35,13 @@ struct scenario_seen {
 };
 void scenario_see(struct scenario_seen *ret, const struct trace_call *call);
 
-/* The well server, used by all scenarios one after the other; at the end: every event it
- * got had the id of a report. */
-void scenario_begin(void);
-void scenario_end(void);
-uint64_t scenario_requests(void); /* that it got so far */
+/* Run @run for each scenario that argv[@from]... names (none: all) and @wanted takes
+ * (NULL: all), as many at once as there are processors, each in a process and with a well
+ * server of its own. At the end of one, every event that its server got had the id of a
+ * report. Returns 0, or 1 when a check failed. */
+int scenario_each(int argc, char **argv, int from,
+    bool (*wanted)(const struct scenario *), void (*run)(const struct scenario *));
+uint64_t scenario_requests(void); /* that the well server got so far */
 
 /* The sick server of a scenario that has one. */
 void scenario_sicken(const struct scenario *sc);
@@ -57,5 +59,3 @@ bool scenario_recover(const struct scenario *sc, struct stage *s,
 /* Instead of it, for a state that was checked before: what its uploader had sent may
  * still be on its way to the server, and counted later. */
 void scenario_leave(void);
-/* Whether argv[@from]... names the scenario; no names: all. */
-bool scenario_chosen(const struct scenario *sc, int argc, char **argv, int from);

@@ -53,8 +53,8 @@ int stage_count(const struct stage *s, enum spool_state state);
 /* How many events lie in out/, and whether one of them holds @word. Either
  * may be NULL. */
 int stage_arrived(const struct stage *s, const char *word, bool *ret_has);
-/* Names, sizes and bytes of all that lies in the spool and in out/; times, process ids
- * and what is only told are left out. */
+/* Names, sizes and bytes of all that lies in the copy, the spool, out/ and what else the
+ * programs keep; times, process ids and what is only told are left out. */
 uint64_t stage_digest(const struct stage *s);
 /* Say what is there, for a check that failed. */
 void stage_show(const struct stage *s);

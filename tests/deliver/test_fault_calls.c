@@ -209,22 +209,19 @@ static void run_scenario(const struct scenario *sc)
     printf("%s: %lu calls could fail, %lu did\n", sc->name, at, tries);
 }
 
+/* The handler's own faults are tried in tests/signal. */
+static bool can_fail(const struct scenario *sc)
+{
+    return !sc->dies && !sc->alone && !sc->start_uploader;
+}
+
 int main(int argc, char **argv)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc > 1)
         step = atol(argv[1]);
     if (!trace_works()) {
         printf("ptrace is not allowed here\n");
         return 77;
     }
-    scenario_begin();
-    for (size_t i = 0; i < n_scenarios; i++) {
-        /* The handler's own faults are tried in tests/signal. */
-        if (!scenarios[i].dies && !scenarios[i].alone && !scenarios[i].start_uploader &&
-            scenario_chosen(&scenarios[i], argc, argv, 2))
-            run_scenario(&scenarios[i]);
-    }
-    scenario_end();
-    return test_failures() != 0;
+    return scenario_each(argc, argv, 2, can_fail, run_scenario);
 }

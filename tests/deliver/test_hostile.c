@@ -132,11 +132,12 @@ static bool make_hostile(const struct stage *s, enum kind kind, const char *path
     return false;
 }
 
-/* Ends what hangs: a status of 124. */
+/* Ends what hangs: a status of 124. All cuts and bits of a report are some 70,000. */
 static int upload(const struct stage *s)
 {
+    const char *limit_s = step > 1 ? "120" : "7200";
     return stage_run(
-        s, (const char *const[]){"/usr/bin/timeout", "120", UPLOAD_PROGRAM, "-v",
+        s, (const char *const[]){"/usr/bin/timeout", limit_s, UPLOAD_PROGRAM, "-v",
                "--set=spool.max_reports=1000000", "--set=spool.max_bytes=16G",
                "--set=spool.retain_bad_bytes=16G", "--set=spool.retain_sent_bytes=16G",
                "--set=spool.keep_free=0", NULL});

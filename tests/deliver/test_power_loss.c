@@ -143,23 +143,22 @@ static void run_scenario(const struct scenario *given)
     stage_free(s);
 }
 
+static bool is_ours(const struct scenario *sc)
+{
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++) {
+        if (!strcmp(sc->name, chosen[i]))
+            return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc > 1)
         step = atol(argv[1]);
     if (!trace_works()) {
         printf("ptrace is not allowed here\n");
         return 77;
     }
-    scenario_begin();
-    for (size_t i = 0; i < n_scenarios; i++) {
-        bool ours = false;
-        for (size_t k = 0; k < sizeof chosen / sizeof *chosen; k++)
-            ours |= !strcmp(scenarios[i].name, chosen[k]);
-        if (ours && scenario_chosen(&scenarios[i], argc, argv, 2))
-            run_scenario(&scenarios[i]);
-    }
-    scenario_end();
-    return test_failures() != 0;
+    return scenario_each(argc, argv, 2, is_ours, run_scenario);
 }

@@ -287,7 +287,7 @@ static void on_call(struct tracer *t, struct task *k)
     } else {
         return;
     }
-    if (t->o->visit && !t->result->killed)
+    if (t->o->visit)
         act(t, k, t->o->visit(t->o->ctx, c));
 }
 
