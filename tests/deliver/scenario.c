@@ -27,6 +27,11 @@ const struct scenario scenarios[] = {
         .argv = {VICTIM_PROGRAM, "-t", "3", "null_write"},
         .may_be = IN(SENT),
         .dies = true},
+    {.name = "start",
+        .kind = STAGE_COMMITTED,
+        .argv = {VICTIM_PROGRAM, "exit"},
+        .status = 7,
+        .may_be = IN(SENT)},
     {.name = "start_with_uploader",
         .kind = STAGE_COMMITTED,
         .argv = {VICTIM_PROGRAM, "exit"},
@@ -436,10 +441,11 @@ static _Noreturn void run_alone(
     (void)snprintf(path, sizeof path, "%s/%s", dir, sc->name);
     (void)mkdir(path, 0700);
     (void)setenv("TMPDIR", path, 1); /* what a failure leaves goes with it */
+    int before = test_failures();    /* of those that ran before */
     begin();
     run(sc);
     end();
-    exit(test_failures() != 0);
+    exit(test_failures() > before);
 }
 
 /* Wait for one of @pids, which leaves the list. Orphans of the killed come here as well.

@@ -46,12 +46,12 @@ enum { N_FAULTS = sizeof faults / sizeof *faults };
 
 struct watch {
     const struct fault *fault;
-    const char *spool;
+    const char *dir, *spool;
     bool at_work; /* it has reached for the spool */
     unsigned long at,
         first; /* calls of the group so far; the first that fails, 0: none */
     bool hit;
-    char place[96];
+    char place[1200];
     struct scenario_seen seen;
 };
 
@@ -100,6 +100,35 @@ static bool is_in_group(const struct trace_call *c, enum group group)
     return false;
 }
 
+/* What a call is about: the target of the descriptor it begins with, and the name that it
+ * may have. */
+static void path_of(const struct trace_call *c, char *path, size_t room)
+{
+    char link[64], name[300] = "";
+    (void)snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)c->tid, (int)c->args[0]);
+    ssize_t n = readlink(link, path, room - 1);
+    path[n > 0 ? n : 0] = 0;
+    if (!IS_IN(c->number, SYS_openat, SYS_newfstatat, SYS_mkdirat, SYS_unlinkat,
+            SYS_renameat, SYS_linkat))
+        return;
+    trace_text(c->tid, c->args[1], name, sizeof name);
+    if (name[0] == '/')
+        (void)snprintf(path, room, "%s", name);
+    else if (name[0])
+        (void)snprintf(path + strlen(path), room - strlen(path), "/%s", name);
+}
+
+/* Whether it is about a file of the copy, or about none: what else lies on a machine is
+ * on disks that are well. */
+static bool is_about_copy(const struct watch *w, const struct trace_call *c)
+{
+    char path[1024];
+    if (IS_IN(c->number, SYS_wait4, SYS_ppoll))
+        return true;
+    path_of(c, path, sizeof path);
+    return path[0] != '/' || !strncmp(path, w->dir, strlen(w->dir));
+}
+
 static void see_work(struct watch *w, const struct trace_call *c)
 {
     char path[600];
@@ -127,12 +156,17 @@ static enum trace_verdict visit(void *ctx, struct trace_call *c)
     see_work(w, c);
     if (!w->at_work || !is_in_group(c, w->fault->group))
         return TRACE_GO;
+    if ((w->fault->group == READS || w->fault->group == WAITS) && !is_about_copy(w, c))
+        return TRACE_GO;
     w->at++;
     if (!w->first || w->at < w->first || (w->at > w->first && !w->fault->lasting))
         return TRACE_GO;
-    if (!w->hit)
-        (void)snprintf(w->place, sizeof w->place, "%s at call %lu (number %ld)",
-            w->fault->name, c->n, c->number);
+    if (!w->hit) {
+        char path[1024];
+        path_of(c, path, sizeof path);
+        (void)snprintf(w->place, sizeof w->place, "%s at call %lu (number %ld) for %s",
+            w->fault->name, c->n, c->number, path);
+    }
     w->hit = true;
     if (w->fault->group == SHORT) {
         c->args[2] /= 2;
@@ -176,7 +210,7 @@ static unsigned long run_with(
     const struct scenario *sc, const struct fault *f, unsigned long first)
 {
     struct stage *s = scenario_set_up(sc);
-    struct watch w = {.fault = f, .spool = s->spool, .first = first};
+    struct watch w = {.fault = f, .dir = s->dir, .spool = s->spool, .first = first};
     struct trace_result r;
     uint64_t before = scenario_requests();
     int failures = test_failures();

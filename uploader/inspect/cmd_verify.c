@@ -210,16 +210,20 @@ static void check_folders(struct verify *v)
 
 static void check_unadopted(struct verify *v)
 {
-    char what[64], done[64];
-    unsigned n = unadopted_count(v->spool);
+    char what[100], done[64];
+    unsigned n = unadopted_count(v->spool), taken = 0;
     v->state = SPOOL_LIVE;
     if (!n)
         return;
-    int taken = v->s->options.repair ? unadopted_take_in(v->spool) : 0;
+    int err = v->s->options.repair ? unadopted_take_in(v->spool, &taken) : 0;
+    (void)snprintf(what, sizeof what, "%u process%s died, and the report%s not taken in",
+        n, n == 1 ? "" : "es", n == 1 ? " is" : "s are");
     (void)snprintf(
-        what, sizeof what, "%u dead process%s without a report", n, n == 1 ? "" : "es");
-    (void)snprintf(done, sizeof done, "%d now in new", taken);
-    tell(v, ".", what, taken > 0 ? done : NULL);
+        done, sizeof done, "%u report%s in new/", taken, taken == 1 ? "" : "s");
+    tell(v, ".", what, taken ? done : NULL);
+    if (err)
+        session_complain(
+            v->s, "%s: not all was taken in: %s", v->spool->path, strerrordesc_np(-err));
 }
 
 /* Beside an uploader at work a report on its way looks like one that is lost. */

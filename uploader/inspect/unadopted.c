@@ -81,9 +81,10 @@ void unadopted_tell(FILE *f, unsigned n)
             n, n == 1 ? "" : "es");
 }
 
-int unadopted_take_in(struct spool *s)
+int unadopted_take_in(struct spool *s, unsigned *ret_taken)
 {
     struct adopt_result a = {0};
     int err = adopt_all(s, obituary_write, "/proc", &a);
-    return err ? err : (int)(a.n_dumps + a.n_obituaries);
+    *ret_taken = a.n_dumps + a.n_obituaries;
+    return err ? err : a.err;
 }

@@ -17,6 +17,7 @@ void unadopted_tell(FILE *f, unsigned n);
 /**
  * Make reports of them, as the uploader does. The caller holds the spool's lock.
  *
- * Returns how many there are now, or a negative errno.
+ * @ret_taken  how many are reports now, also after an error
+ * Returns 0, or the negative errno for which some were left as they are.
  */
-int unadopted_take_in(struct spool *s) MUST_CHECK;
+int unadopted_take_in(struct spool *s, unsigned *ret_taken) MUST_CHECK;

@@ -263,6 +263,8 @@ static void adopt_dump(
             adopt_journal(a, journal, &beside, journal_fd, fd, file);
         else if (journal_fd == -ENOENT)
             remove_live(a, file);
+        else if (journal_fd != -EBUSY && !spool_fault(journal_fd)) /* its own turn's */
+            left(a, journal_fd);
         return;
     }
     spool_name_format(&name, as);

@@ -44,7 +44,9 @@ static int allow(int rules, const char *path, int flags, uint64_t what)
     if (fd < 0) /* what cannot be opened now cannot be opened later */
         return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
     struct stat st;
-    if (fstat(fd, &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)))
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
         return 0;
     if (S_ISREG(st.st_mode))
         what &= READ_FILE | WRITE_FILE;
