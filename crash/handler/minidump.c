@@ -137,6 +137,21 @@ static bool has_stream(const struct kn_capture *c, uint32_t type)
     return false;
 }
 
+/* Of what the kernel has, since stacks went there without passing us; see minidump.h. */
+static uint32_t checksum(struct kn_capture *c, const struct knell_md_header *head)
+{
+    static_assert((int)KNELL_SUM_PIECE_BYTES == (int)KN_SINK_BYTES, "a piece fits");
+    const uint32_t end = kn_sink_at(&c->sink);
+    uint32_t sum = knell_journal_sum(head, sizeof *head, 0), n;
+    for (uint32_t at = sizeof *head; at < end; at += n) {
+        n = end - at < KNELL_SUM_PIECE_BYTES ? end - at : KNELL_SUM_PIECE_BYTES;
+        if (KN_SYS4(SYS_pread64, c->sink.fd, c->sink.buffer, n, at) != (long)n)
+            return 0;
+        sum = knell_journal_sum(c->sink.buffer, n, sum);
+    }
+    return sum;
+}
+
 void kn_commit(struct kn_capture *c, bool durable)
 {
     /* No reader takes a report without these. The journal's last words make a better one.
@@ -152,7 +167,7 @@ void kn_commit(struct kn_capture *c, bool durable)
         kn_stream_put(c, KNELL_STREAM_CAPTURE_LOG, c->notes,
             c->n_notes * (uint32_t)sizeof *c->notes);
     kn_sink_align(&c->sink, 8);
-    const struct knell_md_header head = {.magic = KNELL_MINIDUMP_MAGIC,
+    struct knell_md_header head = {.magic = KNELL_MINIDUMP_MAGIC,
         .version = KNELL_MINIDUMP_VERSION,
         .n_streams = c->n_streams,
         .directory_rva = kn_sink_at(&c->sink),
@@ -163,6 +178,8 @@ void kn_commit(struct kn_capture *c, bool durable)
         kn_note(c, c->sink.err, 0);
         return;
     }
+    if (durable) /* the last one */
+        head.checksum = checksum(c, &head);
     KN_FAILPOINT("commit.header");
     /* Never a header on the disk before what it names, where that would spoil one. */
     if (durable && c->is_durable)

@@ -8,6 +8,12 @@
  * lists and a new directory and writes the header again. A file that does not begin with
  * KNELL_MINIDUMP_MAGIC is not a report.
  *
+ * The last commit has a checksum, so that what a disk or a person changed later is told
+ * from what the process said: knell_journal_sum() of the header with 0 for the checksum,
+ * and from there to the directory's end of each KNELL_SUM_PIECE_BYTES, seeded with the
+ * sum so far, the header with 0. Without one (0) the capture was cut off, or the file
+ * could not be read back.
+ *
  * Source: minidumpapiset.h as documented by Microsoft; the Linux extensions
  * (0x4767...., 0x4350....) as read by LLDB, Breakpad and Crashpad.
  */
@@ -42,6 +48,7 @@ enum {
     KNELL_MAX_FRAMES = 512,
     KNELL_FIRST_FRAMES = 384, /* of these; the others are the last of a deeper stack */
     KNELL_MAX_BUILD_ID_BYTES = 64,
+    KNELL_SUM_PIECE_BYTES = 16384,
 };
 #define KNELL_MAX_REPORT_BYTES (256u << 20)
 

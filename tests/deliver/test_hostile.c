@@ -361,9 +361,24 @@ static void put_report(const struct stage *s, const uint8_t *bytes, size_t n)
     test_write_file(s->spool, file, bytes, n);
 }
 
+/* Events that say that their report's checksum is wrong. */
+static int count_marked(const struct stage *s)
+{
+    char command[700];
+    int n = -1;
+    (void)snprintf(
+        command, sizeof command, "grep -rl 'checksum at' '%s' | wc -l", s->out);
+    FILE *f = popen(command, "r");
+    if (!f || fscanf(f, "%d", &n) != 1)
+        n = -1;
+    if (f)
+        (void)pclose(f);
+    return n;
+}
+
 /* Each of them is sent (as far as it goes) or refused; none is lost, none ends the pass,
- * and none kills the worker. */
-static void check_damaged(struct stage *s, int n)
+ * and none kills the worker. @marked  what is sent says that it was changed */
+static void check_damaged(struct stage *s, int n, bool marked)
 {
     int failures = test_failures();
     CHECK_INT(upload(s), 0);
@@ -373,7 +388,9 @@ static void check_damaged(struct stage *s, int n)
     CHECK_INT(stage_count(s, SPOOL_SENT) + bad / 2, n + 1);
     CHECK_INT(
         stage_count(s, SPOOL_WAIT), 0); /* a worker's death would have put it there */
-    CHECK_INT(stage_verify(s), 0);
+    if (marked)
+        CHECK_INT(count_marked(s), n - bad / 2);
+    CHECK_INT(stage_verify(s), marked ? 5 : 0);
     printf("%d damaged reports: %d refused, largest process %ld KiB\n", n, bad / 2,
         resident_kib());
     if (test_failures() > failures)
@@ -391,7 +408,7 @@ static void every_cut_of_a_report(void)
     for (size_t i = 0; i < n; i += step, made++)
         put_report(s, bytes, i);
     dump_free(d);
-    check_damaged(s, made);
+    check_damaged(s, made, false);
 }
 
 static void every_bit_of_a_report(void)
@@ -403,6 +420,7 @@ static void every_bit_of_a_report(void)
     const uint8_t *bytes = dump_finish(d, &n);
     uint8_t *copy = malloc(n);
     memcpy(copy, bytes, n);
+    dump_seal(copy, n);
     for (size_t i = 0; i < 8 * n; i += step, made++) {
         copy[i / 8] ^= (uint8_t)(1u << i % 8);
         put_report(s, copy, n);
@@ -410,7 +428,7 @@ static void every_bit_of_a_report(void)
     }
     free(copy);
     dump_free(d);
-    check_damaged(s, made);
+    check_damaged(s, made, true);
 }
 
 static void memory_stays_within_bounds(void)

@@ -196,6 +196,8 @@ static void parse_report(struct run *r)
         r->crash = NULL;
         return;
     }
+    if (r->crash->is_changed)
+        r->refused = "checksum";
     const struct report_unwind_options all = {0};
     if (report_unwind(r->crash, &all))
         r->refused = "unwind";

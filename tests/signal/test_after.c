@@ -28,6 +28,30 @@ static bool copy_over(const char *from, const char *to)
     return system(command) == 0;
 }
 
+/* What the handler writes last is the sum of all that it wrote. */
+static void a_changed_report_is_known(void)
+{
+    struct run r;
+    struct knell_md_header h = {0};
+    run_victim(victim, "-t 3 null_write", 0, &r);
+    if (CHECK(r.crash) && CHECK(r.n_bytes > sizeof h)) {
+        memcpy(&h, r.bytes, sizeof h);
+        CHECK(h.checksum && !r.crash->is_changed);
+        uint64_t end =
+            h.directory_rva + (uint64_t)h.n_streams * sizeof(struct knell_md_directory);
+        const uint64_t places[] = {h.directory_rva / 2, sizeof h, end - 1};
+        for (size_t i = 0; i < 3; i++) {
+            struct crash *c = NULL;
+            r.bytes[places[i]] ^= 0x10;
+            int err = report_read(r.bytes, r.n_bytes, &c, NULL);
+            CHECK(err || c->is_changed);
+            crash_free(c);
+            r.bytes[places[i]] ^= 0x10;
+        }
+    }
+    run_done(&r);
+}
+
 /* The file now has another build-id: its frame information would lead astray. What the
  * handler saw while it was still the right one takes its place. */
 static void a_program_was_replaced(void)
@@ -97,7 +121,7 @@ static void secrets_are_taken_out(void)
 
 int main(int argc, char **argv)
 {
-    static const struct test tests[] = {
+    static const struct test tests[] = {TEST(a_changed_report_is_known),
         TEST(a_program_was_replaced), TEST(secrets_are_taken_out)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], other))
         return 2;

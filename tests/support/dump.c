@@ -211,6 +211,19 @@ const uint8_t *dump_finish(struct dump *d, size_t *ret_n)
     return d->bytes;
 }
 
+void dump_seal(uint8_t *bytes, size_t n)
+{
+    struct knell_md_header h;
+    memcpy(&h, bytes, sizeof h);
+    h.checksum = 0;
+    uint32_t sum = knell_journal_sum(&h, sizeof h, 0);
+    for (size_t at = sizeof h, k; at < n; at += k) {
+        k = n - at < KNELL_SUM_PIECE_BYTES ? n - at : KNELL_SUM_PIECE_BYTES;
+        sum = knell_journal_sum(bytes + at, k, sum);
+    }
+    memcpy(bytes + offsetof(struct knell_md_header, checksum), &sum, sizeof sum);
+}
+
 struct dump *dump_example(void)
 {
     struct dump *d = dump_new();

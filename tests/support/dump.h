@@ -36,6 +36,8 @@ void dump_journal(
 
 /* Lists, directory and header; the bytes live until dump_free(). */
 const uint8_t *dump_finish(struct dump *d, size_t *ret_n);
+/* Give a whole report that ends with its directory its checksum. */
+void dump_seal(uint8_t *bytes, size_t n);
 
 /* A whole small report: two threads, two modules, a null write in "/usr/bin/exampled",
  * a journal, maps, an abort message. */

@@ -4,6 +4,7 @@
 #include "uploader/report/parse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct crash *read_dump(struct dump *d, int expected)
@@ -168,6 +169,34 @@ static void keeps_what_is_whole(void)
     dump_free(d);
 }
 
+/* One bit anywhere: refused, or told. */
+static void every_changed_bit_is_seen(void)
+{
+    struct dump *d = dump_example();
+    size_t n, n_told = 0;
+    const uint8_t *sound = dump_finish(d, &n);
+    uint8_t *bytes = malloc(n);
+    struct crash *c = NULL;
+    memcpy(bytes, sound, n);
+    dump_seal(bytes, n);
+    CHECK_INT(report_read(bytes, n, &c, NULL), 0);
+    CHECK(c && !c->is_changed && !c->n_damages);
+    crash_free(c);
+    for (size_t i = 0; i < 8 * n; i++) {
+        bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+        c = NULL;
+        int err = report_read(bytes, n, &c, NULL);
+        if (!err && !CHECK(c->is_changed && c->n_damages))
+            printf("bit %zu of byte %zu\n", i % 8, i / 8);
+        n_told += !err;
+        crash_free(c);
+        bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    CHECK(n_told > 4 * n);
+    free(bytes);
+    dump_free(d);
+}
+
 static void every_truncation_is_clean(void)
 {
     struct dump *d = dump_example();
@@ -188,4 +217,5 @@ static void every_truncation_is_clean(void)
 TEST_MAIN(TEST(reads_what_was_written), TEST(finds_modules_and_memory),
     TEST(refuses_by_name), TEST(refuses_a_stream_twice),
     TEST(refuses_counts_beyond_the_limits), TEST(refuses_more_than_its_bound),
-    TEST(keeps_what_is_whole), TEST(every_truncation_is_clean))
+    TEST(keeps_what_is_whole), TEST(every_truncation_is_clean),
+    TEST(every_changed_bit_is_seen))

@@ -138,9 +138,12 @@ static void check_report(struct verify *v, const struct report *r)
         err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
     if (!err)
         err = report_read(bytes, n, &c, &why);
+    bool changed = !err && c->is_changed;
     crash_free(c);
     if (!err) {
-        v->n_good++;
+        v->n_good += !changed;
+        if (changed && v->state != SPOOL_BAD) /* it may still tell most: nobody's loss */
+            tell(v, file, "changed since it was written: its checksum is another", NULL);
         return;
     }
     if (why.what)

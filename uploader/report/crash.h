@@ -107,6 +107,8 @@ struct crash {
 
     struct crash_damage damages[CRASH_MAX_DAMAGES];
     uint32_t n_damages; /* may be more than are kept */
+    bool is_changed;    /* since the last commit: the checksum is not that of the bytes;
+                           one of the damages */
 
     bool has_signal;
     struct knell_signal_record signal; /* of the crashed thread */

@@ -97,6 +97,26 @@ const char *parse_string(
     return s;
 }
 
+/* What was changed since it was written may still say most of what it said. */
+static void check_sum(struct parser *p, struct knell_md_header h)
+{
+    const uint64_t end =
+        h.directory_rva + (uint64_t)h.n_streams * sizeof(struct knell_md_directory);
+    const uint32_t said = h.checksum;
+    bool whole = end >= sizeof h && end <= p->file.n;
+    if (!said)
+        return;
+    h.checksum = 0;
+    uint32_t sum = knell_journal_sum(&h, sizeof h, 0);
+    for (uint64_t at = sizeof h, n; whole && at < end; at += n) {
+        n = end - at < KNELL_SUM_PIECE_BYTES ? end - at : KNELL_SUM_PIECE_BYTES;
+        sum = knell_journal_sum(p->c->bytes + at, n, sum);
+    }
+    p->c->is_changed = !whole || sum != said;
+    if (p->c->is_changed)
+        parse_damage(p, "checksum", offsetof(struct knell_md_header, checksum));
+}
+
 /* The header and the directory; a stream type may appear once (0 fills unused entries).
  */
 static int parse_directory(struct parser *p)
@@ -116,6 +136,7 @@ static int parse_directory(struct parser *p)
     if (h.n_streams > KNELL_MAX_STREAMS)
         return parse_refuse(p, -E2BIG, "number of streams", 8);
     p->c->time_s = h.time_s;
+    check_sum(p, h);
 
     bytes_seek(&b, h.directory_rva, "directory");
     for (uint32_t i = 0; i < h.n_streams; i++) {

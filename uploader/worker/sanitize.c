@@ -144,6 +144,9 @@ int sanitize_report(const struct crash *c, uint8_t **ret)
     blank(c, copy, &c->abort_message);
     blank(c, copy, &c->cxx_exception);
     blank_host(c, copy);
+    /* It is no longer what the process wrote. */
+    memset(copy + offsetof(struct knell_md_header, checksum), 0,
+        sizeof((struct knell_md_header *)0)->checksum);
     *ret = copy;
     return 0;
 }
