@@ -446,6 +446,62 @@ def nothing_to_tell(spool):
         fail("report --json mixes the page with an object")
 
 
+def readers_that_leave(spool):
+    """watch and log --follow end when nobody reads them, with nothing left to say."""
+    for words in (["watch"], ["log", "--follow"]):
+        p = subprocess.Popen([KNELL, "--spool", spool, "-q", *words], env=environment(),
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+        if words[0] == "log":
+            p.stdout.readline()
+        p.stdout.close()
+        try:
+            if p.wait(60) != 0:
+                fail("%s, when its reader left: %d" % (words, p.returncode))
+        except subprocess.TimeoutExpired:
+            p.kill()
+            fail("%s goes on when its reader has left" % words)
+
+
+def strangers():
+    """What does not belong among the reports keeps nobody from seeing the others."""
+    spool = os.path.join(TMP, "strangers")
+    crash(spool, "null")
+    sound = os.listdir(os.path.join(spool, "new"))[0]
+    for i in range(5):
+        name = os.path.join(spool, "new", "%013d-%012x-%032x-s11.a00.n0000000000.dmp" %
+                            (1700000000000 + i, i, i))
+        if i == 0:
+            os.symlink("/etc/shadow", name)
+        elif i == 1:
+            os.mkfifo(name, 0o600)
+        elif i == 2:
+            os.mkdir(name)
+        elif i == 3:
+            with open(name, "wb") as f:
+                os.fchmod(f.fileno(), 0o600)
+                f.truncate(4 << 30)
+        else:
+            open(name, "wb").close()
+    bundle = os.path.join(TMP, "strangers.tar")
+    for words, code in ((["list"], 0), (["top"], 0), (["show", "-n", "9"], 5),
+                        (["show", "-n", "9", "--json=lines"], 5),
+                        (["export", "-n", "9", "-o", bundle], 5), (["verify"], 5),
+                        (["report", "-o", bundle + ".html"], 0), (["hold", "--dry-run", "-n", "9"], 0)):
+        r = knell(spool, *words)
+        if r.returncode != code:
+            fail("%s among strangers: exit code %d: %s" % (words, r.returncode, r.stderr))
+        harmless("strangers", r.stdout + r.stderr)
+        if words[0] == "show" and b"bytes_left" not in r.stdout:
+            fail("a stranger keeps show from the sound report: %s" % r.stderr)
+    with open(bundle, "rb") as f:
+        if sound.encode() not in f.read(1 << 20):
+            fail("a stranger keeps export from the sound report")
+    r = knell(spool, "verify", "--repair")
+    if r.returncode or os.listdir(os.path.join(spool, "new")) != [sound]:
+        fail("verify --repair among strangers: %d %s" % (r.returncode, r.stderr))
+
+
 class Refusing(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -678,6 +734,8 @@ def main():
         fail("page: a line about nothing")
     every_form(spool)
     nothing_to_tell(spool)
+    readers_that_leave(spool)
+    strangers()
     exit_codes()
     a_person_at_a_terminal(spool)
     hostile_names()

@@ -73,18 +73,24 @@ static int put_event(struct session *s, struct store *t, const struct report *r,
     return err ? err : tar_put(o, name, event, n);
 }
 
-static int put_report(
-    struct session *s, struct store *t, const struct report *r, struct output *o)
+/* @ret_unread  set when there is nothing to write: the report cannot be read */
+static int put_report(struct session *s, struct store *t, const struct report *r,
+    struct output *o, int *ret_unread)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1], name[TAR_NAME_BYTES + 1];
     struct loaded l;
     struct report_error why = {0};
     int err = loader_open(s, t, r, &l, &why);
-    if (err)
-        session_complain(s, "a report cannot be read: %s", strerrordesc_np(-err));
+    if (err) {
+        const char *fault = spool_fault(err);
+        session_complain(s, "%s is left out: %s", report_file(r, file),
+            fault ? fault : strerrordesc_np(-err));
+        loader_done(&l);
+        *ret_unread = fault ? -EBADMSG : err;
+        return 0;
+    }
     (void)snprintf(name, sizeof name, REPORT_PREFIX "%s", report_file(r, file));
-    if (!err)
-        err = tar_put(o, name, l.bytes, l.n_bytes);
+    err = tar_put(o, name, l.bytes, l.n_bytes);
     if (!err)
         err = put_event(s, t, r, &l, o);
     if (!err)
@@ -99,7 +105,8 @@ int command_export(struct session *s)
     struct selection x = {0};
     struct output o;
     uint64_t n_bytes = 0;
-    int err = store_open(s, &t);
+    size_t n = 0;
+    int unread = 0, err = store_open(s, &t);
     if (!err)
         err = output_open(s, &o);
     if (!err) {
@@ -109,21 +116,24 @@ int command_export(struct session *s)
             output_drop(&o);
     }
     if (!err) {
-        for (size_t i = 0; i < x.n && !err; i++)
-            err = put_report(s, &t, x.reports[i], &o);
+        for (size_t i = 0; i < x.n && !err; i++) {
+            int left_out = 0;
+            err = put_report(s, &t, x.reports[i], &o, &left_out);
+            n += !left_out && !err;
+            unread = left_out ? left_out : unread;
+        }
         if (!err)
             err = tar_end(&o);
         n_bytes = o.n_bytes;
         err = output_close(s, &o, err);
     }
     if (!err && s->options.json)
-        output_json(s, n_bytes, x.n);
+        output_json(s, n_bytes, n);
     else if (!err && s->options.output)
-        session_note(
-            s, "%zu report%s in %s.", x.n, x.n == 1 ? "" : "s", s->options.output);
+        session_note(s, "%zu report%s in %s.", n, n == 1 ? "" : "s", s->options.output);
     selection_done(&x);
     store_close(&t);
-    return session_exit_code(err);
+    return session_exit_code(err ? err : unread);
 }
 
 /* A new file in a folder, whole or not at all. */

@@ -102,10 +102,9 @@ static int read_all(struct reading *x, const struct store *t)
 
 static int follow(struct reading *x, const struct store *t)
 {
+    enum { LOOK_MS = 500 };
     int err = 0;
-    while (!err && !ferror(x->s->out.f)) {
-        (void)fflush(x->s->out.f);
-        (void)nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    while (!err && !fflush(x->s->out.f) && out_wait(&x->s->out, LOOK_MS)) {
         size_t shown = x->n_shown;
         err = read_all(x, t);
         x->n_shown = x->n < shown ? 0 : shown; /* fewer: the log was rotated away */

@@ -52,12 +52,14 @@ static void complain(const struct session *s, const struct report *r, int err,
     const struct report_error *why)
 {
     char id[33];
+    const char *fault = spool_fault(err);
     spool_event_id_format(r->name.event_id, id);
     if (why->what)
         session_complain(s, "report %s cannot be read: %s (%s at offset %llu)", id,
             strerrordesc_np(-err), why->what, (unsigned long long)why->offset);
     else
-        session_complain(s, "report %s cannot be read: %s", id, strerrordesc_np(-err));
+        session_complain(
+            s, "report %s cannot be read: %s", id, fault ? fault : strerrordesc_np(-err));
 }
 
 static int put_one(struct session *s, struct store *t, const struct report *r)
@@ -98,13 +100,16 @@ int command_show(struct session *s)
         shut_in(s, &t);
     if (!err)
         err = select_few(s, &t, &x);
-    for (size_t i = 0; i < x.n && !ferror(s->out.f) && (!err || err == -EBADMSG); i++) {
+    /* What somebody put among the reports keeps nobody from seeing the others. */
+    int worst = err;
+    for (size_t i = 0; !err && i < x.n && !ferror(s->out.f) && worst != -ENOMEM; i++) {
         if (i && !s->options.json)
             (void)fputc('\n', s->out.f);
         int one = put_one(s, &t, x.reports[s->options.reverse ? i : x.n - 1 - i]);
-        err = one ? one : err;
+        if (one)
+            worst = spool_fault(one) ? -EBADMSG : one;
     }
     selection_done(&x);
     store_close(&t);
-    return session_exit_code(err);
+    return session_exit_code(worst);
 }

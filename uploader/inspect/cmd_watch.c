@@ -97,9 +97,8 @@ int command_watch(struct session *s)
     if (!err)
         session_note(s, "Watching; stop with ^C.");
     while (!err && !ferror(s->out.f) && (o->last < 0 || (int64_t)n < o->last) &&
-           (o->timeout_ms < 0 || waited_ms < o->timeout_ms)) {
-        struct timespec pause = {interval_ms / 1000, interval_ms % 1000 * 1000000};
-        (void)nanosleep(&pause, NULL);
+           (o->timeout_ms < 0 || waited_ms < o->timeout_ms) &&
+           out_wait(&s->out, interval_ms)) {
         waited_ms += interval_ms;
         err = look(s, &seen, false, &n);
         (void)fflush(s->out.f);

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BUFFER_BYTES = 256 << 10 };
@@ -115,6 +117,16 @@ void out_page(struct out *o)
     o->pager = pid;
     /* ^C belongs to the pager; knell ends when the pager does. */
     (void)signal(SIGINT, SIG_IGN);
+}
+
+bool out_wait(const struct out *o, int64_t ms)
+{
+    const struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
+    struct pollfd reader = {.fd = fileno(o->f)}; /* asks for errors alone */
+    int n = ppoll(&reader, 1, &pause, NULL);
+    if (n < 0 && errno != EINTR)
+        (void)nanosleep(&pause, NULL);
+    return n <= 0;
 }
 
 int out_done(struct out *o)

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -44,6 +45,9 @@ void out_init(struct out *o, enum out_colour colour, bool full);
  * pager's shell escapes would then give away a root shell.
  */
 void out_page(struct out *o);
+
+/* Let @ms pass. Returns false, at once, when nobody reads what is written any more. */
+bool out_wait(const struct out *o, int64_t ms);
 
 /* Flush and wait for the pager. Returns 0, or a negative errno when something could not
  * be written; a reader that went away (-EPIPE) is not an error. */

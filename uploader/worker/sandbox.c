@@ -52,7 +52,7 @@ static const uint16_t allowed[] = {
     /* itself and the time */
     SYS_exit, SYS_exit_group, SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid,
     SYS_getegid, SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday,
-    SYS_clock_nanosleep, SYS_nanosleep, SYS_getrandom, SYS_sched_yield,
+    SYS_clock_nanosleep, SYS_nanosleep, SYS_ppoll, SYS_getrandom, SYS_sched_yield,
     SYS_sched_getaffinity, SYS_sysinfo, SYS_uname, SYS_rt_sigreturn, SYS_restart_syscall,
     SYS_getrusage, SYS_sigaltstack, SYS_rt_sigprocmask, SYS_wait4};
 /* Without tgkill abort() ends in its fallback, an illegal instruction. */

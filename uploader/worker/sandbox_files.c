@@ -26,14 +26,24 @@ enum {
     READ_FILE = 1 << 2,
     READ_DIR = 1 << 3,
     REMOVE_FILE = 1 << 5,
+    REMOVE_DIR = 1 << 4,
+    MAKE_CHAR = 1 << 6,
     MAKE_DIR = 1 << 7,
     MAKE_REG = 1 << 8,
+    MAKE_SOCK = 1 << 9,
+    MAKE_FIFO = 1 << 10,
+    MAKE_BLOCK = 1 << 11,
+    MAKE_SYM = 1 << 12,
     ALL_OF_1 = (1 << 13) - 1,
     REFER = 1 << 13,     /* since version 2 */
     TRUNCATE = 1 << 14,  /* 3 */
     IOCTL_DEV = 1 << 15, /* 5 */
     READ = READ_FILE | READ_DIR,
     WRITE = READ | WRITE_FILE | REMOVE_FILE | MAKE_REG | TRUNCATE,
+    /* What is moved arrives as something new, whatever strangers have put there; the
+     * filter lets nothing but folders be made. */
+    ARRANGE = REFER | REMOVE_DIR | MAKE_DIR | MAKE_CHAR | MAKE_SOCK | MAKE_FIFO |
+              MAKE_BLOCK | MAKE_SYM,
     NETWORK_ALL = 3, /* bind and connect of TCP, since version 4 */
     SCOPED_ALL = 3,  /* abstract sockets and signals, since version 6 */
 };
@@ -111,7 +121,7 @@ int sandbox_files_new(const struct sandbox_files *files)
     int rules = (int)syscall(SYS_landlock_create_ruleset, &r, sizeof r, 0);
     if (rules < 0)
         return -errno;
-    const uint64_t write = WRITE | (files->arrange ? MAKE_DIR | REFER : 0);
+    const uint64_t write = WRITE | (files->arrange ? ARRANGE : 0);
     int err = allow_usual(rules);
     for (const char *const *p = files->readable; !err && p && *p; p++)
         err = allow(rules, *p, 0, READ);
