@@ -168,6 +168,26 @@ has 'bytes_left' "$knell" --spool "$tmp/other" stack -1
 head -c 100000 "$tmp/bundle.tar" >"$tmp/torn.tar"
 code 5 "$knell" --spool "$tmp/other" import "$tmp/torn.tar"
 
+# Another program at the path, while the names are still in the cache, goes nowhere.
+mkdir -m 700 "$tmp/moved" "$tmp/cache" "$tmp/unpacked"
+printf '[symbols]\ncache = %s\n' "$tmp/cache" >"$tmp/knell.conf"
+cp "$victim" "$tmp/moved/victim"
+KNELL_SPOOL="$tmp/third" "$tmp/moved/victim" null >/dev/null 2>&1
+has 'bytes_left' "$knell" --config "$tmp/knell.conf" --spool "$tmp/third" show -1
+cp /bin/true "$tmp/moved/new"
+mv "$tmp/moved/new" "$tmp/moved/victim"
+code 0 "$knell" --config "$tmp/knell.conf" --spool "$tmp/third" export -1 -o "$tmp/third.tar"
+tar xf "$tmp/third.tar" -C "$tmp/unpacked" || fail "no bundle"
+for file in "$tmp/unpacked"/symbols/*/executable; do
+    cmp -s "$file" "$tmp/moved/victim" && fail "a bundle with another program: $file"
+done
+
+# A program that was linked for a fixed address is where its file says.
+if [ -x "${victim}_fixed" ]; then
+    KNELL_SPOOL="$tmp/fixed" "${victim}_fixed" null >/dev/null 2>&1
+    has "inspect_victim_fixed -o 0x0'" "$knell" --spool "$tmp/fixed" debug -1 --dry-run --debugger gdb
+fi
+
 # What is broken is found, and repaired on request.
 echo garbage >"$KNELL_SPOOL/new/not-a-report"
 code 5 "$knell" verify

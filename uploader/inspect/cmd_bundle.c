@@ -1,5 +1,6 @@
 /* export and import: a report with the files that name its frames, for another machine.
  */
+#include "symbolize/elf_file.h"
 #include "uploader/inspect/as_sent.h"
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
@@ -19,9 +20,17 @@
 #define SYMBOLS_PREFIX "symbols/"
 #define MAX_BUNDLE_BYTES (UINT64_C(2) << 30)
 
-/* A file of this machine, when it is a regular one. */
-static int put_file(struct output *o, const char *name, const char *path)
+/* A file of this machine, when it is a regular one and this very object. */
+static int put_file(
+    struct output *o, const char *name, const char *path, const struct crash_module *m)
 {
+    struct elf_file f;
+    if (elf_file_open(path, &f) < 0)
+        return 0;
+    bool same = elf_file_is(&f, m->build_id, m->n_build_id);
+    elf_file_done(&f);
+    if (!same)
+        return 0;
     CLEANUP(close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     CLEANUP(free_p) uint8_t *bytes = NULL;
@@ -48,12 +57,12 @@ static int put_symbols(struct output *o, const struct crash *c)
             continue;
         (void)snprintf(
             name, sizeof name, SYMBOLS_PREFIX "%.64s/executable", loader_build_id(m, id));
-        err = put_file(o, name, m->path);
+        err = put_file(o, name, m->path, m);
         (void)snprintf(name, sizeof name, SYMBOLS_PREFIX "%.64s/debuginfo", id);
         (void)snprintf(
             path, sizeof path, "/usr/lib/debug/.build-id/%.2s/%.64s.debug", id, id + 2);
         if (!err)
-            err = put_file(o, name, path);
+            err = put_file(o, name, path, m);
     }
     return err;
 }

@@ -1,4 +1,5 @@
 /* debug: lldb, or gdb, on a report, with the binaries it ran with. */
+#include "symbolize/elf_file.h"
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/programs.h"
 #include "uploader/inspect/safe.h"
@@ -48,10 +49,17 @@ static bool is_plain(const char *path)
     return *path == '/';
 }
 
-static bool has_file(const struct crash_module *m)
+/* Whether the module's own file lies at its path; @ret_vaddr is where it begins, which is
+ * its base where it was linked for a fixed address. */
+static bool has_file(const struct crash_module *m, uint64_t *ret_vaddr)
 {
-    return m->path && is_plain(m->path) && access(m->path, R_OK) == 0 &&
-           m->status != KNELL_SYMBOL_MISMATCH && m->status != KNELL_SYMBOL_MISSING;
+    struct elf_file f;
+    if (!m->path || !is_plain(m->path) || elf_file_open(m->path, &f) < 0)
+        return false;
+    bool same = !m->n_build_id || elf_file_is(&f, m->build_id, m->n_build_id);
+    *ret_vaddr = f.first_vaddr;
+    elf_file_done(&f);
+    return same;
 }
 
 static void note_mismatches(const struct session *s, const struct crash *c)
@@ -78,7 +86,8 @@ static void lldb_words(
         add(w, "-O");
         add(w, "settings append target.debug-file-search-paths %s", o->debug_dir);
     }
-    if (l->crash->n_modules && has_file(&l->crash->modules[0]))
+    uint64_t vaddr;
+    if (l->crash->n_modules && has_file(&l->crash->modules[0], &vaddr))
         add(w, "%s", l->crash->modules[0].path);
     add(w, "-c");
     add(w, "%s", report);
@@ -100,11 +109,12 @@ static void gdb_words(const struct session *s, const struct loaded *l, struct wo
         add(w, "set debug-file-directory %s", s->options.debug_dir);
     }
     for (uint32_t i = 0; i < c->n_modules && w->n < MAX_WORDS / 2; i++) {
-        if (!has_file(&c->modules[i]) || !c->modules[i].asked)
+        uint64_t vaddr;
+        if (!c->modules[i].asked || !has_file(&c->modules[i], &vaddr))
             continue;
         add(w, "-ex");
         add(w, "add-symbol-file %s -o 0x%" PRIx64, c->modules[i].path,
-            c->modules[i].base);
+            c->modules[i].base - vaddr);
     }
     if (c->crashed_thread < 0)
         return;
