@@ -39,6 +39,8 @@ static void fill(struct json *j)
     json_bool(j, "yes", true);
     json_number(j, "age", 1.5, 3);
     json_number(j, "nan", (double)NAN, 3);
+    json_double(j, "tiny", 1.5e-9);
+    json_double(j, "none", -(double)INFINITY);
     json_text_if(j, "left out", "");
     json_end_object(j);
 }
@@ -50,7 +52,7 @@ static void one_line(void)
     fill(&t.j);
     CHECK_STR(text_close(&t), "{\"schema\":1,\"list\":[18446744073709551615,{},[]],"
                               "\"at\":\"0x18\",\"none\":null,\"yes\":true,\"age\":1.500,"
-                              "\"nan\":null}\n");
+                              "\"nan\":null,\"tiny\":1.5e-09,\"none\":null}\n");
     free(t.s);
 }
 

@@ -51,8 +51,8 @@ static void points_in_time(void)
 static void nonsense_is_refused(void)
 {
     static const char *const cases[] = {"", "soon", "2026-13-01", "2026-11-20 25:00",
-        "25:61", "@", "@x", "-", "-2h ago", "2 parsecs ago", "2026-11-20x", "12", "ago",
-        "99999999999999999999y"};
+        "25:61", "@", "@x", "@nan", "-", "-2h ago", "2 parsecs ago", "2026-11-20x", "12",
+        "ago", "99999999999999999999y"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (!CHECK_INT(parsed(cases[i]), -1))
             (void)fprintf(stderr, "    for \"%s\"\n", cases[i]);

@@ -166,6 +166,15 @@ static int by_event(const void *a, const void *b)
     return order ? order : (int)y->state - (int)x->state;
 }
 
+/* Whether a report still lies where it was listed. */
+static bool is_there(const struct verify *v, const struct report *r)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    struct stat st;
+    return fstatat(v->spool->state_fd[r->state], report_file(r, file), &st,
+               AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* One event in two places: a cut-off move or a restored backup. The copy that is further
  * on stays. */
 static void check_twice(struct verify *v, const struct store *t, uint32_t spool)
@@ -181,6 +190,10 @@ static void check_twice(struct verify *v, const struct store *t, uint32_t spool)
         char file[KNELL_SPOOL_NAME_BYTES + 1];
         if (memcmp(sorted[i]->name.event_id, sorted[i - 1]->name.event_id,
                 sizeof sorted[i]->name.event_id) != 0)
+            continue;
+        /* One that was moved while the folders were read was seen in both. Moves go
+         * forward: where it went to is looked at first. */
+        if (!is_there(v, sorted[i - 1]) || !is_there(v, sorted[i]))
             continue;
         v->state = (enum spool_state)sorted[i]->state;
         bool removed = v->s->options.repair && v->state != SPOOL_WORK &&

@@ -172,3 +172,12 @@ void json_number(struct json *j, const char *key, double v, int digits)
     else
         (void)fputs("null", j->f); /* JSON has no other word for it */
 }
+
+void json_double(struct json *j, const char *key, double v)
+{
+    begin(j, key);
+    if (isfinite(v))
+        (void)fprintf(j->f, "%.17g", v);
+    else
+        (void)fputs("null", j->f);
+}

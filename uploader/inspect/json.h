@@ -40,6 +40,8 @@ void json_null(struct json *j, const char *key);
 void json_address(struct json *j, const char *key, uint64_t v);
 /* Seconds or milliseconds with a fraction, @digits behind the point. */
 void json_number(struct json *j, const char *key, double v, int digits);
+/* A number that somebody else chose: as many digits as it takes to read it back. */
+void json_double(struct json *j, const char *key, double v);
 /* JSON that another writer made, for a terminal: in its strings, what is no UTF-8 or
  * would drive a terminal is escaped, so that the value is the same. */
 void json_put(FILE *f, const char *text, size_t n);

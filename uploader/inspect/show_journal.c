@@ -143,7 +143,7 @@ static void value_json(struct json *j, const char *key, const struct journal_val
         json_bool(j, key, v->integer != 0);
         break;
     case KNELL_VALUE_DOUBLE:
-        json_number(j, key, v->real, 6);
+        json_double(j, key, v->real);
         break;
     case KNELL_VALUE_BYTES:
         json_uint(j, key, v->n);

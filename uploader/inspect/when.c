@@ -259,7 +259,7 @@ int when_parse(const char *s, int64_t now_ms, bool utc, int64_t *ret_ms)
         char *end;
         errno = 0;
         double v = strtod(s + 1, &end);
-        if (errno || end == s + 1 || *end || v < 0 || v > (double)(MAX_MS / 1000))
+        if (errno || end == s + 1 || *end || !(v >= 0 && v <= (double)(MAX_MS / 1000)))
             return -EINVAL;
         *ret_ms = (int64_t)(v * 1000);
         return 0;
