@@ -230,8 +230,7 @@ static bool set_fixed(struct transfer *t)
     const struct http_options *o = &t->http->options;
     const struct http_tls *tls = t->tls ? t->tls : &o->tls;
     CURL *e = t->easy;
-    bool ok = set_text(e, CURLOPT_PROXY, o->proxy) &&
-              set_text(e, CURLOPT_NOPROXY, o->no_proxy) &&
+    bool ok = set_text(e, CURLOPT_NOPROXY, o->no_proxy) &&
               set_text(e, CURLOPT_CAINFO, tls->ca_file) &&
               set_text(e, CURLOPT_CAPATH, tls->ca_path) &&
               set_text(e, CURLOPT_SSLCERT, tls->client_cert) &&
@@ -281,7 +280,6 @@ static bool set_request(struct transfer *t, const struct http_request *q)
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
-    SET(CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
     SET(CURLOPT_UNIX_SOCKET_PATH, socket);
     SET(CURLOPT_URL, q->url ? q->url : q->to->url);
     SET(CURLOPT_HTTPHEADER, t->headers);

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/file.h>
 
-enum { SEGMENT_MAGIC = 0x4745534b /* "KSEG" */ };
-
 struct adoption {
     struct spool *spool;
     adopt_obituary *obituary;
@@ -290,15 +288,9 @@ static void adopt_dump(
 /* @ret_id  of the segment itself. -EBADMSG: nothing is in it. */
 static int read_segment_head(int fd, uint8_t ret_id[static SPOOL_EVENT_ID_BYTES])
 {
-    /* The beginning of struct knell_segment_head. */
-    struct {
-        uint32_t magic;
-        uint16_t version, head_bytes;
-        uint32_t used_bytes, n_records;
-        uint8_t event_id[SPOOL_EVENT_ID_BYTES];
-    } h;
-    int r = read_at(fd, 0, &h, sizeof h);
-    if (r || h.magic != SEGMENT_MAGIC || !h.n_records)
+    struct knell_segment_head h;
+    int r = read_at(fd, 0, &h, offsetof(struct knell_segment_head, created_ns));
+    if (r || h.magic != KNELL_SEGMENT_MAGIC || !h.n_records)
         return r ? r : -EBADMSG;
     memcpy(ret_id, h.event_id, sizeof h.event_id);
     return 0;

@@ -11,10 +11,6 @@
 
 enum { SPOOL_EVENT_ID_BYTES = 16, SPOOL_LIVE_NAME_BYTES = 80 };
 
-#ifndef KNELL_SEGMENT_SUFFIX
-#define KNELL_SEGMENT_SUFFIX ".seg"
-#endif
-
 /* A report's name in every folder but live/. */
 struct spool_name {
     uint64_t time_ms;      /* of death, since 1970; 13 decimal digits at most */

@@ -111,10 +111,8 @@ int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_
         const struct limits_file *f = &l.files[i];
         if (f->reason == LIMITS_KEEP || remove_file(s, f) < 0)
             continue;
-        e.n_retained += f->reason == LIMITS_RETAINED;
         e.n_expired += f->reason == LIMITS_EXPIRED;
         e.n_overflow += f->reason == LIMITS_OVERFLOW;
-        e.n_bytes += f->n_bytes;
         if (gone && (f->state == SPOOL_NEW || f->state == SPOOL_WAIT))
             gone(ctx, f);
     }

@@ -6,7 +6,7 @@
 #include "uploader/spool/limits.h"
 
 struct tend_evicted {
-    uint64_t n_retained, n_expired, n_overflow, n_bytes;
+    uint64_t n_expired, n_overflow;
 };
 
 /**
