@@ -17,6 +17,8 @@ static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int key_error;
 
+static _Thread_local stack_t before; /* smaller, of the thread's own; ss_sp NULL: none */
+
 static size_t page_bytes(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
@@ -81,6 +83,7 @@ int kn_altstack_enter(void)
         errno = ENOMEM;
         goto fail;
     }
+    before = now;
     return 0;
 fail:;
     int r = -errno;
@@ -96,4 +99,6 @@ void kn_altstack_leave(void)
         return;
     (void)pthread_setspecific(key, NULL);
     free_stack(stack);
+    if (before.ss_sp && !(before.ss_flags & SS_DISABLE))
+        (void)sigaltstack(&before, NULL);
 }

@@ -18,7 +18,7 @@ enum {
 int kn_altstack_enter(void);
 
 /**
- * Free what kn_altstack_enter() made for the calling thread.
+ * Free what kn_altstack_enter() made for the calling thread, which gets back what it had.
  *
  * Context: normal, on the thread, not on the alternate stack.
  */

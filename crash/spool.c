@@ -57,6 +57,8 @@ static int make_folders(const char *path)
 {
     char part[KN_PATH_BYTES];
     kn_copy_text(part, sizeof part, path);
+    for (size_t n = strlen(part); n > 1 && part[n - 1] == '/';)
+        part[--n] = 0;
     for (char *p = part + 1; *p; p++) {
         if (*p != '/')
             continue;

@@ -33,6 +33,10 @@ kn_jump_set:
 	stp x29, x30, [x0, #80]
 	mov x1, sp
 	str x1, [x0, #96]
+	stp d8, d9, [x0, #104]
+	stp d10, d11, [x0, #120]
+	stp d12, d13, [x0, #136]
+	stp d14, d15, [x0, #152]
 	mov w0, #0
 	ret
 	.cfi_endproc
@@ -50,6 +54,10 @@ kn_jump_to:
 	ldp x25, x26, [x0, #48]
 	ldp x27, x28, [x0, #64]
 	ldp x29, x30, [x0, #80]
+	ldp d8, d9, [x0, #104]
+	ldp d10, d11, [x0, #120]
+	ldp d12, d13, [x0, #136]
+	ldp d14, d15, [x0, #152]
 	ldr x1, [x0, #96]
 	mov sp, x1
 	mov w0, #1

@@ -177,6 +177,8 @@ void kn_end(
         end_init(signo, info, uc);
         return;
     }
-    if (!kn_end_send_again(signo, info) && (kn_was_sent(info) || signo == SIGTRAP))
+    /* What the code does not raise again by itself. */
+    bool is_over = kn_was_sent(info) || signo == SIGTRAP || signo == SIGSYS;
+    if (!kn_end_send_again(signo, info) && is_over)
         (void)KN_SYS1(SYS_exit_group, 128 + signo);
 }

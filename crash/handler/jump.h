@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct kn_jump {
-    uint64_t registers[14]; /* callee-saved, stack pointer, return address; arch_*.S */
+    uint64_t registers[21]; /* callee-saved, stack pointer, return address; arch_*.S */
 };
 
 /**

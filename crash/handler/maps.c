@@ -15,7 +15,7 @@ enum {
 
 /* One line, as far as it matters here. */
 struct line {
-    uint64_t start, end, offset;
+    uint64_t start, end;
     uint32_t flags;
     const char *path;
     size_t n_path;
@@ -41,8 +41,7 @@ static void parse(const char *p, const char *end, struct line *l)
         l->flags |= *p == 'w' ? KN_MAP_WRITE : 0u;
         l->flags |= *p == 'x' ? KN_MAP_EXEC : 0u;
     }
-    p += p < end;
-    l->offset = kn_number(&p, end, 16);
+    skip_field(&p, end); /* to the offset */
     skip_field(&p, end); /* to the device */
     skip_field(&p, end); /* to the inode */
     skip_field(&p, end); /* to the path */

@@ -365,6 +365,8 @@ static void make_room(struct kn_capture *c)
         int why = c->sink.err;
         kn_sink_rewind(&c->sink, at);
         kn_note(c, why, n_lost);
+        for (uint32_t k = 0; k < i; k++) /* names lie behind all stacks */
+            c->threads[k].name_rva = 0;
     }
 }
 

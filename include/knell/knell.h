@@ -163,8 +163,8 @@ KNELL_API int knell_rearm(void);
 KNELL_API int knell_thread_enter(void);
 
 /**
- * Free what knell_thread_enter() made for the calling thread. Done by itself when a
- * thread ends.
+ * Free what knell_thread_enter() made for the calling thread; a smaller alternate stack
+ * of the program's own is there again. Done by itself when a thread ends.
  *
  * Context: normal, on the thread itself.
  */

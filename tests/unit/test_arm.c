@@ -106,6 +106,31 @@ static void calls_before_start_do_nothing(void)
     knell_thread_leave();
 }
 
-TEST_MAIN(TEST(calls_before_start_do_nothing), TEST(leaves_nothing_behind),
-    TEST(a_later_handler_is_kept), TEST(bad_spools_are_said),
+static void a_smaller_signal_stack_comes_back(void)
+{
+    static char own[16384];
+    const stack_t mine = {.ss_sp = own, .ss_size = sizeof own};
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    stack_t now;
+    CHECK_INT(sigaltstack(&mine, NULL), 0);
+    CHECK_INT(knell_thread_enter(), 0);
+    CHECK(!sigaltstack(NULL, &now) && now.ss_sp != own);
+    knell_thread_leave();
+    CHECK(!sigaltstack(NULL, &now) && now.ss_sp == own && !(now.ss_flags & SS_DISABLE));
+    CHECK_INT(sigaltstack(&none, NULL), 0);
+}
+
+static void a_spool_is_private_however_it_is_written(void)
+{
+    char spool[300];
+    struct stat st;
+    (void)snprintf(spool, sizeof spool, "%s/parent/spool//", test_tmpdir());
+    CHECK_INT(start(spool, KNELL_DEFAULT), 0);
+    knell_stop();
+    CHECK(!stat(spool, &st) && (st.st_mode & 07777) == 0700);
+}
+
+TEST_MAIN(TEST(a_smaller_signal_stack_comes_back),
+    TEST(a_spool_is_private_however_it_is_written), TEST(calls_before_start_do_nothing),
+    TEST(leaves_nothing_behind), TEST(a_later_handler_is_kept), TEST(bad_spools_are_said),
     TEST(privileged_programs_have_to_ask))
