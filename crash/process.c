@@ -1,5 +1,7 @@
 #include "crash/process.h"
 
+#include "crash/cpu.h"
+#include "crash/handler/regs.h"
 #include "crash/modules.h"
 #include "crash/runtime.h"
 #include <errno.h>
@@ -162,7 +164,10 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     find_vdso(p);
     p->main_stack_end = (uint64_t)__libc_stack_end;
     kn_copy_text(p->os, sizeof p->os, id->os);
-    p->n_cpus = kn_cpus();
+    p->system = (struct knell_md_system_info){.arch = KN_ARCH,
+        .platform = KNELL_MINIDUMP_PLATFORM_LINUX,
+        .n_cpus = (uint8_t)(kn_cpus() < UINT8_MAX ? kn_cpus() : UINT8_MAX)};
+    kn_cpu_describe(&p->system);
     p->start_realtime_ns = id->start_realtime_ns;
     p->deadline_ms = settings->deadline_ms;
 }

@@ -69,6 +69,7 @@ static void do_step(struct kn_capture *c, uint32_t step)
     switch (step) {
     case KNELL_STEP_WORDS:
         kn_words_put(c);
+        kn_evidence_sender(c);
         break;
     case KNELL_STEP_OPEN:
         kn_publish_open(c);

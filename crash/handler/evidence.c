@@ -2,7 +2,9 @@
 
 #include "crash/handler/digits.h"
 #include "crash/handler/minidump.h"
+#include "crash/handler/proc.h"
 #include "crash/handler/regs.h"
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -26,6 +28,44 @@ void kn_signal_record(struct knell_signal_record *r, uint32_t tid, const siginfo
         r->sender_uid = info->si_uid;
     } else {
         r->address = (uint64_t)info->si_addr;
+    }
+}
+
+/* Whether /proc is of this process's own namespace, where si_pid is a name in it. */
+static bool knows_senders(const struct kn_process *p)
+{
+    char own[32];
+    struct kn_text t;
+    kn_text_init(&t, own, sizeof own);
+    kn_text_put(&t, "../");
+    kn_text_dec(&t, (uint64_t)p->pid);
+    struct kn_file f = p->proc;
+    if (!kn_file_ours(&f))
+        return false;
+    f.fd = (int)KN_SYS4(SYS_openat, f.fd, own, O_PATH | O_CLOEXEC, 0);
+    bool same = kn_file_ours(&f);
+    kn_close(f.fd);
+    return same;
+}
+
+void kn_evidence_sender(struct kn_capture *c)
+{
+    const siginfo_t *info = c->info;
+    if (!info || !kn_was_sent(info) || info->si_pid <= 0 ||
+        info->si_pid == c->process->pid || !knows_senders(c->process))
+        return;
+    char name[32];
+    struct kn_text t;
+    kn_text_init(&t, name, sizeof name);
+    kn_text_put(&t, "../");
+    kn_text_dec(&t, (uint64_t)info->si_pid);
+    kn_text_put(&t, "/comm");
+    int n = kn_proc_read(c, name, c->sender, sizeof c->sender - 1);
+    c->sender[n > 0 ? n - 1 : 0] = 0; /* without the newline at the end */
+    /* It is another's to choose, and a line in the facts. */
+    for (char *p = c->sender; *p; p++) {
+        if ((uint8_t)*p < ' ' || *p == 0x7f)
+            *p = '?';
     }
 }
 
@@ -101,9 +141,7 @@ static void put_annotations(struct kn_capture *c)
 void kn_evidence_system(struct kn_capture *c)
 {
     const struct kn_process *p = c->process;
-    struct knell_md_system_info s = {.arch = KN_ARCH,
-        .platform = KNELL_MINIDUMP_PLATFORM_LINUX,
-        .n_cpus = (uint8_t)(p->n_cpus < 255 ? p->n_cpus : 255)};
+    struct knell_md_system_info s = p->system;
     s.csd_version_rva = kn_put_utf16(c, p->os, kn_length(p->os));
     kn_stream_put(c, KNELL_STREAM_SYSTEM_INFO, &s, sizeof s);
     const struct knell_md_misc_info m = {.n_bytes = sizeof m,

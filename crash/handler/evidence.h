@@ -14,6 +14,13 @@ void kn_signal_record(struct knell_signal_record *ret, uint32_t tid,
     const siginfo_t *info, const ucontext_t *uc, uint64_t time_ns);
 
 /**
+ * The name of the process that sent the signal, for the facts; before it is gone.
+ *
+ * Context: signal handler.
+ */
+void kn_evidence_sender(struct kn_capture *c);
+
+/**
  * Exception and signal streams; nothing when no signal made this report.
  *
  * Context: signal handler.

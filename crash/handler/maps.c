@@ -76,7 +76,7 @@ static void close_candidate(struct kn_capture *c, struct candidate *k)
         if (c->n_late + 1 < KN_MAX_LATE_MODULES)
             c->n_late++;
         else
-            kn_note(c, 0, 1);
+            c->n_late_dropped++;
     }
     *k = (struct candidate){0};
 }
@@ -148,6 +148,8 @@ void kn_maps_read(struct kn_capture *c)
     kn_stream(c, KNELL_STREAM_LINUX_MAPS, at, kn_sink_at(&c->sink) - at);
     if (c->n_maps_dropped)
         kn_note(c, 0, c->n_maps_dropped);
+    if (c->n_late_dropped)
+        kn_note(c, 0, c->n_late_dropped);
 }
 
 const struct kn_map *kn_maps_find(const struct kn_capture *c, uint64_t address)

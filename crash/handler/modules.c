@@ -158,11 +158,16 @@ void kn_modules_put(struct kn_capture *c)
 
 const struct kn_module *kn_modules_find(const struct kn_capture *c, uint64_t pc)
 {
+    /* Most often it is the one of the question before. */
+    static uint32_t last;
     uint32_t all = n_modules(c);
-    for (uint32_t i = 0; i < all; i++) {
-        const struct kn_module *m = nth(c, i);
-        if (m && pc - m->base < m->size)
-            return m;
+    for (uint32_t i = 0; i <= all; i++) {
+        uint32_t k = i ? i - 1 : last;
+        const struct kn_module *m = k < all ? nth(c, k) : NULL;
+        if (!m || pc - m->base >= m->size)
+            continue;
+        last = k;
+        return m;
     }
     return NULL;
 }

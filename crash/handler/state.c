@@ -47,9 +47,11 @@ void kn_capture_reset(struct kn_capture *c)
     c->n_streams = c->n_notes = c->n_memory = c->n_commits = c->n_report_bytes = 0;
     c->n_threads = c->n_threads_dropped = c->n_asked = c->n_here = c->wanted = 0;
     c->n_deaf = 0;
-    c->n_maps = c->n_maps_dropped = c->n_late = c->n_frames = c->n_frames_put = 0;
+    c->n_maps = c->n_maps_dropped = c->n_late = c->n_late_dropped = c->n_frames =
+        c->n_frames_put = 0;
     memset(c->stale, 0, sizeof c->stale);
     c->info = NULL;
+    c->sender[0] = 0;
     c->item = NULL;
     c->n_item = 0;
     c->alone = c->is_durable = c->has_raised_limit = false;

@@ -18,10 +18,10 @@ enum {
     KN_N_SIGNALS = 7,
     KN_MAX_STREAMS = 32,
     KN_MAX_NOTES = 48,
-    KN_MAX_MEMORY = 48,       /* ranges besides the stacks */
-    KN_MAX_LATE_MODULES = 48, /* loaded after knell_start() */
-    KN_MAX_OTHERS = 64,       /* crashes while the report is written */
-    KN_MAX_MAPS = 32768,      /* more than 10,000 threads make */
+    KN_MAX_MEMORY = 48,         /* ranges besides the stacks */
+    KN_MAX_LATE_MODULES = 1024, /* loaded after knell_start() */
+    KN_MAX_OTHERS = 64,         /* crashes while the report is written */
+    KN_MAX_MAPS = 32768,        /* more than 10,000 threads make */
     KN_LIVE_NAME_BYTES = 128,
     KN_SPOOL_PATH_BYTES = 1024,
     KN_CXX_BYTES = 1024,
@@ -55,7 +55,7 @@ struct kn_process {
     uint64_t main_stack_end; /* arguments and environment lie above: not for reports */
     const char *const *abort_message; /* glibc's __abort_msg; NULL: unknown */
     char os[256];
-    uint32_t n_cpus;
+    struct knell_md_system_info system; /* csd_version_rva is the report's business */
     uint64_t start_realtime_ns;
     int park_signal;
     struct kn_sigaction park; /* as it was installed */
@@ -104,6 +104,7 @@ struct kn_capture {
     int32_t signo;
     uint32_t tid;
     uint64_t time_ns;
+    char sender[20];  /* name of the process that sent the signal; "": unknown */
     const void *item; /* stream KNELL_STREAM_ITEM of a report that no signal made */
     uint32_t n_item;
     bool alone;    /* the other threads are not stopped and not in the report */
@@ -133,7 +134,7 @@ struct kn_capture {
     uint8_t stale[KNELL_MAX_MODULES / 8]; /* bit per module that is no longer there */
     struct kn_module late[KN_MAX_LATE_MODULES];
     char late_paths[KN_MAX_LATE_MODULES][256];
-    uint32_t n_late;
+    uint32_t n_late, n_late_dropped;
     struct kn_placed placed[KNELL_MAX_MODULES];
 
     uint64_t frames[KNELL_MAX_FRAMES]; /* see unwind.c */

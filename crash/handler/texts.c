@@ -141,6 +141,11 @@ static void put_facts(struct kn_capture *c)
     if (start && c->time_ns > start)
         fact(&t, "uptime_ms", (c->time_ns - start) / 1000000);
     fact(&t, "threads", c->n_threads + c->n_threads_dropped);
+    if (c->sender[0]) {
+        kn_text_put(&t, "sender.name=");
+        kn_text_put(&t, c->sender);
+        kn_text_put(&t, "\n");
+    }
     put_fault(c, &t);
     put_limits(&t);
     count_descriptors(c, &t);

@@ -356,6 +356,62 @@ static void file_system_hangs(void)
     }
 }
 
+/* All that was loaded since the start is in the report. */
+static void late_libraries_are_listed(void)
+{
+    struct run r;
+    run_victim(victim("victim"), "-w three_hundred_libraries in_late_library", 0, &r);
+    check_signal(&r, SIGSEGV);
+    unsigned n = 0;
+    for (uint32_t i = 0; r.crash && i < r.crash->n_modules; i++) {
+        const struct crash_module *m = &r.crash->modules[i];
+        n += strstr(m->path, "/library") && m->n_build_id;
+    }
+    CHECK_INT(n, 300);
+    run_done(&r);
+}
+
+/* The kind of CPU, where Breakpad's and other readers look for it. */
+static void cpu_is_described(void)
+{
+    struct run r;
+    struct knell_md_header head;
+    run_victim(victim("victim"), "null_write", 0, &r);
+    if (CHECK(r.n_bytes > sizeof head)) {
+        bool found = false;
+        memcpy(&head, r.bytes, sizeof head);
+        for (uint32_t i = 0; i < head.n_streams; i++) {
+            struct knell_md_directory d;
+            struct knell_md_system_info s;
+            memcpy(&d, r.bytes + head.directory_rva + i * sizeof d, sizeof d);
+            if (d.type != KNELL_STREAM_SYSTEM_INFO)
+                continue;
+            found = true;
+            memcpy(&s, r.bytes + d.at.rva, sizeof s);
+            CHECK(s.cpu_level >= 6);
+#if defined __x86_64__
+            char vendor[13] = {0}, line[256], expected[300] = {0}, told[300];
+            memcpy(vendor, s.cpu, 12);
+            FILE *f = fopen("/proc/cpuinfo", "r");
+            while (f && fgets(line, sizeof line, f) && line[0] != '\n') {
+                const char *colon = strchr(line, ':');
+                if (colon &&
+                    (!strncmp(line, "vendor_id", 9) || !strncmp(line, "cpu family", 10) ||
+                        !strncmp(line, "model\t", 6) || !strncmp(line, "stepping", 8)))
+                    strncat(expected, colon + 1, sizeof expected - strlen(expected) - 1);
+            }
+            if (f)
+                (void)fclose(f);
+            (void)snprintf(told, sizeof told, " %s\n %u\n %u\n %u\n", vendor, s.cpu_level,
+                s.cpu_revision >> 8, s.cpu_revision & 0xff);
+            CHECK_STR(told, expected);
+#endif
+        }
+        CHECK(found);
+    }
+    run_done(&r);
+}
+
 /* The daemon shuts down while one of its threads crashes. */
 static void exit_while_another_crashes(void)
 {
@@ -424,9 +480,9 @@ int main(int argc, char **argv)
     static const struct test tests[] = {TEST(preloaded), TEST(uncaught_exception),
         TEST(core_dumps), TEST(uploader_is_started), TEST(no_forbidden_calls),
         TEST(ten_thousand_threads), TEST(second_crash_is_listed),
-        TEST(exit_while_another_crashes), TEST(waits_for_those_that_come),
-        TEST(a_thread_is_stuck), TEST(file_system_hangs), TEST(thread_sanitizer),
-        TEST(valgrind)};
+        TEST(exit_while_another_crashes), TEST(late_libraries_are_listed),
+        TEST(cpu_is_described), TEST(waits_for_those_that_come), TEST(a_thread_is_stuck),
+        TEST(file_system_hangs), TEST(thread_sanitizer), TEST(valgrind)};
     if (argc < 3 || !realpath(argv[1], folder) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);

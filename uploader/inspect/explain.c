@@ -362,12 +362,14 @@ static void explain_sender(const struct scene *s, const struct knell_signal_reco
     }
     if (!r->time_ns) /* not knell's own record */
         return;
+    char name[64] = {0};
+    (void)crash_text_value(&s->c->facts, "sender.name", '=', name, sizeof name);
     /* What the process cannot see has no PID for it: kill(2) from a container's host. */
     if (!s->out->cause[0] && !r->sender_pid)
         cause(s, "sent by a process outside of its PID namespace");
     else if (!s->out->cause[0])
-        cause(s, "sent by process %" PRIu32 " of user %" PRIu32, r->sender_pid,
-            r->sender_uid);
+        cause(s, "sent by process %" PRIu32 "%s%s%s of user %" PRIu32, r->sender_pid,
+            name[0] ? " (" : "", name, name[0] ? ")" : "", r->sender_uid);
     note(s, "The program did nothing wrong at this place: another process sent the "
             "signal.");
 }
