@@ -101,6 +101,7 @@ static void in_fork_child(void)
     kn_nudge_fork_child();
     kn_journal_fork_child(&arm.journal);
     arm.process.journal = arm.journal.head;
+    arm.process.image = arm.journal.head;
     arm.process.words = arm.journal.words;
     kn_file_close(&arm.process.dump);
     arm.process.dump_map = NULL; /* not there in a child */

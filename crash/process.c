@@ -158,6 +158,7 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     memcpy(p->event_id, id->event_id, sizeof p->event_id);
     memcpy(p->boot_id, id->boot_id, sizeof p->boot_id);
     p->journal = journal->head;
+    p->image = journal->head;
     p->n_journal = journal->n_bytes;
     p->words = journal->words;
     p->page = page_bytes();

@@ -74,28 +74,56 @@ void kn_end_set_default(int signo)
     (void)kn_sigaction(signo, &none, NULL);
 }
 
-void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info)
+/* Set an action and look whether it is there: a sandbox may forbid that, or say yes and
+ * do nothing. */
+static bool has_set(int signo, const struct kn_sigaction *action)
 {
-    siginfo_t copy = *info;
-    if (p)
-        (void)kn_sigaction(signo, &p->old[kn_end_index(signo)], NULL);
-    else
-        kn_end_set_default(signo);
-    (void)kn_end_send_again(signo, &copy);
+    struct kn_sigaction now = {.handler = kn_on_signal};
+    return !kn_sigaction(signo, action, NULL) && !kn_sigaction(signo, NULL, &now) &&
+           now.handler == action->handler;
 }
 
-void kn_end_stopped(int signo, const siginfo_t *info)
+/* Where the action cannot be changed: the kernel does it by itself when a fault comes
+ * back whose signal is blocked, and ends the process by it. Nothing raises again what was
+ * sent.
+ */
+static void end_by_fault(int signo, const siginfo_t *info, ucontext_t *uc)
 {
-    struct kn_sigaction now;
+    uint64_t mask;
+    if (kn_was_sent(info))
+        (void)KN_SYS1(SYS_exit_group, 128 + signo);
+    memcpy(&mask, &uc->uc_sigmask, sizeof mask);
+    mask |= kn_signal_bit(signo);
+    memcpy(&uc->uc_sigmask, &mask, sizeof mask);
+    kn_regs_redo(uc, signo, info->si_code);
+}
+
+void kn_end_child(
+    const struct kn_process *p, int signo, const siginfo_t *info, ucontext_t *uc)
+{
+    const struct kn_sigaction none = {0};
     siginfo_t copy = *info;
-    if (kn_sigaction(signo, NULL, &now) || kn_previous_is_ours(now.handler))
-        kn_end_set_default(signo);
-    (void)kn_end_send_again(signo, &copy);
+    if (has_set(signo, p ? &p->old[kn_end_index(signo)] : &none))
+        (void)kn_end_send_again(signo, &copy);
+    else
+        end_by_fault(signo, info, uc);
+}
+
+void kn_end_stopped(int signo, const siginfo_t *info, ucontext_t *uc)
+{
+    const struct kn_sigaction none = {0};
+    struct kn_sigaction now = {.handler = kn_on_signal};
+    siginfo_t copy = *info;
+    bool is_ours = kn_sigaction(signo, NULL, &now) || kn_previous_is_ours(now.handler);
+    if (!is_ours || has_set(signo, &none))
+        (void)kn_end_send_again(signo, &copy);
+    else
+        end_by_fault(signo, info, uc);
 }
 
 bool kn_end_lost_siginfo(int signo, const ucontext_t *uc, const void *frame)
 {
-    struct kn_sigaction now;
+    struct kn_sigaction now = {0};
     if (kn_sigaction(signo, NULL, &now) || now.handler != kn_on_signal ||
         (now.flags & FLAG_SIGINFO))
         return false;
@@ -172,7 +200,11 @@ void kn_end(
     }
     for (int k = 0; k < KN_N_SIGNALS; k++)
         (void)kn_sigaction(kn_signals[k], &p->old[k], NULL);
-    kn_end_set_default(signo);
+    const struct kn_sigaction none = {0};
+    if (!has_set(signo, &none)) {
+        end_by_fault(signo, info, (ucontext_t *)(uintptr_t)uc);
+        return;
+    }
     if (p->pid == INIT_PID) {
         end_init(signo, info, uc);
         return;

@@ -47,14 +47,15 @@ void kn_end_set_state(struct kn_process *p, uint32_t state, int signo);
  *
  * Context: signal handler; writes to no memory but its own stack.
  */
-void kn_end_child(const struct kn_process *p, int signo, const siginfo_t *info);
+void kn_end_child(
+    const struct kn_process *p, int signo, const siginfo_t *info, ucontext_t *uc);
 
 /**
  * A signal that came while knell was being stopped: what is installed by now gets it.
  *
  * Context: signal handler.
  */
-void kn_end_stopped(int signo, const siginfo_t *info);
+void kn_end_stopped(int signo, const siginfo_t *info, ucontext_t *uc);
 
 /**
  * Some libraries put our handler back with signal(2), which drops SA_SIGINFO: what the

@@ -24,8 +24,9 @@
 
 enum {
     AFTER_DEADLINE_MS = 500, /* for what still has to be done */
-    RESCUE_MS = 1000,        /* after the deadline: another thread ends the process */
-    KILL_MS = 2000,          /* after the deadline: the kernel does */
+    RESCUE_MS = 2000,        /* after the deadline: another thread ends the process */
+    KILL_MS = 15000,         /* after the deadline: the kernel does, by another signal; a
+                                disk that is only slow takes seconds */
     MAX_REPORTS = 8,         /* of one process, whose own handlers recover */
 };
 
@@ -346,12 +347,12 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         return;
     const int32_t pid = p ? __atomic_load_n(&p->pid, __ATOMIC_ACQUIRE) : 0;
     if (!pid) {
-        kn_end_stopped(signo, info);
+        kn_end_stopped(signo, info, (ucontext_t *)ucontext);
         return;
     }
     /* A child of vfork(2) shares this memory: it must not write to it. */
     if (KN_SYS0(SYS_getpid) != pid) {
-        kn_end_child(p, signo, info);
+        kn_end_child(p, signo, info, (ucontext_t *)ucontext);
         return;
     }
     if (kn_previous_is_round(signo, info, uc, __builtin_dwarf_cfa()) ||
@@ -365,7 +366,7 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
     struct kn_capture *c = __atomic_load_n(&armed, __ATOMIC_ACQUIRE);
     if (turn == KN_TURN_FIRST && !c) { /* it was stopped while this thread waited */
         kn_gate_leave();
-        kn_end_stopped(signo, info);
+        kn_end_stopped(signo, info, (ucontext_t *)ucontext);
         return;
     }
     /* But for what the program's own code in that step sends: abort(3) goes on to end the

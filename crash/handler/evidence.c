@@ -102,7 +102,7 @@ static void annotation(
     struct kn_capture *c, uint32_t *list, const char *key, size_t offset, size_t n)
 {
     char value[512];
-    const char *from = (const char *)c->process->journal + offset;
+    const char *from = (const char *)c->process->image + offset;
     if (n > sizeof value || kn_sink_peek(&c->sink, value, (uint64_t)from, (uint32_t)n))
         return;
     value[n - 1] = 0;
@@ -117,11 +117,11 @@ static void put_annotations(struct kn_capture *c)
 {
     enum { MAX_ANNOTATIONS = 8 };
     uint32_t list[1 + 2 * MAX_ANNOTATIONS] = {0};
-    if (!c->process->journal)
+    if (!c->process->image)
         return;
 #define FIELD(name, member)                                                              \
     annotation(c, list, name, offsetof(struct knell_journal_head, member),               \
-        sizeof c->process->journal->member)
+        sizeof c->process->image->member)
     FIELD("app", app);
     FIELD("release", release);
     FIELD("environment", environment);
@@ -155,16 +155,16 @@ void kn_evidence_system(struct kn_capture *c)
 void kn_evidence_journal(struct kn_capture *c)
 {
     const struct kn_process *p = c->process;
-    if (!p->journal)
+    if (!p->image)
         return;
     if (c->n_item)
         kn_stream_put(c, KNELL_STREAM_ITEM, c->item, c->n_item);
     kn_sink_align(&c->sink, 8);
     uint32_t at = kn_sink_at(&c->sink), n = p->n_journal, used = 0;
-    if (!kn_sink_peek(&c->sink, &used, (uint64_t)&p->journal->used_bytes, sizeof used) &&
-        used > sizeof *p->journal && used < n)
+    if (!kn_sink_peek(&c->sink, &used, (uint64_t)&p->image->used_bytes, sizeof used) &&
+        used > sizeof *p->image && used < n)
         n = used;
-    uint32_t got = kn_sink_memory(&c->sink, (uint64_t)p->journal, n);
+    uint32_t got = kn_sink_memory(&c->sink, (uint64_t)p->image, n);
     if (got == n)
         kn_stream(c, KNELL_STREAM_JOURNAL, at, got);
     else

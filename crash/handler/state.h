@@ -47,7 +47,8 @@ struct kn_process {
     char spool_path[KN_SPOOL_PATH_BYTES];
     char live_name[KN_LIVE_NAME_BYTES];
     uint8_t event_id[16], boot_id[16];
-    struct knell_journal_head *journal; /* NULL: none */
+    struct knell_journal_head *journal; /* to write into; NULL: none, or not any more */
+    const struct knell_journal_head *image; /* to be copied; NULL: none */
     uint32_t n_journal;
     struct knell_journal_crash *words; /* in the journal; NULL: none */
     struct kn_modules modules;

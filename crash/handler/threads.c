@@ -180,25 +180,40 @@ static void task_name(char *out, size_t room, uint32_t tid, const char *file)
     kn_text_put(&t, file);
 }
 
-/* Whether a thread will never answer: it blocks the signal or has ended. After a while
- * also one that only the kernel can wake: state D, or T and t, stopped. */
+/* Whether a thread waits for signals by sigwait(3) or its like: in that system call. */
+static bool takes_signals(struct kn_capture *c, uint32_t tid)
+{
+    char name[64], text[32];
+    task_name(name, sizeof name, tid, "/syscall");
+    int n = kn_proc_read(c, name, text, sizeof text);
+    const char *p = text;
+    return n > 0 && kn_number(&p, text + n, 10) == SYS_rt_sigtimedwait && p > text;
+}
+
+/* Whether a thread will never answer: it blocks the signal or has ended, or has taken it
+ * without a handler: it is not pending any more, and the thread waits for the next. After
+ * a while also one that only the kernel can wake: state D, or T and t, stopped. */
 static bool is_deaf(struct kn_capture *c, uint32_t tid, bool after_a_while)
 {
     char name[64], *text = (char *)c->scratch;
+    bool is_pending = true;
+    const uint64_t bit = kn_signal_bit(c->process->park_signal);
     task_name(name, sizeof name, tid, "/status");
     int n = kn_proc_read(c, name, text, sizeof c->scratch);
     if (n == -ENOENT || n == -ESRCH)
         return true;
     for (int i = 0; i + 24 < n; i++) {
+        const char *p = text + i + 9;
         if (after_a_while && !memcmp(text + i, "\nState:\t", 8)) {
             char state = text[i + 8];
             if (state != 'R' && state != 'S')
                 return true;
         }
-        if (memcmp(text + i, "\nSigBlk:\t", 9) != 0)
-            continue;
-        const char *p = text + i + 9;
-        return kn_number(&p, p + 16, 16) & kn_signal_bit(c->process->park_signal);
+        if (!memcmp(text + i, "\nSigPnd:\t", 9))
+            is_pending = kn_number(&p, p + 16, 16) & bit;
+        else if (!memcmp(text + i, "\nSigBlk:\t", 9))
+            return kn_number(&p, p + 16, 16) & bit ||
+                   (!is_pending && takes_signals(c, tid));
     }
     return false;
 }

@@ -79,6 +79,16 @@ void kn_words_put(struct kn_capture *c)
 
 void kn_words_step(struct kn_capture *c, uint32_t step)
 {
-    if (c->process->words && c->info)
-        __atomic_store_n(&c->process->words->step, step, __ATOMIC_RELAXED);
+    struct knell_journal_crash *w = c->process->words;
+    if (!w || !c->info)
+        return;
+    /* As above: what faults here must not do so before each step. */
+    struct knell_journal_head *journal = c->process->journal;
+    c->process->words = NULL;
+    c->process->journal = NULL;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&w->step, step, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    c->process->words = w;
+    c->process->journal = journal;
 }

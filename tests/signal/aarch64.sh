@@ -83,7 +83,7 @@ mount -t tmpfs tmp /run; chmod 1777 /run; cd /run
 uname -srm
 for n in 1 8 100; do
     for user in root nobody; do
-        $build/tests/signal/test_crash $build/tests/signal/victim \$user \$n
+        VICTIM_DEADLINE_MS=5000 $build/tests/signal/test_crash $build/tests/signal/victim \$user \$n
     done
 done
 for how in fault kill hang; do

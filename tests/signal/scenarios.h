@@ -23,6 +23,7 @@ enum scenario_flags {
     NO_FUNCTION = 1 << 21,  /* frames, but not the function of the last words */
     MAY_STAY = 1 << 22,     /* something is left in live/ */
     IN_LIVE = 1 << 23,      /* the report is whole, but cannot leave live/ */
+    NO_JOURNAL = 1 << 24,   /* its image is lost */
     PLAIN = 1 << 25,        /* a sanitizer's runtime changes what happens */
     DEAF_THREAD = 1 << 26,  /* one thread hears no signal and is asleep */
     LOST_THREAD = 1 << 27,  /* ... and is busy */

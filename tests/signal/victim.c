@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <knell/knell.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,11 +105,15 @@ int main(int argc, char **argv)
 {
     const struct named *world[8];
     int n_worlds_chosen = 0, n_threads = 1, c;
-    while ((c = getopt(argc, argv, "ut:w:f:")) != -1) {
+    const char *deadline = getenv("VICTIM_DEADLINE_MS"); /* for slow machines */
+    uint32_t deadline_ms = deadline ? (uint32_t)atoi(deadline) : 1500;
+    while ((c = getopt(argc, argv, "ut:d:w:f:")) != -1) {
         if (c == 'u')
             with_knell = false;
         else if (c == 't')
             n_threads = atoi(optarg);
+        else if (c == 'd')
+            deadline_ms = (uint32_t)atoi(optarg);
         else if (c == 'w' && n_worlds_chosen < 8)
             world[n_worlds_chosen++] = find(all_worlds, optarg);
 #ifdef VICTIM_FAILPOINTS
@@ -130,7 +135,7 @@ int main(int argc, char **argv)
         struct knell_options o = KNELL_OPTIONS_INIT;
         o.app = "victim";
         o.release = "victim@1";
-        o.deadline_ms = 1500;
+        o.deadline_ms = deadline_ms;
         o.max_threads = 1000;
         int r = knell_start(&o);
         if (r) {

@@ -1,7 +1,7 @@
 /**
  * A program that dies as it is told:
  *
- *     victim [-u] [-t THREADS] [-w WORLD]... [-f FAILPOINT] DEATH
+ *     victim [-u] [-t THREADS] [-d DEADLINE_MS] [-w WORLD]... [-f FAILPOINT] DEATH
  *
  * -u runs without knell. Before it dies it says on standard output which thread dies and
  * in which function: "tid=N low=0xA high=0xB".

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -124,6 +125,27 @@ static void filter(const struct sock_filter *code, unsigned short n)
         fail("seccomp");
 }
 
+/* No system call is made that a handler needs, whatever it is answered. */
+static void deny_all(uint32_t answer)
+{
+    const struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, answer), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    filter(code, 6);
+}
+
+static void all_denied(void)
+{
+    deny_all(SECCOMP_RET_ERRNO | EPERM);
+}
+
+static void all_faked(void)
+{
+    deny_all(SECCOMP_RET_ERRNO | 0);
+}
+
 static void no_ptrace(void)
 {
     static const struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
@@ -228,6 +250,47 @@ static void a_deaf_thread(void)
     start(deaf_sleep);
     while (!sleeper || !asleep(sleeper))
         usleep(1000);
+}
+
+static void *sigwait_all(void *arg)
+{
+    sigset_t all;
+    int signo;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    sleeper = (pid_t)syscall(SYS_gettid);
+    for (;;)
+        (void)sigwait(&all, &signo);
+    return arg;
+}
+
+/* The one that handles all signals, as daemons have it. */
+static void a_sigwaiter(void)
+{
+    start(sigwait_all);
+    while (!sleeper || !asleep(sleeper))
+        usleep(1000);
+}
+
+/* Its own pages are not to be written to any more, or are gone. */
+static void journal_read_only(void)
+{
+    char line[512];
+    FILE *f = fopen("/proc/self/maps", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        unsigned long low, high;
+        if (strstr(line, ".jnl") && sscanf(line, "%lx-%lx", &low, &high) == 2 &&
+            mprotect((void *)low, high - low, PROT_READ))
+            fail("mprotect");
+    }
+    if (f)
+        fclose(f);
+}
+
+static void files_cut_short(void)
+{
+    if (system("for f in \"$KNELL_SPOOL\"/live/*; do [ ! -e \"$f\" ] || : >\"$f\"; done"))
+        fail("sh");
 }
 
 static void a_spinning_thread(void)
@@ -408,6 +471,8 @@ const struct named worlds[] = {{"closes_all", closes_all},
     {"hard_file_size", hard_file_size}, {"no_memory", no_memory},
     {"spool_deleted", spool_deleted}, {"other_folder", other_folder},
     {"no_dumps", no_dumps}, {"chrooted", chrooted}, {"disk_full", disk_full},
+    {"all_denied", all_denied}, {"all_faked", all_faked}, {"a_sigwaiter", a_sigwaiter},
+    {"journal_read_only", journal_read_only}, {"files_cut_short", files_cut_short},
     {"no_ptrace", no_ptrace}, {"documented_calls_only", documented_calls_only},
     {"a_deaf_thread", a_deaf_thread}, {"a_spinning_thread", a_spinning_thread},
     {"threads_come_and_go", threads_come_and_go},
