@@ -87,6 +87,24 @@ static void say_armed(void)
         arm.process.modules.n, arm.settings.max_threads, arm.process.park_signal);
 }
 
+/* glibc made its own locks usable again before it called us, but for the loader's, which
+ * a thread that is not here may hold: what it said to the parent holds. */
+static void cover_child(void)
+{
+    const struct kn_process parent = arm.process;
+    arm.process.modules = (struct kn_modules){0};
+    disarm();
+    arm.armed = false;
+    arm.process.modules = parent.modules;
+    arm.process.cxx = parent.cxx;
+    arm.process.abort_message = parent.abort_message;
+    arm.settings.told.sessions = arm.settings.told.sessions_of_children;
+    kn_identity_init(&arm.id);
+    int r = cover();
+    if (r)
+        kn_tell_failed(r, "covering a fork child");
+}
+
 /* A report of this process would be the parent's: let go of its files, keep its facts.
  * The handler makes a file of its own when it needs one. */
 static void in_fork_child(void)
@@ -108,22 +126,8 @@ static void in_fork_child(void)
     arm.process.has_file = false;
     arm.process.proc.fd = -1; /* the parent's folder; left open, it is close-on-exec */
     arm.process.pid = getpid();
-    if (!arm.settings.told.cover_forks)
-        return;
-    /* glibc made its own locks usable again before it called us, but for the loader's,
-     * which a thread that is not here may hold: what it said to the parent holds. */
-    const struct kn_process parent = arm.process;
-    arm.process.modules = (struct kn_modules){0};
-    disarm();
-    arm.armed = false;
-    arm.process.modules = parent.modules;
-    arm.process.cxx = parent.cxx;
-    arm.process.abort_message = parent.abort_message;
-    arm.settings.told.sessions = arm.settings.told.sessions_of_children;
-    kn_identity_init(&arm.id);
-    int r = cover();
-    if (r)
-        kn_tell_failed(r, "covering a fork child");
+    if (arm.settings.told.cover_forks)
+        cover_child();
 }
 
 static void watch_forks(void)
@@ -400,6 +404,29 @@ bool kn_arm_behind(int signo, const struct sigaction *set, struct sigaction *get
     /* Not in a child of vfork(2): it shares this memory. */
     return __atomic_load_n(&arm.armed, __ATOMIC_ACQUIRE) && getpid() == arm.process.pid &&
            kn_install_behind(&arm.process, signo, set, get);
+}
+
+void kn_arm_ends(bool ends)
+{
+    /* Not in a child of vfork(2): it shares this memory. */
+    struct knell_journal_head *head = arm.journal.head;
+    if (!__atomic_load_n(&arm.armed, __ATOMIC_ACQUIRE) || getpid() != arm.process.pid ||
+        !head)
+        return;
+    uint32_t from = ends ? KNELL_RUN_RUNNING : KNELL_RUN_CLEAN;
+    uint32_t to = ends ? KNELL_RUN_CLEAN : KNELL_RUN_RUNNING;
+    (void)__atomic_compare_exchange_n(
+        &head->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+void kn_arm_cover_child(void)
+{
+    int saved = errno;
+    (void)pthread_mutex_lock(&arm.lock);
+    if (arm.armed && arm.in_child && getpid() == arm.process.pid)
+        cover_child();
+    (void)pthread_mutex_unlock(&arm.lock);
+    errno = saved;
 }
 
 int knell_thread_enter(void)

@@ -65,6 +65,23 @@ bool kn_install_behind(
 bool kn_arm_behind(int signo, const struct sigaction *set, struct sigaction *get);
 
 /**
+ * The process is about to end by _exit(2), or to become another program by execve(2):
+ * that is no death to be explained. In arm.c.
+ *
+ * Context: any; async-signal-safe.
+ * @ends  false: it did not come to that
+ */
+void kn_arm_ends(bool ends);
+
+/**
+ * Give a fork child that is not covered a journal and a file of its own, while it may
+ * still make them. Does nothing elsewhere. In arm.c.
+ *
+ * Context: normal.
+ */
+void kn_arm_cover_child(void);
+
+/**
  * Put the previous handlers back where ours still are.
  *
  * Context: normal.

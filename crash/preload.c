@@ -7,14 +7,21 @@
  * stack when they are created. Handlers that the program installs for crash signals run
  * after the report, as they would have without it; with KNELL_KEEP_SIGNALS=0 they take
  * the place of knell's.
+ *
+ * A fork child that becomes a daemon (daemon(3)) or another user (setuid(2)) gets files
+ * of its own before it does. Who ends by _exit(2) or becomes another program is not taken
+ * for killed.
  */
 #include "crash/handler/entry.h"
 #include "crash/install.h"
 #include <dlfcn.h>
 #include <knell/knell.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef int create_function(
     pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -114,6 +121,138 @@ KNELL_API __sighandler_t signal(int signo, __sighandler_t handler)
     void *p = next_of("signal", &found);
     memcpy(&next, &p, sizeof next);
     return next(signo, handler);
+}
+
+/* The function of this name in the next library, which is looked up once. */
+#define NEXT(name, ...)                                                                  \
+    ({                                                                                   \
+        static void *found;                                                              \
+        __typeof__(&name) next;                                                          \
+        void *p = next_of(#name, &found);                                                \
+        memcpy(&next, &p, sizeof next);                                                  \
+        next(__VA_ARGS__);                                                               \
+    })
+
+/* The last chance to open files in a spool that is its predecessor's. */
+KNELL_API int setuid(uid_t user)
+{
+    kn_arm_cover_child();
+    return NEXT(setuid, user);
+}
+
+KNELL_API int setreuid(uid_t real, uid_t effective)
+{
+    kn_arm_cover_child();
+    return NEXT(setreuid, real, effective);
+}
+
+KNELL_API int setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+    kn_arm_cover_child();
+    return NEXT(setresuid, real, effective, saved);
+}
+
+/* Its parent ends inside, by _exit(2). */
+KNELL_API int daemon(int keep_folder, int keep_files)
+{
+    kn_arm_ends(true);
+    int r = NEXT(daemon, keep_folder, keep_files);
+    kn_arm_ends(false);
+    if (!r)
+        kn_arm_cover_child();
+    return r;
+}
+
+KNELL_API void _exit(int status)
+{
+    kn_arm_ends(true);
+    for (;;)
+        NEXT(_exit, status);
+}
+
+KNELL_API void _Exit(int status)
+{
+    _exit(status);
+}
+
+KNELL_API int execve(const char *path, char *const *arguments, char *const *environment)
+{
+    kn_arm_ends(true);
+    int r = NEXT(execve, path, arguments, environment);
+    kn_arm_ends(false);
+    return r;
+}
+
+KNELL_API int execv(const char *path, char *const *arguments)
+{
+    return execve(path, arguments, environ);
+}
+
+KNELL_API int execvpe(const char *file, char *const *arguments, char *const *environment)
+{
+    kn_arm_ends(true);
+    int r = NEXT(execvpe, file, arguments, environment);
+    kn_arm_ends(false);
+    return r;
+}
+
+KNELL_API int execvp(const char *file, char *const *arguments)
+{
+    return execvpe(file, arguments, environ);
+}
+
+KNELL_API int fexecve(int fd, char *const *arguments, char *const *environment)
+{
+    kn_arm_ends(true);
+    int r = NEXT(fexecve, fd, arguments, environment);
+    kn_arm_ends(false);
+    return r;
+}
+
+/* The arguments that follow @first in the caller's list, as an array on its stack. */
+#define GATHER(first, list, ret)                                                         \
+    do {                                                                                 \
+        size_t n = 1;                                                                    \
+        va_list count;                                                                   \
+        va_copy(count, list);                                                            \
+        while (va_arg(count, char *))                                                    \
+            n++;                                                                         \
+        va_end(count);                                                                   \
+        (ret) = (char **)__builtin_alloca((n + 1) * sizeof *(ret));                      \
+        (ret)[0] = (char *)(uintptr_t)(first);                                           \
+        for (size_t i = 1; i <= n; i++)                                                  \
+            (ret)[i] = va_arg(list, char *);                                             \
+    } while (0)
+
+KNELL_API int execl(const char *path, const char *first, ...)
+{
+    char **arguments;
+    va_list list;
+    va_start(list, first);
+    GATHER(first, list, arguments);
+    va_end(list);
+    return execve(path, arguments, environ);
+}
+
+KNELL_API int execlp(const char *file, const char *first, ...)
+{
+    char **arguments;
+    va_list list;
+    va_start(list, first);
+    GATHER(first, list, arguments);
+    va_end(list);
+    return execvpe(file, arguments, environ);
+}
+
+KNELL_API int execle(const char *path, const char *first, ...)
+{
+    char **arguments;
+    va_list list;
+    va_start(list, first);
+    GATHER(first, list, arguments);
+    char *const *environment = va_arg(list, char *const *);
+    va_end(list);
+    return execve(path, arguments, environment);
 }
 
 __attribute__((constructor)) static void arm(void)

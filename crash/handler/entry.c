@@ -24,7 +24,7 @@
 
 enum {
     AFTER_DEADLINE_MS = 500, /* for what still has to be done */
-    RESCUE_MS = 2000,        /* after the deadline: another thread ends the process */
+    RESCUE_MS = 7000,        /* after the deadline: another thread ends the process */
     KILL_MS = 15000,         /* after the deadline: the kernel does, by another signal; a
                                 disk that is only slow takes seconds */
     MAX_REPORTS = 8,         /* of one process, whose own handlers recover */

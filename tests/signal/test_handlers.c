@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static char victim[512], preload[512];
 
@@ -86,6 +87,41 @@ static void takes_what_a_handler_ends_with_for_no_other_crash(void)
 {
     preloaded_of("installs_and_kills", 1, SIGSEGV);
     preloaded_of("installs_and_aborts", 1, SIGABRT);
+}
+
+/* Without a word of knell in the program. What the next start finds in live/ counts. */
+static void preloaded_leaves(const char *args, int n_reports)
+{
+    struct run r;
+    (void)setenv("LD_PRELOAD", preload, 1);
+    run_victim(victim, args, RUN_BARE, &r);
+    (void)unsetenv("LD_PRELOAD");
+    CHECK_INT(r.status, 0);
+    run_adopt(&r);
+    if (!CHECK_INT(r.n_reports, n_reports))
+        printf("  %s: %s%s\n", args, r.out, r.err);
+    if (n_reports && CHECK(r.crash && r.crash->n_threads)) {
+        CHECK_INT(r.crash->signal.signo, SIGSEGV);
+        CHECK(r.crash->threads[0].n_frames >= 3);
+        CHECK(r.crash->n_modules >= 3);
+    }
+    run_done(&r);
+}
+
+static void covers_a_child_that_becomes_another_user(void)
+{
+    if (geteuid() != 0) {
+        test_skip("needs privileges");
+        return;
+    }
+    preloaded_leaves("drops_all", 1);
+}
+
+static void knows_an_end_from_a_death(void)
+{
+    preloaded_leaves("ends_by_exit", 0);
+    preloaded_leaves("becomes_another", 0);
+    preloaded_leaves("becomes_a_daemon", 0);
 }
 
 /* The same handler sees the same with and without knell. */
@@ -165,7 +201,8 @@ int main(int argc, char **argv)
         TEST(keeps_handlers_of_signal),
         TEST(takes_what_a_handler_ends_with_for_no_other_crash),
         TEST(calls_it_as_the_kernel_does), TEST(covers_workers_that_gave_up_root),
-        TEST(tells_no_death_of_a_program_that_became_another)};
+        TEST(tells_no_death_of_a_program_that_became_another),
+        TEST(covers_a_child_that_becomes_another_user), TEST(knows_an_end_from_a_death)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);

@@ -312,16 +312,16 @@ static void a_thread_is_stuck(void)
     static const struct {
         const char *args;
         int signo;
-    } cases[] = {{"-t 4 -f maps:stuck null_write", SIGSEGV},
-        {"-t 4 -f freeze.asked:stuck null_write", SIGSEGV},
-        {"-t 4 -f texts:stuck abort", SIGABRT}, {"-f texts:stuck null_write", SIGKILL}};
+    } cases[] = {{"-d 500 -t 4 -f freeze.asked:stuck null_write", SIGSEGV},
+        {"-d 500 -f texts:stuck null_write", SIGKILL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct run r;
         run_victim(victim("victim_failpoints"), cases[i].args, 0, &r);
         CHECK(r.status >= 0 && WIFSIGNALED(r.status));
         CHECK_INT(WTERMSIG(r.status), cases[i].signo);
         run_adopt(&r);
-        CHECK_INT(r.n_reports, 1);
+        if (!CHECK_INT(r.n_reports, 1))
+            printf("  %s: %d in live/, %s\n", cases[i].args, r.n_live_dumps, r.err);
         if (CHECK(r.crash && r.crash->n_threads))
             CHECK_INT(r.crash->threads[0].tid, r.tid);
         run_done(&r);

@@ -3,6 +3,7 @@
  *
  * usage: victim_handlers [-u] CASE
  */
+#include <fcntl.h>
 #include <knell/knell.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -235,11 +237,25 @@ static void alternate_stack(void)
     where(SA_ONSTACK | SA_NODEFER);
 }
 
+/* Until the main thread waits in read(2). */
+static void wait_for_reader(void)
+{
+    char path[64], text[32], expected[16];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)getpid());
+    int n = snprintf(expected, sizeof expected, "%d 0x%x ", SYS_read, pipe_ends[0]);
+    for (memset(text, 0, sizeof text); strncmp(text, expected, (size_t)n) != 0;) {
+        int fd = open(path, O_RDONLY);
+        if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+            _exit(88);
+        (void)close(fd);
+    }
+}
+
 static void *sends(void *main_thread)
 {
-    usleep(20000);
+    wait_for_reader();
     (void)pthread_kill(*(pthread_t *)main_thread, SIGSEGV);
-    usleep(20000);
+    usleep(50000);
     (void)!write(pipe_ends[1], "x", 1);
     return NULL;
 }
@@ -275,6 +291,46 @@ static void restarts(void)
 static void restarts_not(void)
 {
     interrupted_read(0);
+}
+
+/* As daemons do: a child becomes another user, closes all it has, and crashes. */
+static void drops_all(void)
+{
+    int status;
+    pid_t pid = fork();
+    if (!pid) {
+        if (setuid(65534))
+            _exit(91);
+        for (int fd = 3; fd < 4096; fd++)
+            (void)close(fd);
+        fault();
+    }
+    if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+        _exit(90);
+    _exit(0);
+}
+
+static void ends_by_exit(void)
+{
+    _exit(0);
+}
+
+static void becomes_another(void)
+{
+    (void)execv("/no/such/program", (char *[]){(char *)(uintptr_t) "no", NULL});
+    (void)execl("/proc/self/exe", "again", "ends_by_exit", (char *)NULL);
+}
+
+static void becomes_a_daemon(void)
+{
+    int ready[2];
+    char byte;
+    if (pipe(ready) || fork())
+        _exit(read(ready[0], &byte, 1) != 1 || waitpid(-1, NULL, 0) < 0);
+    if (daemon(1, 1))
+        _exit(89);
+    (void)!write(ready[1], "x", 1);
+    _exit(0);
 }
 
 static NOINLINE int overflow(int n)
@@ -322,9 +378,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"drops", drops}, {"taken", taken}, {"round", round_and_round},
-        {"mended", mended}, {"installs", installs},
-        {"installs_with_signal", installs_with_signal}, {"worker", worker},
+    } cases[] = {{"taken", taken}, {"round", round_and_round}, {"mended", mended},
+        {"installs", installs}, {"installs_with_signal", installs_with_signal},
+        {"worker", worker}, {"drops", drops}, {"drops_all", drops_all},
+        {"ends_by_exit", ends_by_exit}, {"becomes_another", becomes_another},
+        {"becomes_a_daemon", becomes_a_daemon},
         {"installs_and_kills", installs_and_kills},
         {"installs_and_aborts", installs_and_aborts}, {"own_stack", own_stack},
         {"alternate_stack", alternate_stack}, {"restarts", restarts},

@@ -121,7 +121,7 @@ static void user_namespace(void)
  * not let a process go that has mapped a file there and written to it. */
 static void server_stops(void)
 {
-    if (system("(sleep 6; kill -CONT $VICTIM_SERVER) & kill -STOP $VICTIM_SERVER"))
+    if (system("(sleep 12; kill -CONT $VICTIM_SERVER) & kill -STOP $VICTIM_SERVER"))
         fail("SIGSTOP");
     usleep(100000);
 }
