@@ -182,6 +182,16 @@ for file in "$tmp/unpacked"/symbols/*/executable; do
     cmp -s "$file" "$tmp/moved/victim" && fail "a bundle with another program: $file"
 done
 
+# What one spool may keep has nothing to do with another.
+for app in one two; do
+    mkdir -p "$tmp/state/knell/$app"
+    chmod 700 "$tmp/state/knell/$app"
+    KNELL_SPOOL="$tmp/state/knell/$app" "$victim" null >/dev/null 2>&1
+done
+(unset KNELL_SPOOL && XDG_STATE_HOME="$tmp/state" "$knell" clean --dry-run --state new \
+    --max-reports 1 app=victimd) >"$tmp/out" 2>&1
+grep -q 'would remove' "$tmp/out" && fail "clean counts spools together: $(cat "$tmp/out")"
+
 # A program that was linked for a fixed address is where its file says.
 if [ -x "${victim}_fixed" ]; then
     KNELL_SPOOL="$tmp/fixed" "${victim}_fixed" null >/dev/null 2>&1

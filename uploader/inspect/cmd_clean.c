@@ -15,13 +15,15 @@ struct limit {
     int64_t age_ms, reports, bytes;
 };
 
+struct kept {
+    int64_t reports[SPOOL_N_STATES], bytes[SPOOL_N_STATES];
+};
+
 struct cleaning {
     struct session *s;
     struct store *t;
     struct limit limits[SPOOL_N_STATES];
-    struct {
-        int64_t reports, bytes;
-    } kept[SPOOL_N_STATES];
+    struct kept *kept; /* by spool: what is kept in one is nothing to another */
     size_t n_removed, n_failed;
     uint64_t freed_bytes;
 };
@@ -40,20 +42,21 @@ static uint64_t bytes_of(const struct cleaning *c, const struct report *r)
 static bool too_much(struct cleaning *c, const struct report *r, uint64_t bytes)
 {
     const struct limit *l = &c->limits[r->state];
+    const struct kept *kept = &c->kept[r->spool];
     int64_t age_ms = c->s->now_ms - (int64_t)r->name.time_ms;
     if (l->age_ms >= 0 && age_ms > l->age_ms)
         return true;
-    if (l->reports >= 0 && c->kept[r->state].reports >= l->reports)
+    if (l->reports >= 0 && kept->reports[r->state] >= l->reports)
         return true;
-    return l->bytes >= 0 && c->kept[r->state].bytes + (int64_t)bytes > l->bytes;
+    return l->bytes >= 0 && kept->bytes[r->state] + (int64_t)bytes > l->bytes;
 }
 
 static void clean_one(struct cleaning *c, const struct report *r)
 {
     uint64_t bytes = bytes_of(c, r);
     if (!too_much(c, r, bytes)) {
-        c->kept[r->state].reports++;
-        c->kept[r->state].bytes += (int64_t)bytes;
+        c->kept[r->spool].reports[r->state]++;
+        c->kept[r->spool].bytes[r->state] += (int64_t)bytes;
         return;
     }
     int err = c->s->options.dry_run ? 0 : report_unlink(c->t->spools[r->spool].spool, r);
@@ -138,10 +141,14 @@ int command_clean(struct session *s)
     if (!err)
         err = select_reports(s, &t, -1, false, &x);
     bool nothing = err == -ENODATA && !o->n_arguments;
+    c.kept = err ? NULL : calloc(t.n_spools, sizeof *c.kept);
+    if (!err && !c.kept)
+        err = -ENOMEM;
     for (size_t i = 0; i < x.n && !err; i++)
         clean_one(&c, x.reports[i]);
     if (!err || nothing)
         put_result(&c);
+    free(c.kept);
     selection_done(&x);
     store_close(&t);
     if (nothing)
