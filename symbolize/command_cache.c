@@ -40,11 +40,7 @@ static int parse(int argc, char **argv, struct settings *s, bool needs_cache)
 
 static int build_one(const struct settings *s, const char *path)
 {
-    static const char *const usual[] = {"/usr/lib/debug", NULL};
-    struct debug_places places = {
-        .debug_dirs = s->options.debug_dirs ? s->options.debug_dirs : usual,
-        .store_dir = s->options.store_dir,
-        .sysroot = s->options.sysroot};
+    struct debug_places places = settings_places(s);
     struct budget budget = {.max_bytes = s->options.max_memory_bytes};
     struct build_result r;
     uint64_t max = s->options.cache_max_bytes ? s->options.cache_max_bytes : UINT64_MAX;

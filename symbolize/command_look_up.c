@@ -1,5 +1,8 @@
+#include "symbolize/budget.h"
+#include "symbolize/cache.h"
 #include "symbolize/commands.h"
 #include "symbolize/elf_file.h"
+#include "symbolize/module.h"
 #include "symbolize/output.h"
 
 #include <errno.h>
@@ -132,6 +135,26 @@ static int parse_build_id(const char *text, uint8_t *out, size_t *ret_n)
     return 0;
 }
 
+/* Where the module with this build-id begins: what lies at its path may be another. */
+static uint64_t first_vaddr_of(
+    const struct settings *s, const struct knell_symbol_module *from)
+{
+    struct debug_places places = settings_places(s);
+    struct budget budget = {0};
+    struct module m;
+    struct cache *c;
+    uint64_t v = 0;
+    if (s->options.cache_dir &&
+        cache_open(s->options.cache_dir, from->build_id, from->n_build_id, &c) == 0) {
+        v = c->head.first_vaddr;
+        cache_free(c);
+    } else if (module_open(from, &places, &budget, &m) == 0) {
+        v = m.first_vaddr;
+        module_done(&m);
+    }
+    return v;
+}
+
 /* The file as a module that was mapped where it says; @f owns the build-id. When the
  * build-id is given, the file itself may be missing. */
 static int describe(
@@ -159,6 +182,8 @@ static int describe(
         .build_id = f->n_build_id ? f->build_id : NULL,
         .n_build_id = f->n_build_id,
         .base = f->first_vaddr};
+    if (s->build_id)
+        m->base = first_vaddr_of(s, m);
     return 0;
 }
 

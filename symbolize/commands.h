@@ -2,7 +2,7 @@
  * knell-symbolize's commands and what they share.
  */
 #pragma once
-#include "symbolize/cleanup.h"
+#include "symbolize/debug_file.h"
 
 #include <knell/symbolize.h>
 #include <stdbool.h>
@@ -28,6 +28,8 @@ struct settings {
 /* Read options; the rest begins at optind. 0, 1 for help, or -EINVAL, having said why. */
 int settings_parse(int argc, char **argv, struct settings *s) MUST_CHECK;
 void settings_usage(void);
+/* Where files are looked for; borrows from @s. */
+struct debug_places settings_places(const struct settings *s);
 
 /* Each returns an exit code; @argv[0] is the command's name. */
 int command_look_up(int argc, char **argv);

@@ -156,6 +156,15 @@ static int take(struct settings *s, int c)
     }
 }
 
+struct debug_places settings_places(const struct settings *s)
+{
+    static const char *const usual[] = {"/usr/lib/debug", NULL};
+    const struct knell_symbolize_options *o = &s->options;
+    return (struct debug_places){.debug_dirs = o->debug_dirs ? o->debug_dirs : usual,
+        .store_dir = o->store_dir,
+        .sysroot = o->sysroot};
+}
+
 int settings_parse(int argc, char **argv, struct settings *s)
 {
     s->options.size = sizeof s->options;

@@ -563,6 +563,24 @@ def wrong_build_id():
     check(got.startswith("status build_id_mismatch") and "near_one" not in got, got)
 
 
+def by_build_id_alone():
+    """A program for a fixed address that is not here, by its debug file or the cache."""
+    write("a.c", TWO)
+    run("gcc", "-g", "-no-pie", "-Wl,--build-id", "a.c", "-o", "a")
+    build_id = re.search(r"Build ID: (\w+)", run("readelf", "-n", "a"))[1]
+    at = symbols("a")["near_one"][0]
+    os.makedirs(f"store/{build_id}")
+    os.mkdir("c", 0o700)
+    run("objcopy", "--only-keep-debug", "a", f"store/{build_id}/debuginfo")
+    run(TOOL, "build", "--cache", "c", "a")
+    os.rename("a", "gone")
+    run("gcc", "-g", "-Wl,--build-id", "a.c", "-o", "other")
+    for path in ("a", "other"):
+        for more in (("--store", "store"), ("--cache", "c")):
+            got = ask(path, at, options=("-afiC", "--build-id", build_id, *more))
+            check(got[0][0][0] == "near_one", path, more, got)
+
+
 def odd_alignment():
     """ch_addralign of a compressed section that is no power of two."""
     write("a.c", TWO)
@@ -746,6 +764,7 @@ CASES = {
     "big_endian": big_endian, "other_files": other_files,
     "hard_link_and_unlink": hard_link_and_unlink, "unreadable": unreadable,
     "two_notes": two_notes, "wrong_build_id": wrong_build_id, "odd_alignment": odd_alignment,
+    "by_build_id_alone": by_build_id_alone,
     "cache_without_alternate": cache_without_alternate, "xz_bomb": xz_bomb,
     "small_memory": small_memory, "many_sections": many_sections, "many_stubs": many_stubs,
     "one_list_for_all": one_list_for_all, "merged_usr": merged_usr, "million_queries": million_queries,
