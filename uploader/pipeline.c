@@ -342,6 +342,28 @@ static void evict(struct pipeline *p)
     p->result.evicted = e.n_expired + e.n_overflow;
 }
 
+/* Why there is something left, when no answer of this pass says so. */
+static void tell_remaining(const struct pipeline *p)
+{
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    if (p->result.remaining && !p->o->n_destinations)
+        log_line(LOG_LEVEL_INFO, LOG_OTHER, NULL, "%s: no destination is configured",
+            p->spool->path);
+    else if (p->result.disabled)
+        log_line(LOG_LEVEL_INFO, LOG_OTHER, NULL,
+            "%s: reports are held without consent to send them; knell consent yes "
+            "gives it",
+            p->spool->path);
+    for (size_t i = 0; p->result.remaining && i < p->o->n_destinations; i++) {
+        const struct destination *d = &p->o->destinations[i];
+        const struct ledger_host *h = ledger_find_host(p->ledger, d->host);
+        if (h && h->until_s > now_s)
+            log_line(LOG_LEVEL_INFO, LOG_OTHER, NULL,
+                "%s rests after failures, for %" PRIu64 " s", d->label,
+                h->until_s - now_s);
+    }
+}
+
 static int pass(struct pipeline *p)
 {
     int r = recover_all(p);
@@ -373,6 +395,8 @@ static int pass(struct pipeline *p)
         r = count_remaining(p);
     if (!r && !p->o->n_destinations)
         p->result.disabled = p->result.remaining > 0;
+    if (!r)
+        tell_remaining(p);
     return r;
 }
 

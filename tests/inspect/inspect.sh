@@ -204,6 +204,11 @@ code 5 "$knell" verify
 code 0 "$knell" verify --repair
 code 0 "$knell" verify
 
+# A destination that is none is no sound configuration.
+code 1 env KNELL_DSN="http://key@host/1 htp://host/1" "$knell" config check
+grep -q 'destination htp://host/1: ' "$tmp/err" || fail "config check: $(cat "$tmp/err")"
+grep -q '//key@\|sound' "$tmp/err" "$tmp/out" && fail "config check: $(cat "$tmp/err" "$tmp/out")"
+
 # A program that reads too little is no error, and no terminal means no colours.
 "$knell" list 2>"$tmp/err" | head -n 1 >/dev/null
 [ -s "$tmp/err" ] && fail "broken pipe: $(cat "$tmp/err")"

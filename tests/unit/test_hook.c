@@ -110,14 +110,14 @@ static void asks_before_it_sends(void)
         const char *script, *why;
     } drops[] = {
         {"cat >/dev/null", "before_send: answered with nothing"},
-        {"exit 1", "before_send failed: Protocol error"},
+        {"exit 1", "before_send failed: it did not end with status 0"},
         {"echo no json", "before_send answered with no event: no JSON"},
         {"cat; echo and more", "before_send answered with no event: no JSON"},
         {"head -c 500", "before_send answered with no event: no JSON"},
-        {"cat; cat /dev/zero", "before_send failed: Argument list too long"},
-        {"kill -SEGV $$", "before_send failed: Protocol error"},
+        {"cat; cat /dev/zero", "before_send failed: its answer is too long"},
+        {"kill -SEGV $$", "before_send failed: it did not end with status 0"},
         {"exec 0<&-; echo []", "before_send answered with no event: another event_id"},
-        {"/nonexistent/program", "before_send failed: Protocol error"},
+        {"/nonexistent/program", "before_send failed: it did not end with status 0"},
         {"sed s/0102030405060708090a0b0c0d0e0f10/ffffffffffffffffffffffffffffffff/",
             "before_send answered with no event: another event_id"},
         {"sed 's/\"thread_id\":4712/\"thread_id\":\"4712\"/'",

@@ -1,7 +1,9 @@
 /* config: what is in effect and where each value came from. Secrets are masked. */
 #include "uploader/config.h"
+#include "uploader/destinations.h"
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/safe.h"
+#include "uploader/pipeline.h"
 
 #include <string.h>
 
@@ -57,6 +59,32 @@ static void put_settings(struct session *s, const struct config_set *set)
     }
 }
 
+struct bad_destinations {
+    struct session *s;
+    size_t n;
+};
+
+static void complain_of(void *ctx, const char *masked, const char *why)
+{
+    struct bad_destinations *bad = ctx;
+    CLEANUP(safe_done) struct safe text = {0};
+    safe_put(&text, masked);
+    session_complain(bad->s, "destination %s: %s", safe_text(&text), why);
+    bad->n++;
+}
+
+/* Returns how many destinations cannot be understood, and says which; whether one answers
+ * is for knell test. */
+static size_t check_destinations(struct session *s, const struct config *c)
+{
+    struct destination d[PIPELINE_MAX_DESTINATIONS];
+    struct bad_destinations bad = {.s = s};
+    size_t n = destinations_of(c, d, PIPELINE_MAX_DESTINATIONS, complain_of, &bad);
+    for (size_t i = 0; i < n; i++)
+        destination_done(&d[i]);
+    return bad.n;
+}
+
 int command_config(struct session *s)
 {
     const char *what = s->options.n_arguments ? s->options.arguments[0] : "show";
@@ -86,7 +114,9 @@ int command_config(struct session *s)
             session_complain(
                 s, "%s%s", set.notes[i].error ? "" : "warning: ", safe_text(&text));
         }
-        if (check && !set.n_notes && !s->options.quiet)
+        if (check && check_destinations(s, &set.values))
+            bad = true;
+        else if (check && !set.n_notes && !s->options.quiet)
             (void)fputs("The configuration is sound.\n", s->out.f);
     }
     config_done(&set);

@@ -70,6 +70,21 @@ static int take_answer(
     return err;
 }
 
+/* NULL: not the program's fault */
+static const char *hook_fault(int err)
+{
+    switch (err) {
+    case -EPROTO:
+        return "it did not end with status 0";
+    case -E2BIG:
+        return "its answer is too long";
+    case -ETIMEDOUT:
+        return "it took too long";
+    default:
+        return NULL;
+    }
+}
+
 static int ask_hook(const struct worker_options *o, struct worker_result *r,
     const struct envelope_view *v, size_t behind, cJSON **event)
 {
@@ -77,10 +92,10 @@ static int ask_hook(const struct worker_options *o, struct worker_result *r,
     size_t n = 0;
     int err = hook_run(o->before_send, (const char *)v->payload, v->n_payload,
         o->hook_timeout_ms, worker_max_event_bytes(o), &answer, &n);
-    if (err == -ENOMEM)
+    if (err && !hook_fault(err)) /* this machine's: it is asked again later */
         return err;
     if (err)
-        worker_drop(r, "before_send", "before_send failed", strerrordesc_np(-err));
+        worker_drop(r, "before_send", "before_send failed", hook_fault(err));
     else if (!answer || strspn(answer, " \t\r\n") == n)
         worker_drop(r, "before_send", "before_send", "answered with nothing");
     else
