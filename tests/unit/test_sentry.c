@@ -189,6 +189,8 @@ static void refuses_wrong_types(void)
          "\"instruction_addr\":\"12\"}]}}]}}",
             "exception.values[0].stacktrace.frames[0].instruction_addr: not an address"},
         {"{\"breadcrumbs\":[]}", "breadcrumbs: not an object"},
+        {"{\"extra\":{\"a\":[{\"b\":\"caf\xe9\"}]}}", "event: bytes that are no UTF-8"},
+        {"{\"extra\":{\"caf\xe9\":1}}", "event: bytes that are no UTF-8"},
         {"{\"fingerprint\":[1]}", "event: a part of the fingerprint is no string"},
     };
     struct dump *d = dump_example();

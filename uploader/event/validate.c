@@ -1,5 +1,7 @@
 #include "uploader/event/validate.h"
 
+#include "uploader/inspect/safe.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -263,6 +265,26 @@ static void one_crashed(struct check *c, const cJSON *event)
         fail(c, "more than one crashed thread");
 }
 
+static bool is_utf8(const char *text)
+{
+    uint32_t c;
+    for (size_t k, n = text ? strlen(text) : 0; n; text += k, n -= k) {
+        k = safe_decode(text, n, &c);
+        if (!k)
+            return false;
+    }
+    return true;
+}
+
+/* Names and texts; a parser has bounded how deep. */
+static bool all_utf8(const cJSON *item)
+{
+    const cJSON *one;
+    bool sound = is_utf8(item->string) && is_utf8(item->valuestring);
+    cJSON_ArrayForEach(one, item) sound = sound && all_utf8(one);
+    return sound;
+}
+
 int validate_event(const cJSON *event, char *why, size_t n_why)
 {
     struct check c = {.why = why, .n_why = n_why};
@@ -271,6 +293,8 @@ int validate_event(const cJSON *event, char *why, size_t n_why)
         fail(&c, "not an object");
         return -EBADMSG;
     }
+    if (!all_utf8(event))
+        fail(&c, "bytes that are no UTF-8");
     (void)want(&c, event, "event_id", ID32, true);
     (void)want(&c, event, "timestamp", TIME, true);
     (void)want(&c, event, "platform", TEXT, true);
