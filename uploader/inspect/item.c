@@ -83,6 +83,20 @@ static void put_title(const struct item *x, struct explain *e)
         level, type || *level ? ")" : "");
 }
 
+/* Empty for what has nothing to show. */
+static void put_value(const struct journal_value *v, char out[static 256])
+{
+    out[0] = '\0';
+    if (v->type == KNELL_VALUE_TEXT)
+        (void)snprintf(out, 256, "%s", v->text);
+    else if (v->type == KNELL_VALUE_INT)
+        (void)snprintf(out, 256, "%lld", (long long)v->integer);
+    else if (v->type == KNELL_VALUE_DOUBLE)
+        (void)snprintf(out, 256, "%g", v->real);
+    else if (v->type == KNELL_VALUE_BOOL)
+        (void)snprintf(out, 256, "%s", v->integer ? "true" : "false");
+}
+
 void item_explain(const struct item *x, struct explain *e)
 {
     static const char evidence[] = "evidence";
@@ -92,13 +106,13 @@ void item_explain(const struct item *x, struct explain *e)
         (void)snprintf(e->cause, sizeof e->cause, "%s", message);
     for (uint32_t i = 0; i < x->n_pairs; i++) {
         const struct journal_pair *p = &x->pairs[i];
-        if (p->value.type != KNELL_VALUE_TEXT || !*p->value.text ||
-            strcmp(p->key, "type") == 0 || strcmp(p->key, "message") == 0)
+        char key[64], value[256];
+        put_value(&p->value, value);
+        if (!*value || strcmp(p->key, "type") == 0 || strcmp(p->key, "message") == 0)
             continue;
-        char key[64];
         (void)snprintf(key, sizeof key, "%.50s: ", p->key);
         bool is_evidence = strncmp(p->key, evidence, sizeof evidence - 1) == 0;
-        add_note(e, is_evidence ? "- " : key, p->value.text);
+        add_note(e, is_evidence ? "- " : key, value);
     }
     if (x->head.n_suppressed) {
         char text[64];
