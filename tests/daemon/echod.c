@@ -6,10 +6,15 @@
  *     /quit     close this connection
  *     /stats    say how many lines this connection has sent
  *     /health   say how knell is doing, in one line
+ *     /login X  be X from now on: shown with what happens in this connection
  *     /db       ask a database that is not there: a handled error
+ *     /call     say which trace headers a request to another service would carry
+ *     /hang     be silent until the watchdog has noticed (with -w)
  *     /crash    take the server down in the thread that serves this connection
  *
- * usage: echod [-p PORT] [-f PORTFILE]     (PORT 0: any free one; written to PORTFILE)
+ * usage: echod [-p PORT] [-f PORTFILE] [-w MS]
+ *     PORT 0: any free one; written to PORTFILE. MS: how long a request may take before
+ *     a hang is reported; else nobody watches
  */
 #include <knell/knell.h>
 
@@ -27,6 +32,8 @@
 
 enum { N_WORKERS = 4, MAX_LINE = 1024 };
 
+static uint32_t deadline_ms; /* of a request; 0: none */
+
 struct counters {
     unsigned n_commands;
 };
@@ -34,6 +41,7 @@ struct counters {
 struct session {
     int fd;
     struct knell_scope *scope; /* what knell shall know about this connection */
+    struct knell_heart *heart; /* of the thread that serves it; NULL: nobody watches */
     unsigned n_lines;
     struct counters *counters; /* made by the first command that counts; /crash forgets */
 };
@@ -93,6 +101,35 @@ static void db_command(struct session *s)
         s->fd, "the database is down, report %s\n", id.text[0] ? id.text : "not made");
 }
 
+/* The connection's scope is bound: who it is goes there, and to no other connection. */
+static void login_command(struct session *s, const char *name)
+{
+    const struct knell_user user = {.id = name};
+    knell_set_user(&user);
+    knell_log(KNELL_LEVEL_INFO, "%s logged in", name);
+    dprintf(s->fd, "hello %s\n", name);
+}
+
+static void call_command(struct session *s)
+{
+    struct knell_outgoing headers;
+    knell_trace_outgoing(NULL, &headers);
+    dprintf(s->fd, "sentry-trace: %s traceparent: %s\n", headers.sentry_trace,
+        headers.traceparent);
+}
+
+static void hang_command(struct session *s)
+{
+    struct knell_status k = KNELL_STATUS_INIT;
+    knell_status(&k);
+    uint64_t before = k.hangs;
+    for (int i = 0; s->heart && i < 1000 && k.hangs == before; i++) {
+        usleep(20000);
+        knell_status(&k);
+    }
+    dprintf(s->fd, "%llu hangs\n", (unsigned long long)k.hangs);
+}
+
 static int run_command(struct session *s, const char *command)
 {
     if (!strcmp(command, "/quit"))
@@ -103,6 +140,12 @@ static int run_command(struct session *s, const char *command)
         health_command(s);
     else if (!strcmp(command, "/db"))
         db_command(s);
+    else if (!strncmp(command, "/login ", 7))
+        login_command(s, command + 7);
+    else if (!strcmp(command, "/call"))
+        call_command(s);
+    else if (!strcmp(command, "/hang"))
+        hang_command(s);
     else if (!strcmp(command, "/stats"))
         dprintf(s->fd, "%u lines\n", s->n_lines);
     else
@@ -143,9 +186,9 @@ static struct knell_scope *scope_of(int fd)
     return scope;
 }
 
-static void serve_client(int fd)
+static void serve_client(int fd, struct knell_heart *heart)
 {
-    struct session s = {.fd = fd, .scope = scope_of(fd)};
+    struct session s = {.fd = fd, .scope = scope_of(fd), .heart = heart};
     char line[MAX_LINE];
     FILE *in = fdopen(fd, "r");
     if (!in) {
@@ -156,9 +199,12 @@ static void serve_client(int fd)
     knell_scope_bind(s.scope);
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\r\n")] = '\0';
+        knell_beat(heart); /* from here to the pause it shall not take too long */
         if (handle_request(&s, line) < 0)
             break;
+        knell_beat_pause(heart);
     }
+    knell_beat_pause(heart);
     knell_scope_free(s.scope);
     fclose(in);
 }
@@ -168,13 +214,16 @@ static void *worker(void *arg)
     int listener = *(int *)arg;
     knell_thread_enter(); /* so that a stack overflow in this thread is reported as well
                            */
+    struct knell_heart *heart = deadline_ms ? knell_watch("worker", deadline_ms) : NULL;
+    knell_beat_pause(heart);
     for (;;) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
-            serve_client(fd);
+            serve_client(fd, heart);
         else if (errno != EINTR && errno != ECONNABORTED)
             break;
     }
+    knell_unwatch(heart);
     return NULL;
 }
 
@@ -208,11 +257,13 @@ int main(int argc, char **argv)
 {
     const char *port_file = NULL;
     uint16_t port = 7007;
-    for (int c; (c = getopt(argc, argv, "p:f:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "p:f:w:")) != -1;) {
         if (c == 'p')
             port = (uint16_t)strtoul(optarg, NULL, 10);
         else if (c == 'f')
             port_file = optarg;
+        else if (c == 'w')
+            deadline_ms = (uint32_t)strtoul(optarg, NULL, 10);
         else
             return 2;
     }
@@ -225,6 +276,10 @@ int main(int argc, char **argv)
     int err = knell_start(&options); /* the daemon serves on without knell */
     if (err)
         fprintf(stderr, "echod: no crash reports: %s\n", strerror(-err));
+
+    char settings[32]; /* with every report: how this server was set up */
+    int n = snprintf(settings, sizeof settings, "port=%u\n", port);
+    knell_attach_bytes("settings.txt", settings, (size_t)n);
 
     sigset_t stop;
     sigemptyset(&stop);

@@ -49,8 +49,12 @@ static void say_scope(void)
     const struct knell_data pool[] = {
         knell_int("size", 8), knell_bool("idle", 0), knell_double("load", 0.5)};
     const struct knell_data plan = knell_text("plan", "pro");
-    const struct knell_user user = {
-        .id = "42", .email = "a@example.org", .extra = &plan, .n_extra = 1};
+    const struct knell_user user = {.id = "42",
+        .username = "ada",
+        .email = "a@example.org",
+        .ip_address = "192.0.2.1",
+        .extra = &plan,
+        .n_extra = 1};
     const char *const print[] = {"{{ default }}", "by-shard"};
     knell_set_tag("shard", "eu-1");
     knell_set_tag("route", "global");
@@ -60,6 +64,7 @@ static void say_scope(void)
     knell_set_context("pool", pool, 3);
     knell_set_extra(knell_text("note", "caf\xc3\xa9"));
     knell_set_fingerprint(print, 2);
+    knell_set_level(KNELL_LEVEL_INFO);
     knell_set_transaction("accept loop");
     knell_attach_bytes("config.txt", "a=1\n", 4);
     knell_add_breadcrumb(KNELL_LEVEL_INFO, "lifecycle", "started");
@@ -138,12 +143,23 @@ __attribute__((noinline)) static void fail_query(bool all_threads)
         abort();
 }
 
+static void say_with_level_of_scope(void)
+{
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = "Tolerable";
+    (void)knell_scope_push();
+    knell_set_level(KNELL_LEVEL_WARNING);
+    print_id(knell_capture_error(&e));
+    knell_scope_pop();
+}
+
 static void say_errors(void)
 {
     helper_thread();
     for (int i = 0; i < 20; i++)
         fail_query(false);
     print_id(knell_capture_message(KNELL_LEVEL_WARNING, "disk nearly full"));
+    say_with_level_of_scope();
     struct knell_error quiet = KNELL_ERROR_INIT;
     quiet.type = "Expected";
     quiet.not_reported = 1;

@@ -119,9 +119,14 @@ void check_scope(const cJSON *e)
     CHECK_STR(json_text(e, "tags/gone"), "");
     CHECK_STR(json_text(e, "user/id"), "42");
     CHECK_STR(json_text(e, "user/email"), "a@example.org");
+    CHECK_STR(json_text(e, "user/username"), "ada");
+    CHECK_STR(json_text(e, "user/ip_address"), "192.0.2.1");
+    CHECK_STR(json_text(e, "user/data/plan"), "pro");
+    CHECK_STR(json_text(e, "level"), "fatal"); /* a death is, whatever the scope says */
     CHECK_STR(json_text(e, "contexts/pool/size"), "");
     CHECK_INT(json_number(e, "contexts/pool/size"), 8);
     CHECK(cJSON_IsFalse(json_at(e, "contexts/pool/idle")));
+    CHECK(json_number(e, "contexts/pool/load") == 0.5);
     CHECK_STR(json_text(e, "extra/note"), "caf\xc3\xa9");
     CHECK_STR(json_text(e, "fingerprint/1"), "by-shard");
     CHECK_STR(json_text(e, "transaction"), "accept loop");

@@ -15,13 +15,15 @@
 #include <unistd.h>
 
 static char spool_env[300], dsn_env[300];
+static const char *sessions_env = "KNELL_SESSIONS=0";
 
 static pid_t start(const char *const *argv, const char *dsn)
 {
     pid_t pid = fork();
     if (!pid) {
         const char *const env[] = {spool_env, dsn, "SENTRY_TRACES_SAMPLE_RATE=1",
-            "KNELL_START_UPLOADER=0", "HOME=/nonexistent", NULL};
+            "KNELL_START_UPLOADER=0", "KNELL_LOGS=1", sessions_env, "HOME=/nonexistent",
+            NULL};
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(null, STDOUT_FILENO);
         (void)execve(argv[0], (char *const *)argv, (char *const *)env);
@@ -141,4 +143,63 @@ static void tells_what_happens_in_its_connections(void)
     envelopes_free(&got);
 }
 
-TEST_MAIN(TEST(tells_what_happens_in_its_connections))
+static const cJSON *hang_in(const struct envelope_items *got, const char *command)
+{
+    for (size_t i = 0; i < envelopes_count(got, "event"); i++) {
+        const cJSON *e = envelopes_get(got, "event", i);
+        if (!strcmp(json_text(e, "exception/values/0/type"), "Hang") &&
+            !strcmp(json_text(e, "transaction"), command))
+            return e;
+    }
+    return NULL;
+}
+
+static void check_hang(const struct envelope_items *got, const char *trace)
+{
+    const cJSON *hang = hang_in(got, "/hang"), *log = envelopes_get(got, "log", 0);
+    bool init = false, ended = false, attached = false;
+    CHECK_STR(json_text(hang, "tags/loop"), "worker");
+    CHECK_STR(json_text(hang, "user/id"), "ada");
+    CHECK_STR(json_text(log, "items/0/body"), "ada logged in");
+    CHECK(transaction(got, "/call") != NULL);
+    CHECK_STR(json_text(transaction(got, "/call"), "contexts/trace/trace_id"), trace);
+    for (size_t i = 0; i < got->n; i++) {
+        const struct received *r = &got->all[i];
+        attached |= !strcmp(r->filename, "settings.txt") && !strcmp(r->text, "port=0\n");
+        init |= !strcmp(r->type, "session") && cJSON_IsTrue(json_at(r->json, "init"));
+        ended |= !strcmp(json_text(r->json, "status"), "exited");
+    }
+    CHECK(attached && init && ended);
+}
+
+static void tells_of_hangs_and_users(void)
+{
+    static struct envelope_items got;
+    char port_file[300], trace[33] = "";
+    const char *out = test_tmpdir();
+    int status;
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s/spool", test_tmpdir());
+    (void)snprintf(dsn_env, sizeof dsn_env, "KNELL_DSN=file://%s", out);
+    (void)snprintf(port_file, sizeof port_file, "%s/port", test_tmpdir());
+    const char *const echod[] = {ECHOD, "-p", "0", "-f", port_file, "-w", "500", NULL};
+    sessions_env = "KNELL_SESSIONS=1";
+    pid_t pid = start(echod, "KNELL_DSN=");
+    FILE *one = connect_to(read_port(port_file));
+    if (CHECK(one)) {
+        CHECK_STR(ask(one, "/login ada\n"), "hello ada\n");
+        (void)sscanf(ask(one, "/call\n"), "sentry-trace: %32[0-9a-f]", trace);
+        CHECK_INT(atoi(ask(one, "/hang\n")) > 0, 1);
+        (void)fclose(one);
+    }
+    (void)kill(pid, SIGTERM);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+    const char *const uploader[] = {UPLOADER, NULL};
+    pid = start(uploader, dsn_env);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+    envelopes_read(&got, out);
+    check_hang(&got, trace);
+    envelopes_free(&got);
+    sessions_env = "KNELL_SESSIONS=0";
+}
+
+TEST_MAIN(TEST(tells_of_hangs_and_users), TEST(tells_what_happens_in_its_connections))
