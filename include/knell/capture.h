@@ -42,9 +42,10 @@ struct knell_error {
  * and scope into the spool, and see to it that an uploader takes it (at once, unless
  * options.start_uploader is off). About as costly as writing a small file and, once a
  * minute, starting a program. The file is not forced to the disk here, only by the
- * uploader that takes it. What comes too often from the same place
- * (options.capture_burst) costs some tens of nanoseconds and is counted; the next report
- * says how many there were.
+ * uploader that takes it. What comes too often
+ * (options.capture_burst) of the same kind, errors by type, domain, operation and code,
+ * messages by the place of the call and level, costs some tens of nanoseconds and is
+ * counted; the next report says how many there were.
  *
  * Context: normal. errno is kept.
  * Returns the event id; its text is empty when nothing was written (not started, too
@@ -87,7 +88,8 @@ struct knell_status {
     uint64_t cut;        /* texts cut to their limit */
     uint64_t scope_lost; /* tags, contexts …, scopes for which there was no room */
     uint64_t captured, suppressed, sampled_out, failed; /* errors and messages */
-    uint64_t transactions, transactions_sampled_out, transactions_ignored, spans_lost;
+    uint64_t transactions, transactions_sampled_out, transactions_ignored;
+    uint64_t spans_lost; /* and segments of them that nobody took */
     uint64_t logs, logs_lost, hangs;
     int last_error; /* negative errno of the last capture, if it failed */
     uint32_t session_errors;
@@ -105,7 +107,8 @@ struct knell_status {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #endif
-/* @ret  filled up to its size member; a listing of two folders, no more
+/* In C++ the structure is written "struct knell_status".
+ * @ret  filled up to its size member; a listing of two folders, no more
  * Returns 0 or -EINVAL. */
 KNELL_API int knell_status(struct knell_status *ret);
 #if defined(__cplusplus) && defined(__GNUC__)

@@ -84,8 +84,8 @@ KNELL_API void knell_attach_bytes(const char *name, const void *bytes, size_t n)
  * Attach a file: the uploader reads it when it sends the report, as the user the spool
  * belongs to, so it holds what was written up to then. Of a long file the newest part is
  * sent ([event] attached_file_bytes in knell.conf). A symbolic link, a device, a pipe or
- * a file of /proc or /sys is not read; what was cut or could not be read is said in the
- * event.
+ * a file of /proc or /sys is not read, nor, where the kernel has Landlock, one of /run,
+ * /dev/shm, /boot or /etc/knell; what was cut or could not be read is said in the event.
  *
  * @name  shown with the report, borrowed; NULL: the path's last part. Setting the same
  *        name again replaces the file
@@ -111,7 +111,8 @@ KNELL_API void knell_scope_free(struct knell_scope *scope);
 
 /**
  * Make a free-standing scope the calling thread's innermost one, until it is unbound or
- * another is bound. Costs a copy of what it holds into the journal: tens of nanoseconds.
+ * another is bound. The spans that were open in it when it was unbound are open again.
+ * Costs a copy of what it holds into the journal: tens of nanoseconds.
  *
  * @scope  must stay until it is unbound; NULL: unbind
  */

@@ -66,7 +66,8 @@ KNELL_API void knell_span_set_tag(
  * finished as well later, to free them. */
 KNELL_API void knell_span_finish(struct knell_span *span, enum knell_span_status status);
 
-/* Forget a transaction, with its spans, unsent. */
+/* Forget a transaction unsent and free it. Spans of it that are open are finished as well
+ * later, to free them. */
 KNELL_API void knell_transaction_discard(struct knell_span *transaction);
 
 /* Headers to send along with an outgoing request; texts are empty when there is none. */
