@@ -70,6 +70,19 @@ has() {
     grep -q -- "$pattern" "$tmp/out" || fail "$*: no \"$pattern\" in: $(head -c 600 "$tmp/out")"
 }
 
+# killed SIGNAL: a victim that waits for it.
+killed() {
+    "$victim" wait >/dev/null 2>&1 &
+    pid=$!
+    for _ in $(seq 300); do
+        [ -n "$(ls "$KNELL_SPOOL/live" 2>/dev/null | grep -- "-$pid-.*jnl")" ] && break
+        sleep 0.05
+    done
+    sleep 0.2
+    kill "-$1" "$pid"
+    wait "$pid" 2>/dev/null
+}
+
 # Nothing yet.
 code 4 "$knell" --spool "$tmp/none"
 for how in null divide abort overflow call; do
@@ -134,6 +147,12 @@ code 0 "$knell" list victimd
 [ "$("$knell" -F signal --signal FPE)" = SIGFPE ] || fail "--signal"
 [ "$("$knell" -F function --release 2.4.1 --env testing function=walk)" = walk ] || fail "KEY=VALUE"
 code 3 "$knell" list --until yesterday victimd
+
+# What a watchdog does.
+killed ABRT
+has 'sent by process' "$knell" show -1
+has 'A watchdog sends SIGABRT' "$knell" show -1
+code 0 "$knell" rm -1
 
 # Moves, each seen at once in the folders.
 first=$(id bytes_left)

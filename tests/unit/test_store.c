@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <knell/journal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -144,5 +145,35 @@ static void others_may_not_write_to_it(void)
     free(path);
 }
 
-TEST_MAIN(TEST(the_newest_come_first), TEST(states_are_left_out),
-    TEST(every_spool_is_found), TEST(others_may_not_write_to_it))
+static void put_journal(const char *spool, uint8_t id, uint32_t state, int32_t signo)
+{
+    const struct spool_live_name n = {
+        .boot = 1, .pid = 1, .start_ticks = id, .event_id = {id}, .journal = true};
+    const struct knell_journal_head head = {
+        .magic = KNELL_JOURNAL_MAGIC, .state = state, .crash_signo = signo};
+    char file[SPOOL_LIVE_NAME_BYTES + 1], path[SPOOL_LIVE_NAME_BYTES + 16];
+    spool_live_name_format(&n, file);
+    (void)snprintf(path, sizeof path, KNELL_SPOOL_LIVE "/%s", file);
+    test_write_file(spool, path, &head, sizeof head);
+}
+
+/* Deaths of another boot that are no report yet; one was reported by its handler, one
+ * ended as it should. */
+static void deaths_without_a_report_are_counted(void)
+{
+    char *path = make_spool("spool");
+    struct session s;
+    struct store t;
+    put_journal(path, 1, KNELL_RUN_RUNNING, 0);
+    put_journal(path, 2, KNELL_RUN_RUNNING, 11);
+    put_journal(path, 3, KNELL_RUN_CLEAN, 0);
+    const struct options o = {.config = "/dev/null", .spool = path, .last = -1};
+    CHECK_INT(open_with(&o, &s, &t), 0);
+    CHECK_INT(t.n_unadopted, 1);
+    done(&s, &t);
+    free(path);
+}
+
+TEST_MAIN(TEST(deaths_without_a_report_are_counted), TEST(the_newest_come_first),
+    TEST(states_are_left_out), TEST(every_spool_is_found),
+    TEST(others_may_not_write_to_it))

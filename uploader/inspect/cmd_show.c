@@ -52,7 +52,7 @@ static void complain(const struct session *s, const struct report *r, int err,
     const struct report_error *why)
 {
     char id[33];
-    const char *fault = spool_fault(err);
+    const char *fault = err == -ENOENT ? "it was removed meanwhile" : spool_fault(err);
     spool_event_id_format(r->name.event_id, id);
     if (why->what)
         session_complain(s, "report %s cannot be read: %s (%s at offset %llu)", id,
@@ -107,7 +107,7 @@ int command_show(struct session *s)
             (void)fputc('\n', s->out.f);
         int one = put_one(s, &t, x.reports[s->options.reverse ? i : x.n - 1 - i]);
         if (one)
-            worst = spool_fault(one) ? -EBADMSG : one;
+            worst = spool_fault(one) ? -EBADMSG : one == -ENOENT ? -ENODATA : one;
     }
     selection_done(&x);
     store_close(&t);

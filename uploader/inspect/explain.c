@@ -372,6 +372,9 @@ static void explain_sender(const struct scene *s, const struct knell_signal_reco
             name[0] ? " (" : "", name, name[0] ? ")" : "", r->sender_uid);
     note(s, "The program did nothing wrong at this place: another process sent the "
             "signal.");
+    if (r->signo == SIGABRT)
+        note(s, "A watchdog sends SIGABRT (WatchdogSec= of systemd for one) to what has "
+                "hung: see what the threads wait for.");
 }
 
 static void explain_signal(const struct scene *s, const struct knell_signal_record *r)

@@ -32,7 +32,9 @@ static bool says_something(int journal_fd, bool with_dump)
     if (pread(journal_fd, &h, sizeof h, 0) != sizeof h || h.magic != KNELL_JOURNAL_MAGIC)
         return false;
     bool crashed = h.state == KNELL_RUN_CRASHING || h.state == KNELL_RUN_DUMPED;
-    return h.state == KNELL_RUN_RUNNING || (crashed && with_dump);
+    /* With a signal's number it was reported, and a handler of the program's own ended
+     * it. */
+    return (h.state == KNELL_RUN_RUNNING && h.crash_signo <= 0) || (crashed && with_dump);
 }
 
 static bool has_file(const struct count *c, struct spool_live_name live, bool journal)

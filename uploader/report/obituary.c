@@ -122,7 +122,8 @@ void obituary_judge(const struct journal *j, const struct obituary_evidence *evi
     }
     reason(ret, "the machine is still the same boot");
     reason(ret,
-        "what is left is SIGKILL, _exit(2), a signal that a handler of the program's "
+        "what is left is SIGKILL, _exit(2), execve(2) of a program without knell, a "
+        "signal that a handler of the program's "
         "own took before this one, or a stack overflow without an alternate signal "
         "stack");
     say(ret, OBITUARY_KILLED, SIGKILL, "SIGKILL", "killed from outside");
