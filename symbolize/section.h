@@ -38,7 +38,7 @@ struct section {
  * Errors: -EBADMSG the section lies outside the file or its header makes no sense;
  * -E2BIG; -EPROTONOSUPPORT unknown compression; -ENOMEM.
  */
-int section_open(const struct elf_file *file, const struct elf_section *s,
+int section_open(const struct elf_file *file, const struct elf_section *from,
     struct budget *budget, struct section *ret) MUST_CHECK;
 void section_done(struct section *s);
 
