@@ -1,7 +1,9 @@
 #include "crash/areas.h"
 
 #include "crash/identity.h"
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct kn_areas *kn_areas_published;
 _Thread_local uint32_t kn_stripe_tls;
@@ -69,8 +71,11 @@ size_t kn_areas_bytes(const struct kn_told *told)
 
 struct kn_areas *kn_areas_new(struct knell_journal_head *head, const struct kn_told *told)
 {
-    struct kn_areas *a = calloc(1, sizeof *a);
-    if (!a || pthread_mutex_init(&a->lock, NULL)) {
+    struct kn_areas *a = aligned_alloc(alignof(struct kn_areas), sizeof *a);
+    if (!a)
+        return NULL;
+    memset(a, 0, sizeof *a);
+    if (pthread_mutex_init(&a->lock, NULL)) {
         free(a);
         return NULL;
     }

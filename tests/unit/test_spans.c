@@ -2,9 +2,13 @@
 #include "test.h"
 #include "tmpdir.h"
 
+#include "crash/areas.h"
+
 #include <knell/knell.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct knell_status status(void)
 {
@@ -197,7 +201,21 @@ static void a_spool_that_nobody_empties(void)
     knell_stop();
 }
 
-TEST_MAIN(TEST(a_spool_that_nobody_empties),
+/* Its members are told to lie on lines of a cache, and the compiler believes it. */
+static void what_all_threads_share_is_aligned(void)
+{
+    void *between[8];
+    for (int i = 0; i < 8; i++) {
+        start(0);
+        CHECK_INT((uintptr_t)kn_areas_current() % alignof(struct kn_areas), 0);
+        knell_stop();
+        between[i] = malloc(40); /* so that the next one lies elsewhere */
+    }
+    for (int i = 0; i < 8; i++)
+        free(between[i]);
+}
+
+TEST_MAIN(TEST(what_all_threads_share_is_aligned), TEST(a_spool_that_nobody_empties),
     TEST(the_innermost_of_a_scope_comes_back_with_it),
     TEST(one_from_outside_may_end_inside), TEST(another_thread_may_end_it),
     TEST(stopping_and_starting_again), TEST(scopes_of_threads_without_room))
