@@ -502,6 +502,94 @@ def strangers():
         fail("verify --repair among strangers: %d %s" % (r.returncode, r.stderr))
 
 
+def refusals(spool):
+    """Every command on an option that there is not, on a spool that there is not and on
+    words that match nothing: the code that knell(1) says, and a reason, in text and JSON."""
+    null, die = name_of(spool, "function=bytes_left"), name_of(spool, "function=die")
+    bundle = os.path.join(TMP, "bundle.tar")
+    # Those that need no spool, and those whose words are something else than matches.
+    no_spool = {"help": 0, "completion": 0, "config": 0, "test": 0}
+    words_mean = {"status": 2, "consent": 2, "config": 2, "help": 2, "completion": 2, "import": 4,
+                  "upload": None, "test": 9}
+    for name, _, words in commands(TMP, null, null) + moves(die) + [("import", 0, ["import", bundle])]:
+        tries = [(2, spool, words + ["--nonsense"]), (2, spool, words + ["--config", ""]),
+                 (no_spool.get(name, 4), os.path.join(TMP, "nowhere"), words)]
+        if words_mean.get(name, 3) is not None:
+            options = ["--timeout", "100ms"] if name == "watch" else []
+            tries.append((words_mean.get(name, 3), spool, [name, "ffffffffffffffff"] + options))
+        for code, where, line in tries:
+            for form in ([], ["--json"], ["--json=lines"]):
+                r = knell(where, *form, *line)
+                if r.returncode != code:
+                    fail("%s: exit code %d, not %d: %s" % (form + line, r.returncode, code, r.stderr))
+                if code and name not in ("watch", "test") and not r.stderr:
+                    fail("%s: exit code %d and not a word why" % (form + line, code))
+                harmless("refused %s" % line, r.stdout + r.stderr)
+    for words in (["rm", "--sig", ""], ["rm", "sig="], ["rm", "id="], ["rm", "--app="], ["hold", "-D", ""]):
+        if knell(spool, *words).returncode != 2:
+            fail("%s is not refused: an unset variable means everything" % words)
+    if not knell(spool, "list").stdout:
+        fail("what was refused was done")
+
+
+def order_and_ages(spool):
+    """-r turns the list, and status knows the oldest and the newest."""
+    times = knell(spool, "-F", "time").stdout.decode().split()
+    if len(times) < 5 or times != sorted(times):
+        fail("a list is not oldest first: %s" % times)
+    if knell(spool, "-F", "time", "-r").stdout.decode().split() != times[::-1]:
+        fail("-r does not turn the list")
+    status = json.loads(knell(spool, "--json", "status").stdout)["spools"][0]
+    if (status["oldest"], status["newest"]) != (times[0], times[-1]):
+        fail("status: %s to %s, the list: %s to %s" % (status["oldest"], status["newest"], times[0], times[-1]))
+
+
+def all_spools():
+    """Without a spool named those that are found; with --all also the one of the environment."""
+    home, lone = os.path.join(TMP, "home"), os.path.join(TMP, "lone")
+    found = [os.path.join(home, "knell", app) for app in ("one", "two")]
+    for spool in found + [lone]:
+        os.makedirs(spool, 0o700)
+        crash(spool, "null")
+
+    def spools(*words, **env):
+        r = subprocess.run([KNELL, "-F", "spool", *words], stdin=subprocess.DEVNULL, timeout=120,
+                           env=environment(XDG_STATE_HOME=home, **env), capture_output=True)
+        return [s for s in sorted(r.stdout.decode().split()) if s.startswith(TMP)]
+
+    for want, words, env in ((found, [], {}), ([lone], [], {"KNELL_SPOOL": lone}),
+                             (found + [lone], ["--all"], {"KNELL_SPOOL": lone}),
+                             (found + [lone], ["--all", "--spool", lone], {}),
+                             ([found[0]], ["-D", found[0]], {"KNELL_SPOOL": lone})):
+        if spools(*words, **env) != want:
+            fail("%s %r shows %s, not %s" % (words, env, spools(*words, **env), want))
+    # A spool that is refused is named, whatever its name would do.
+    evil = os.path.join(home, "knell", "evil\033]0;owned\007")
+    os.makedirs(os.path.join(evil, "new"))
+    os.chmod(evil, 0o777)
+    r = subprocess.run([KNELL, "list"], env=environment(XDG_STATE_HOME=home), capture_output=True,
+                       stdin=subprocess.DEVNULL, timeout=120)
+    harmless("a spool's name", r.stdout + r.stderr)
+    if r.returncode or b"evil\\x1b]0;owned" not in r.stderr:
+        fail("a spool that cannot be read is not named: %d %s" % (r.returncode, r.stderr))
+    r = subprocess.run([KNELL, "import", os.path.join(TMP, "bundle.tar")], stdin=subprocess.DEVNULL,
+                       env=environment(XDG_STATE_HOME=home), capture_output=True, timeout=120)
+    if r.returncode != 2 or found[0].encode() not in r.stderr:
+        fail("import does not ask which spool: %d %s" % (r.returncode, r.stderr))
+
+
+def destinations_in_json():
+    """config check says the same and exits the same as JSON and as text."""
+    for dsn, code in (("http://key@host/1 htp://host/1", 1), ("http://key@host/1", 0)):
+        for form in ([], ["--json"]):
+            r = knell(TMP, *form, "config", "check", KNELL_DSN=dsn)
+            if r.returncode != code or (b"htp://" in r.stdout + r.stderr and b"//key@" in r.stdout + r.stderr):
+                fail("config check %s of %s: exit code %d: %s" % (form, dsn, r.returncode, r.stderr))
+            if form and code and not any("htp://host/1" in n["text"] and n["error"]
+                                         for n in check_object("config", r.stdout)["notes"]):
+                fail("config check --json does not say what is wrong")
+
+
 class Refusing(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -734,6 +822,10 @@ def main():
         fail("page: a line about nothing")
     every_form(spool)
     nothing_to_tell(spool)
+    refusals(spool)
+    order_and_ages(spool)
+    all_spools()
+    destinations_in_json()
     readers_that_leave(spool)
     strangers()
     exit_codes()

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The manual names every command and option, completions are what the program makes, and
-# both are sound. usage: manual.sh KNELL SOURCE
+# The manuals name every command, option and function, completions are what the program
+# makes, and both are sound. usage: manual.sh KNELL KNELL-UPLOAD KNELL-SYMBOLIZE SOURCE
 set -u
-knell=$1 source=$2 failed=0
+knell=$1 upload=$2 symbolize=$3 source=$4 failed=0
 fail() {
     echo "FAIL: $*" >&2
     failed=1
@@ -80,6 +80,35 @@ grep -o 'Fl ..[a-z][a-z\\-]*' "$page" | sed 's/^Fl ..//; s/\\//g' | sort -u | wh
     grep -qx -- "$option" "$tmp/names" || echo "--$option"
 done >"$tmp/unknown"
 [ -s "$tmp/unknown" ] && fail "knell.1 has options that are none: $(cat "$tmp/unknown")"
+
+# The other programs: what --help names is in the page, and what is in the page it names.
+# program PROGRAM PAGE
+program() {
+    "$1" --help 2>&1 | grep -o -- '\(^\|[ ,|[]\)--*[a-zA-Z][a-z-]*' | sed 's/^[^-]*--*//' |
+        sort -u >"$tmp/said"
+    grep '^\.It Fl' "$2" | grep -o 'Fl [^ ]*' | sed 's/^Fl //; s/\\-/-/g; s/^--*//' |
+        sort -u >"$tmp/written"
+    [ -s "$tmp/said" ] || fail "$1 --help names no option"
+    cmp -s "$tmp/said" "$tmp/written" ||
+        fail "${2##*/} and --help differ: $(diff "$tmp/said" "$tmp/written" | grep '^[<>]' | tr '\n' ' ')"
+}
+program "$upload" "$source/man/knell-upload.8"
+program "$symbolize" "$source/man/knell-symbolize.1"
+
+# Every function of the headers and every option of knell_start() is in knell(3).
+cat "$source"/include/knell/*.h | tr '\n' ' ' |
+    grep -o 'KNELL_API [a-z_ *]*knell_[a-z_]*(' | grep -o 'knell_[a-z_]*($' | tr -d '(' |
+    sort -u >"$tmp/functions"
+grep -v '^knell_symboliz' "$tmp/functions" >"$tmp/said"
+grep -o 'Fn knell_[a-z_]*' "$source/man/knell.3" | sed 's/Fn //' | sort -u >"$tmp/written"
+[ -s "$tmp/said" ] || fail "no functions"
+cmp -s "$tmp/said" "$tmp/written" ||
+    fail "knell.3 and the headers differ: $(diff "$tmp/said" "$tmp/written" | grep '^[<>]' | tr '\n' ' ')"
+for member in $(sed -n '/^struct knell_options {/,/^};/p' "$source/include/knell/knell.h" |
+    tr '\n' ' ' | sed 's,/\*[^*]*\*/,,g' | grep -o '[a-z_]*;' | tr -d ';'); do
+    [ "$member" = size ] || grep -q "Fa .*\b$member\b" "$source/man/knell.3" ||
+        fail "knell.3 lacks the option $member"
+done
 
 # Which pages and system calls this machine has manuals of is no matter of style.
 if command -v mandoc >/dev/null; then

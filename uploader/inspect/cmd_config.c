@@ -7,7 +7,47 @@
 
 #include <string.h>
 
-static void put_json(struct session *s, const struct config_set *set)
+struct bad_destinations {
+    struct session *s;
+    struct json *notes; /* NULL: stderr */
+    size_t n;
+};
+
+static void put_note(struct json *j, const char *text, bool error)
+{
+    json_object(j, NULL);
+    json_text(j, "text", text);
+    json_bool(j, "error", error);
+    json_end_object(j);
+}
+
+static void complain_of(void *ctx, const char *masked, const char *why)
+{
+    struct bad_destinations *bad = ctx;
+    CLEANUP(safe_done) struct safe text = {0};
+    safe_format(&text, "destination %s: %s", masked, why);
+    bad->n++;
+    if (bad->notes)
+        put_note(bad->notes, safe_text(&text), true);
+    else
+        session_complain(bad->s, "%s", safe_text(&text));
+}
+
+/* Returns how many destinations cannot be understood, and says which; whether one answers
+ * is for knell test. */
+static size_t check_destinations(
+    struct session *s, const struct config *c, struct json *notes)
+{
+    struct destination d[PIPELINE_MAX_DESTINATIONS];
+    struct bad_destinations bad = {.s = s, .notes = notes};
+    size_t n = destinations_of(c, d, PIPELINE_MAX_DESTINATIONS, complain_of, &bad);
+    for (size_t i = 0; i < n; i++)
+        destination_done(&d[i]);
+    return bad.n;
+}
+
+/* Returns how many destinations are none, where that was asked. */
+static size_t put_json(struct session *s, const struct config_set *set, bool check)
 {
     struct json j = session_json(s);
     json_array(&j, "settings");
@@ -23,14 +63,12 @@ static void put_json(struct session *s, const struct config_set *set)
     }
     json_end_array(&j);
     json_array(&j, "notes");
-    for (size_t i = 0; i < set->n_notes; i++) {
-        json_object(&j, NULL);
-        json_text(&j, "text", set->notes[i].text);
-        json_bool(&j, "error", set->notes[i].error);
-        json_end_object(&j);
-    }
+    for (size_t i = 0; i < set->n_notes; i++)
+        put_note(&j, set->notes[i].text, set->notes[i].error);
+    size_t n_bad = check ? check_destinations(s, &set->values, &j) : 0;
     json_end_array(&j);
     json_end_object(&j);
+    return n_bad;
 }
 
 static void put_settings(struct session *s, const struct config_set *set)
@@ -59,32 +97,6 @@ static void put_settings(struct session *s, const struct config_set *set)
     }
 }
 
-struct bad_destinations {
-    struct session *s;
-    size_t n;
-};
-
-static void complain_of(void *ctx, const char *masked, const char *why)
-{
-    struct bad_destinations *bad = ctx;
-    CLEANUP(safe_done) struct safe text = {0};
-    safe_put(&text, masked);
-    session_complain(bad->s, "destination %s: %s", safe_text(&text), why);
-    bad->n++;
-}
-
-/* Returns how many destinations cannot be understood, and says which; whether one answers
- * is for knell test. */
-static size_t check_destinations(struct session *s, const struct config *c)
-{
-    struct destination d[PIPELINE_MAX_DESTINATIONS];
-    struct bad_destinations bad = {.s = s};
-    size_t n = destinations_of(c, d, PIPELINE_MAX_DESTINATIONS, complain_of, &bad);
-    for (size_t i = 0; i < n; i++)
-        destination_done(&d[i]);
-    return bad.n;
-}
-
 int command_config(struct session *s)
 {
     const char *what = s->options.n_arguments ? s->options.arguments[0] : "show";
@@ -102,7 +114,7 @@ int command_config(struct session *s)
     for (size_t i = 0; i < set.n_notes; i++)
         bad |= set.notes[i].error || s->options.strict;
     if (s->options.json) {
-        put_json(s, &set);
+        bad |= put_json(s, &set, check) != 0;
     } else {
         if (!check) {
             out_page(&s->out);
@@ -114,7 +126,7 @@ int command_config(struct session *s)
             session_complain(
                 s, "%s%s", set.notes[i].error ? "" : "warning: ", safe_text(&text));
         }
-        if (check && check_destinations(s, &set.values))
+        if (check && check_destinations(s, &set.values, NULL))
             bad = true;
         else if (check && !set.n_notes && !s->options.quiet)
             (void)fputs("The configuration is sound.\n", s->out.f);

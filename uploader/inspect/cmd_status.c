@@ -32,8 +32,7 @@ struct status {
     const char *verdict;
 };
 
-static void count(
-    const struct session *s, const struct store *t, size_t at, struct status *x)
+static void count(const struct store *t, size_t at, struct status *x)
 {
     for (size_t i = 0; i < t->n_reports; i++) {
         const struct report *r = &t->reports[i];
@@ -45,14 +44,16 @@ static void count(
         if (fstatat(x->spool->state_fd[r->state], report_file(r, file), &st,
                 AT_SYMLINK_NOFOLLOW) == 0)
             x->bytes[r->state] += (uint64_t)st.st_size;
-        if (!x->newest_ms)
-            x->newest_ms = r->name.time_ms;
-        x->oldest_ms = r->name.time_ms;
+        /* The store is in no order before it is asked for one. */
+        const uint64_t time_ms = r->name.time_ms;
+        if (time_ms > x->newest_ms)
+            x->newest_ms = time_ms;
+        if (!x->oldest_ms || time_ms < x->oldest_ms)
+            x->oldest_ms = time_ms;
         if (r->state == SPOOL_WAIT &&
             (!x->next_due_s || r->name.not_before_s < x->next_due_s))
             x->next_due_s = r->name.not_before_s;
     }
-    (void)s;
 }
 
 /* Labels hold no key and no secret. */
@@ -101,7 +102,7 @@ static void look(struct session *s, const struct store *t, size_t at,
     const struct config *config, struct status *x)
 {
     *x = (struct status){.spool = t->spools[at].spool};
-    count(s, t, at, x);
+    count(t, at, x);
     x->n_unadopted = unadopted_count(x->spool);
     int err = spool_lock(t->spools[at].spool);
     x->busy = err == -EBUSY;

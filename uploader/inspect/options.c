@@ -2,6 +2,7 @@
 
 #include "uploader/inspect/options_ids.h"
 
+#include "uploader/inspect/safe.h"
 #include "uploader/inspect/when.h"
 #include "uploader/report/signal_words.h"
 #include "uploader/spool/dir.h"
@@ -48,9 +49,7 @@ complain(const struct parser *p, const char *format, ...)
         return -EINVAL;
     va_list args;
     va_start(args, format);
-    (void)fputs("knell: ", stderr);
-    (void)vfprintf(stderr, format, args);
-    (void)fputs("\n", stderr);
+    safe_line(stderr, "knell: ", format, args);
     va_end(args);
     return -EINVAL;
 }
@@ -291,6 +290,15 @@ static void note_seen(struct parser *p, int id)
             p->seen |= UINT64_C(1) << i;
 }
 
+static int complain_of_empty(const struct parser *p, int id)
+{
+    for (size_t i = 0; i < n_option_specs; i++)
+        if (option_specs[i].id == id && option_specs[i].name)
+            return complain(
+                p, "--%s wants a value that is not empty", option_specs[i].name);
+    return complain(p, "-%c wants a value that is not empty", id);
+}
+
 /* Every option that was given must be one of the command's. */
 static int check_seen(const struct parser *p)
 {
@@ -342,6 +350,9 @@ int options_parse(
         if (id == '?')
             return -EINVAL;
         note_seen(&p, id);
+        /* What a script's unset variable leaves must not mean all. */
+        if (optarg && !*optarg)
+            return complain_of_empty(&p, id);
         help |= id == 'h';
         version |= id == ID_VERSION;
         int err = id == 'h' || id == ID_VERSION ? 0 : set_option(&p, id, optarg);
@@ -362,5 +373,9 @@ int options_parse(
     }
     if (ret->one)
         ret->last = 1;
+    const struct command_spec *command = &command_specs[ret->command];
+    if (!*command->arguments && ret->n_arguments)
+        return complain(
+            &p, "%s takes no words such as %s", command->name, ret->arguments[0]);
     return check_seen(&p);
 }

@@ -14,7 +14,7 @@ const struct command_spec command_specs[COMMAND_N] = {
     [COMMAND_STATUS] = {"status", "", "state of the spool, for people and health checks"},
     [COMMAND_LOG] = {"log", "[MATCH...]",
         "what happened to reports: moves and deliveries"},
-    [COMMAND_UPLOAD] = {"upload", "", "deliver what waits, now"},
+    [COMMAND_UPLOAD] = {"upload", "[ID...]", "deliver what waits, now"},
     [COMMAND_RETRY] = {"retry", "MATCH...", "make waiting or bad reports due at once"},
     [COMMAND_HOLD] = {"hold", "MATCH...", "keep reports and do not send them"},
     [COMMAND_RELEASE] = {"release", "MATCH...", "let held reports go"},

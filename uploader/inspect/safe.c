@@ -1,6 +1,6 @@
 #include "uploader/inspect/safe.h"
 
-#include <stdarg.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,6 +192,16 @@ void safe_print(FILE *f, const char *s)
     CLEANUP(safe_done) struct safe b = {0};
     safe_put(&b, s);
     (void)fputs(safe_text(&b), f);
+}
+
+void safe_line(FILE *f, const char *start, const char *format, va_list args)
+{
+    CLEANUP(free_p) char *text = NULL;
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    (void)fputs(start, f);
+    safe_print(f, text ? text : strerrordesc_np(ENOMEM));
+    (void)fputc('\n', f);
 }
 
 /* Approximate on purpose: wcwidth() depends on the locale, and what is off by one here

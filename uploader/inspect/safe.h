@@ -6,6 +6,7 @@
 #pragma once
 #include "symbolize/cleanup.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,10 @@ void safe_put_n(struct safe *b, const char *s, size_t n);
 
 /* The same straight to a stream. */
 void safe_print(FILE *f, const char *s);
+/* @start, then a formatted text made harmless as a whole, and a newline: what is said on
+ * stderr names paths and words that anybody may have made. */
+void safe_line(FILE *f, const char *start, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /**
  * Decode one character.

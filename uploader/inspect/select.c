@@ -227,6 +227,8 @@ static bool matches(struct session *s, struct store *t, const struct report *r,
 
 static int add(struct conditions *all, enum key key, const char *value)
 {
+    if (!*value) /* the start of everything: not what an unset variable should mean */
+        return -EINVAL;
     struct condition *list = realloc(all->list, (all->n + 1) * sizeof *list);
     if (!list)
         return -ENOMEM;
@@ -262,8 +264,9 @@ static int add_word(struct conditions *all, const char *word)
     return -EINVAL;
 }
 
-static int build(const struct options *o, struct conditions *all)
+static int build(const struct session *s, struct conditions *all)
 {
+    const struct options *o = &s->options;
     const struct {
         enum key key;
         const char *value;
@@ -286,8 +289,7 @@ static int build(const struct options *o, struct conditions *all)
     for (int i = 0; i < o->n_arguments && !err; i++) {
         err = add_word(all, o->arguments[i]);
         if (err == -EINVAL)
-            (void)fprintf(
-                stderr, "knell: no such match: %s (see `knell help`)\n", o->arguments[i]);
+            session_complain(s, "no such match: %s (see `knell help`)", o->arguments[i]);
         else if (!err)
             all->only_any &= all->list[all->n - 1].any;
     }
@@ -338,7 +340,7 @@ static int pick(
 {
     *ret = (struct selection){0};
     struct conditions all = {0};
-    int err = build(&s->options, &all);
+    int err = build(s, &all);
     ret->by_id = all.only_any;
     ret->reports = err ? NULL : calloc(t->n_reports + 1, sizeof *ret->reports);
     if (!err && !ret->reports)

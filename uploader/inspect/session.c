@@ -1,5 +1,7 @@
 #include "uploader/inspect/session.h"
 
+#include "uploader/inspect/safe.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -91,9 +93,7 @@ void session_complain(const struct session *s, const char *format, ...)
     (void)s;
     va_list args;
     va_start(args, format);
-    (void)fputs("knell: ", stderr);
-    (void)vfprintf(stderr, format, args);
-    (void)fputs("\n", stderr);
+    safe_line(stderr, "knell: ", format, args);
     va_end(args);
 }
 
@@ -103,8 +103,7 @@ void session_note(const struct session *s, const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
-    (void)fputs("\n", stderr);
+    safe_line(stderr, "", format, args);
     va_end(args);
 }
 

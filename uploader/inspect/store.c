@@ -1,5 +1,6 @@
 #include "uploader/inspect/store.h"
 
+#include "uploader/inspect/safe.h"
 #include "uploader/inspect/unadopted.h"
 
 #include <dirent.h>
@@ -189,7 +190,7 @@ static int open_spool(struct session *s, struct store *t, const char *path)
     return err;
 }
 
-static void complain_of(const struct session *s, const char *path, int err)
+void store_complain(const struct session *s, const char *path, int err)
 {
     const char *why = err == -EPERM ? "others may write to it, or it is another user's"
                                     : strerrordesc_np(-err);
@@ -214,7 +215,7 @@ int store_open(struct session *s, struct store *ret)
     for (int i = 0; i < n && err != -ENOMEM; i++) {
         err = open_spool(s, ret, paths[i]);
         if (err) {
-            complain_of(s, paths[i], err);
+            store_complain(s, paths[i], err);
             refused = err;
         }
     }
@@ -235,8 +236,11 @@ int store_open_one(struct session *s, struct store *ret)
     int err = store_open(s, ret);
     if (!err && ret->n_spools > 1) {
         session_complain(s, "%zu spools found; name one with --spool:", ret->n_spools);
-        for (size_t i = 0; i < ret->n_spools; i++)
-            (void)fprintf(stderr, "    %s\n", ret->spools[i].spool->path);
+        for (size_t i = 0; i < ret->n_spools; i++) {
+            (void)fputs("    ", stderr);
+            safe_print(stderr, ret->spools[i].spool->path);
+            (void)fputc('\n', stderr);
+        }
         err = -EINVAL;
     }
     return err;

@@ -37,6 +37,9 @@ struct store {
 int store_open(struct session *s, struct store *ret) MUST_CHECK;
 void store_close(struct store *t);
 
+/* Say on stderr that a spool cannot be read. */
+void store_complain(const struct session *s, const char *path, int err);
+
 /* The report that is number @i, below n_reports, from the newest on; sorts no more than
  * that takes. It stays where it is from then on. */
 struct report *store_newest(struct store *t, size_t i);
