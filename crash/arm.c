@@ -16,6 +16,7 @@
 #include "crash/settings.h"
 #include "crash/spool.h"
 #include "crash/tell.h"
+#include "crash/uncancelled.h"
 #include "crash/watchdog.h"
 #include <errno.h>
 #include <knell/knell.h>
@@ -126,8 +127,11 @@ static void in_fork_child(void)
     arm.process.has_file = false;
     arm.process.proc.fd = -1; /* the parent's folder; left open, it is close-on-exec */
     arm.process.pid = getpid();
-    if (arm.settings.told.cover_forks)
+    if (arm.settings.told.cover_forks) {
+        int cancel = kn_cancel_hold();
         cover_child();
+        kn_cancel_allow(cancel);
+    }
 }
 
 static void watch_forks(void)
@@ -278,12 +282,14 @@ static bool may_send(void)
 
 void kn_nudge(void)
 {
-    int saved = errno;
-    if (pthread_mutex_trylock(&arm.lock))
-        return; /* whoever holds it comes here too, or knell starts or stops */
-    if (arm.armed && !arm.in_child && may_send() && kn_nudge_due())
-        launch();
-    (void)pthread_mutex_unlock(&arm.lock);
+    int saved = errno, cancel = kn_cancel_hold();
+    /* Whoever holds it comes here too, or knell starts or stops. */
+    if (!pthread_mutex_trylock(&arm.lock)) {
+        if (arm.armed && !arm.in_child && may_send() && kn_nudge_due())
+            launch();
+        (void)pthread_mutex_unlock(&arm.lock);
+    }
+    kn_cancel_allow(cancel);
     errno = saved;
 }
 
@@ -348,7 +354,7 @@ int kn_arm_live(struct kn_live_report *report)
 
 int knell_start(const struct knell_options *options)
 {
-    int saved = errno;
+    int saved = errno, cancel = kn_cancel_hold();
     (void)pthread_mutex_lock(&arm.lock);
     int r = start(options);
     if (r && r != -EALREADY)
@@ -360,13 +366,14 @@ int knell_start(const struct knell_options *options)
     (void)pthread_mutex_unlock(&arm.lock);
     if (!r)
         kn_otel_remember(arm.settings.otel_attributes, arm.settings.otel_service);
+    kn_cancel_allow(cancel);
     errno = saved;
     return r;
 }
 
 void knell_stop(void)
 {
-    int saved = errno;
+    int saved = errno, cancel = kn_cancel_hold();
     /* It may be waiting for the lock, to report a hang. */
     kn_watchdog_stop();
     (void)pthread_mutex_lock(&arm.lock);
@@ -380,6 +387,7 @@ void knell_stop(void)
         disarm();
     }
     (void)pthread_mutex_unlock(&arm.lock);
+    kn_cancel_allow(cancel);
     errno = saved;
 }
 
@@ -421,11 +429,12 @@ void kn_arm_ends(bool ends)
 
 void kn_arm_cover_child(void)
 {
-    int saved = errno;
+    int saved = errno, cancel = kn_cancel_hold();
     (void)pthread_mutex_lock(&arm.lock);
     if (arm.armed && arm.in_child && getpid() == arm.process.pid)
         cover_child();
     (void)pthread_mutex_unlock(&arm.lock);
+    kn_cancel_allow(cancel);
     errno = saved;
 }
 

@@ -10,6 +10,7 @@
 #include "crash/tell.h"
 #include "crash/text.h"
 #include "crash/trace_header.h"
+#include "crash/uncancelled.h"
 
 #include <errno.h>
 #include <knell/knell.h>
@@ -96,7 +97,7 @@ static struct knell_event_id write_report(
         .n_item = (uint32_t)i->n,
         .all_threads = all_threads,
         .time_ns = i->u.head.time_ns};
-    int r = kn_tell_has_room();
+    int cancel = kn_cancel_hold(), r = kn_tell_has_room();
     if (!r)
         r = kn_arm_live(&report);
     if (i->cut)
@@ -114,6 +115,7 @@ static struct knell_event_id write_report(
         kn_debug("report not written: %s", strerrordesc_np(-r));
     else
         kn_debug("report %s written", id.text);
+    kn_cancel_allow(cancel);
     return id;
 }
 

@@ -1,5 +1,7 @@
 #include "crash/debug.h"
 
+#include "crash/uncancelled.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -29,7 +31,9 @@ void kn_debug_say(const char *format, ...)
             *p = ' ';
     }
     line[n++] = '\n';
+    int cancel = kn_cancel_hold();
     ssize_t written = write(STDERR_FILENO, line, (size_t)n);
     (void)written; /* whoever closed it does not want to read */
+    kn_cancel_allow(cancel);
     errno = saved;
 }

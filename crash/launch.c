@@ -1,11 +1,11 @@
 #include "crash/launch.h"
 
 #include "crash/nudge.h"
+#include "crash/uncancelled.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -174,13 +174,12 @@ static int run(struct launch *l)
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int cancel;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    int cancel = kn_cancel_hold();
     int pid = clone(between, stacks + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK, l);
     int r = pid < 0 ? -errno : 0;
     while (pid > 0 && waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR)
         ;
-    (void)pthread_setcancelstate(cancel, NULL);
+    kn_cancel_allow(cancel);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)munmap(stacks, n);
     return r ? r : -l->err;

@@ -1,5 +1,8 @@
 #include "crash/random.h"
 
+#include "crash/uncancelled.h"
+
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -15,7 +18,11 @@ static uint64_t next(void)
     uint32_t now = __atomic_load_n(&era, __ATOMIC_RELAXED);
     if (seeded != now) {
         struct timespec t;
-        if (getrandom(&state, sizeof state, GRND_NONBLOCK) != (ssize_t)sizeof state) {
+        int cancel = kn_cancel_hold();
+        bool random =
+            getrandom(&state, sizeof state, GRND_NONBLOCK) == (ssize_t)sizeof state;
+        kn_cancel_allow(cancel);
+        if (!random) {
             (void)clock_gettime(CLOCK_REALTIME, &t);
             state = (uint64_t)t.tv_nsec << 32 ^ (uint64_t)t.tv_sec ^ (uintptr_t)&state ^
                     (uint64_t)getpid() << 40;

@@ -324,7 +324,6 @@ static void unbind(struct kn_self *t)
     if (!t->bound)
         return;
     kn_span_unbind(t, t->bound);
-    t->bound->bound_to = NULL;
     t->bound = NULL;
     t->n_lost = t->outer_lost;
     if (t->block)
@@ -348,7 +347,6 @@ void knell_scope_bind(struct knell_scope *scope)
         t->n_lost += !ok;
         if (ok && kn_list_copy(&t->list, &scope->list))
             kn_count(a, KNELL_COUNT_SCOPE_LOST);
-        scope->bound_to = t;
         kn_span_bind(t, scope);
     }
     errno = saved;

@@ -51,7 +51,7 @@ void knell_scope_free(struct knell_scope *scope)
 {
     if (!scope)
         return;
-    if (scope->bound_to == &kn_self_tls)
+    if (kn_self_tls.bound == scope)
         knell_scope_bind(NULL);
     kn_span_let_go(&scope->span);
     free(scope->list.scope);

@@ -6,12 +6,10 @@
 
 #include <knell/scope.h>
 
-struct kn_self;
 struct knell_span;
 
 struct knell_scope {
     struct kn_list list; /* scope member: malloc'd, grows */
-    struct kn_self *bound_to;
     struct knell_span
         *span; /* innermost open in it, while it is not bound; a reference */
 };

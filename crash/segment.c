@@ -6,6 +6,7 @@
 #include "crash/quota.h"
 #include "crash/random.h"
 #include "crash/trace_header.h"
+#include "crash/uncancelled.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -265,7 +266,7 @@ static int claim(struct lane *lane, size_t need)
 /* Without a piece that they fit in. @ret_handed  a segment went to the uploader */
 static int make_room(struct lane *lane, size_t need, bool *ret_handed)
 {
-    int r = 0;
+    int cancel = kn_cancel_hold(), r = 0;
     (void)pthread_mutex_lock(&seg.lock);
     if (!seg.started)
         r = -ENODEV;
@@ -283,6 +284,7 @@ static int make_room(struct lane *lane, size_t need, bool *ret_handed)
             r = claim(lane, need);
     }
     (void)pthread_mutex_unlock(&seg.lock);
+    kn_cancel_allow(cancel);
     return r;
 }
 
@@ -314,10 +316,11 @@ int kn_segment_append(const struct kn_record *records, size_t n)
 
 int kn_segment_flush(void)
 {
-    int saved = errno;
+    int saved = errno, cancel = kn_cancel_hold();
     (void)pthread_mutex_lock(&seg.lock);
     int r = seg.started ? hand_over() : 0;
     (void)pthread_mutex_unlock(&seg.lock);
+    kn_cancel_allow(cancel);
     errno = saved;
     return r;
 }

@@ -12,21 +12,30 @@ static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_key;
 
-/* The thread ends: its block is for another. */
-static void leave(void *block)
+/* The thread ends: its block is for another, and nothing of it is used any more, also
+ * not by destructors that run after this one. */
+static void leave(void *self)
 {
-    struct knell_journal_block *b = block;
-    struct kn_list list = {.scope = kn_block_scope(b), .depth = 1};
-    kn_list_pop(&list, 0);
-    __atomic_store_n(&b->tid, 0, __ATOMIC_RELEASE);
-    kn_self_tls.block = NULL;
-    kn_span_let_go(&kn_self_tls.span);
-    kn_span_let_go(&kn_self_tls.outer_span);
+    struct kn_self *t = self;
+    if (t->block) {
+        kn_list_pop(&t->list, 0); /* below its levels nothing was ever put */
+        __atomic_store_n(&t->block->tid, 0, __ATOMIC_RELEASE);
+    }
+    kn_span_let_go(&t->span);
+    kn_span_let_go(&t->outer_span);
+    *t = (struct kn_self){.areas = t->areas, .tid = t->tid, .ring = t->ring};
 }
 
 static void make_key(void)
 {
     has_key = !pthread_key_create(&key, leave);
+}
+
+/* Returns whether the thread's end will be seen. */
+static bool watch_end(struct kn_self *t)
+{
+    (void)pthread_once(&once, make_key);
+    return has_key && !pthread_setspecific(key, t);
 }
 
 void kn_self_attach(struct kn_self *t, struct kn_areas *a)
@@ -36,6 +45,7 @@ void kn_self_attach(struct kn_self *t, struct kn_areas *a)
     kn_span_let_go(&t->outer_span);
     *t = (struct kn_self){.areas = a, .tid = (uint32_t)gettid()};
     (void)kn_altstack_enter(); /* an overflow of its stack is reported from now on */
+    (void)watch_end(t);
     errno = saved;
     t->ring = kn_areas_ring(a);
 }
@@ -56,19 +66,15 @@ bool kn_self_block(struct kn_self *t)
         t->stale_tid = false;
         return true;
     }
-    (void)pthread_once(&once, make_key);
-    /* Without the key a block would never come back. */
-    t->block = has_key ? kn_areas_thread(t->areas, t->tid) : NULL;
+    /* Else a block would never come back. Asked for again: a destructor of the thread's
+     * may use knell after leave(). */
+    t->block = watch_end(t) ? kn_areas_thread(t->areas, t->tid) : NULL;
     if (!t->block) {
         kn_count(t->areas, KNELL_COUNT_SCOPES_LOST);
         return false;
     }
     t->list = (struct kn_list){.scope = kn_block_scope(t->block)};
     kn_self_trace(t, NULL);
-    if (pthread_setspecific(key, t->block)) {
-        leave(t->block);
-        return false;
-    }
     return true;
 }
 

@@ -37,6 +37,7 @@ struct knell_span {
     pthread_mutex_t lock;
     struct kn_areas *areas;
     bool recording;
+    uint32_t n_forks; /* of the process that began it */
     uint32_t n_spans;
     struct knell_span *open;
     struct knell_span_record *finished; /* each with its texts and data behind it */
@@ -45,6 +46,7 @@ struct knell_span {
 };
 
 static char dsc[320]; /* public key, release and environment as baggage */
+static uint32_t n_forks;
 
 void kn_span_start_with(const char *dsn, const char *release, const char *environment)
 {
@@ -59,6 +61,18 @@ void kn_span_start_with(const char *dsn, const char *release, const char *enviro
     size_t n = kn_baggage_add(dsc, sizeof dsc, 0, "sentry-public_key", key);
     n = kn_baggage_add(dsc, sizeof dsc, n, "sentry-release", release);
     (void)kn_baggage_add(dsc, sizeof dsc, n, "sentry-environment", environment);
+}
+
+void kn_span_fork_child(void)
+{
+    n_forks++;
+}
+
+/* Whether the root's lock and lists are in use. Not in a fork child: the parent sends the
+ * transaction, and a thread of its may have held the lock. */
+static bool records(const struct knell_span *root)
+{
+    return root->recording && root->n_forks == n_forks;
 }
 
 static uint64_t now_ns(void)
@@ -215,6 +229,7 @@ struct knell_span *knell_transaction_start(
     }
     if (s) {
         s->areas = a;
+        s->n_forks = n_forks;
         int sampled = continue_trace(s, incoming);
         if (kn_told_ignores(&a->told, s->name)) {
             kn_count(a, KNELL_COUNT_TRACES_IGNORED);
@@ -252,7 +267,7 @@ struct knell_span *knell_span_start(
     int saved = errno;
     struct kn_self *t = kn_self_get(a);
     struct knell_span *s = new_span(parent, op, description), *root = parent->root;
-    if (s && root->recording) {
+    if (s && records(root)) {
         (void)pthread_mutex_lock(&root->lock);
         s->next_open = root->open;
         s->at_open = &root->open;
@@ -284,7 +299,7 @@ static bool put_data(struct knell_span *s, const struct knell_data *value)
 static void add_data(struct knell_span *s, const struct knell_data *value)
 {
     struct knell_span *root = s->root;
-    if (!root->recording)
+    if (!records(root))
         return;
     int saved = errno;
     (void)pthread_mutex_lock(&root->lock);
@@ -412,7 +427,7 @@ static void finish(struct knell_span *s, enum knell_span_status status, bool dis
 {
     struct knell_span *root = s->root;
     int saved = errno;
-    if (root->recording) {
+    if (records(root)) {
         (void)pthread_mutex_lock(&root->lock);
         bool over = __atomic_load_n(&root->done, __ATOMIC_RELAXED);
         if (!over && !discard) {

@@ -31,6 +31,13 @@ void kn_span_unbind(struct kn_self *t, struct knell_scope *scope);
 void kn_span_let_go(struct knell_span **span);
 
 /**
+ * In a fork child: what the parent began is the parent's to send.
+ *
+ * Context: fork child; async-signal-safe.
+ */
+void kn_span_fork_child(void);
+
+/**
  * The ids of the calling thread's open span.
  *
  * Context: normal.

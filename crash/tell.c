@@ -7,6 +7,7 @@
 #include "crash/segment.h"
 #include "crash/session.h"
 #include "crash/span.h"
+#include "crash/uncancelled.h"
 #include "crash/watchdog.h"
 
 #include <errno.h>
@@ -106,6 +107,7 @@ void kn_tell_fork_child(void)
         a->in_child = true;
     }
     kn_self_fork_child();
+    kn_span_fork_child();
     kn_segment_fork_child();
     kn_random_fork_child();
     kn_watchdog_fork_child();
@@ -171,7 +173,7 @@ int knell_status(struct knell_status *ret)
     struct knell_status s = KNELL_STATUS_INIT;
     if (!ret || ret->size < sizeof ret->size || ret->size > 65536)
         return -EINVAL;
-    int saved = errno;
+    int saved = errno, cancel = kn_cancel_hold();
     (void)pthread_mutex_lock(&tell.lock);
     struct kn_areas *a = kn_areas_current();
     s.armed = s.journal = a != NULL;
@@ -199,6 +201,7 @@ int knell_status(struct knell_status *ret)
     size_t n = ret->size < sizeof s ? ret->size : sizeof s;
     s.size = ret->size;
     memcpy(ret, &s, n);
+    kn_cancel_allow(cancel);
     errno = saved;
     return 0;
 }

@@ -63,7 +63,8 @@ KNELL_API void knell_span_set_tag(
 
 /* End it and free it; its parent becomes the thread's open span again. Ending a
  * transaction sends it with what it has left open, marked as ended then; those spans are
- * finished as well later, to free them. */
+ * finished as well later, to free them. A fork child does not send what its parent began.
+ */
 KNELL_API void knell_span_finish(struct knell_span *span, enum knell_span_status status);
 
 /* Forget a transaction unsent and free it. Spans of it that are open are finished as well

@@ -9,6 +9,8 @@
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct knell_status status(void)
 {
@@ -17,10 +19,13 @@ static struct knell_status status(void)
     return s;
 }
 
+static enum knell_on_fork on_fork;
+
 static void start(uint32_t max_thread_scopes)
 {
     static char spool[300];
     struct knell_options o = KNELL_OPTIONS_INIT;
+    o.on_fork = on_fork;
     (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
     o.app = "test_spans";
     o.spool_dir = spool;
@@ -176,6 +181,45 @@ static void scopes_of_threads_without_room(void)
     knell_stop();
 }
 
+static bool over;
+
+static void *add_data(void *span)
+{
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
+        knell_span_set_data(span, knell_int("n", 1));
+    return NULL;
+}
+
+/* A transaction is sent by the process that began it, once; and another thread may be at
+ * work on it while one forks. */
+static void a_fork_child_leaves_it_to_the_parent(void)
+{
+    pthread_t t;
+    on_fork = KNELL_FORK_COVER;
+    start(0);
+    struct knell_span *s = knell_transaction_start("of the parent", "x", NULL);
+    CHECK(!pthread_create(&t, NULL, add_data, s));
+    for (int i = 0; i < 30; i++) {
+        int end = -1;
+        pid_t pid = fork();
+        if (!pid) {
+            (void)alarm(60); /* rather than for ever */
+            knell_span_finish(s, KNELL_SPAN_OK);
+            bool mine = knell_span_start(s, "y", "z") != NULL;
+            s = knell_transaction_start("of the child", "x", NULL);
+            knell_span_finish(s, KNELL_SPAN_OK);
+            exit(mine || status().transactions != 1);
+        }
+        CHECK(waitpid(pid, &end, 0) == pid && WIFEXITED(end) && !WEXITSTATUS(end));
+    }
+    __atomic_store_n(&over, true, __ATOMIC_RELAXED);
+    CHECK(!pthread_join(t, NULL));
+    knell_span_finish(s, KNELL_SPAN_OK);
+    CHECK_INT(status().transactions, 1);
+    knell_stop();
+    on_fork = KNELL_FORK_SILENT;
+}
+
 /* Where nobody sends, transactions must neither fill the disk nor keep errors out. */
 static void a_spool_that_nobody_empties(void)
 {
@@ -215,7 +259,8 @@ static void what_all_threads_share_is_aligned(void)
         free(between[i]);
 }
 
-TEST_MAIN(TEST(what_all_threads_share_is_aligned), TEST(a_spool_that_nobody_empties),
+TEST_MAIN(TEST(a_fork_child_leaves_it_to_the_parent),
+    TEST(what_all_threads_share_is_aligned), TEST(a_spool_that_nobody_empties),
     TEST(the_innermost_of_a_scope_comes_back_with_it),
     TEST(one_from_outside_may_end_inside), TEST(another_thread_may_end_it),
     TEST(stopping_and_starting_again), TEST(scopes_of_threads_without_room))
