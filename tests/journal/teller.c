@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -194,13 +195,18 @@ static void say_spans(void)
         knell_span_finish(
             knell_transaction_start("POST /orders", "http.server", NULL), KNELL_SPAN_OK);
     }
+    const struct knell_trace_headers w3c = {
+        .traceparent = "00-fedcba9876543210fedcba9876543210-fedcba9876543210-01"};
+    knell_span_finish(knell_transaction_start("GET /w3c", "x", &w3c), KNELL_SPAN_OK);
     knell_transaction_discard(knell_transaction_start("thrown away", "x", NULL));
     knell_log(KNELL_LEVEL_INFO, "listening on port %d: %m", 80);
     t = knell_transaction_start("GET /broken", "http.server", NULL);
     (void)knell_span_start(t, "render", "page");
     const struct knell_data n = knell_int("n", 5);
     knell_log_data(KNELL_LEVEL_ERROR, "template missing", &n, 1);
-    knell_syslog(3, "syslog says %s", "no");
+    openlog(
+        NULL, LOG_PERROR, LOG_USER); /* as far as it can be seen that it comes there */
+    knell_syslog(LOG_USER | LOG_ERR, "syslog says %s", "no");
 }
 
 static void print_status(const char *when)
@@ -375,6 +381,75 @@ static void say_fork(void)
     }
 }
 
+/* Many at once, as a server's that forks before there is work; then each goes its way. */
+static void say_prefork(void)
+{
+    enum { N_WORKERS = 200 };
+    int up[2], go[2];
+    char byte = 0;
+    if (pipe(up) || pipe(go))
+        abort();
+    for (int i = 0; i < N_WORKERS; i++) {
+        char number[16];
+        if (fork())
+            continue;
+        (void)close(go[1]);
+        (void)snprintf(number, sizeof number, "%d", i);
+        knell_set_tag("worker", number);
+        knell_add_breadcrumb(KNELL_LEVEL_INFO, "worker", number);
+        (void)write(up[1], &byte, 1);
+        (void)read(go[0], &byte, 1);
+        if (i % 20 == 0)
+            die("segv");
+        else if (i % 20 == 1)
+            (void)raise(SIGKILL);
+        else if (i % 20 == 2)
+            fail_query(false);
+        exit(0);
+    }
+    for (int i = 0; i < N_WORKERS; i++) {
+        if (read(up[0], &byte, 1) != 1)
+            abort();
+    }
+    (void)close(go[1]);
+    while (wait(NULL) > 0)
+        ;
+}
+
+/* An event loop: one thread, and a scope and a transaction for each connection. */
+static void say_connections(void)
+{
+    enum { N_CONNECTIONS = 5000, N_ROUNDS = 3, ERROR_EVERY = 1000, LAST = 3999 };
+    static struct knell_scope *of[N_CONNECTIONS];
+    static struct knell_span *request[N_CONNECTIONS];
+    for (int round = 0; round < N_ROUNDS; round++) {
+        for (int i = 0; i < N_CONNECTIONS; i++) {
+            char number[16], name[32];
+            (void)snprintf(number, sizeof number, "%d", i);
+            (void)snprintf(name, sizeof name, "serve %d", i);
+            if (!round)
+                of[i] = knell_scope_new();
+            knell_scope_bind(of[i]);
+            if (!round) {
+                const struct knell_user user = {.id = number};
+                knell_set_tag("peer", number);
+                knell_set_user(&user);
+                request[i] = knell_transaction_start(name, "x", NULL);
+            } else if (round == 1) {
+                knell_set_tag(i % 2 ? "odd" : "even", number);
+            } else if (i % ERROR_EVERY == 7) {
+                struct knell_error e = KNELL_ERROR_INIT;
+                e.code = i;
+                print_id(knell_capture_error(&e));
+            } else if (i == LAST) {
+                die(how_to_die);
+            } else {
+                knell_span_finish(request[i], KNELL_SPAN_OK);
+            }
+        }
+    }
+}
+
 static void say_nothing_started(void)
 {
     struct knell_status s = KNELL_STATUS_INIT;
@@ -451,9 +526,13 @@ int main(int argc, char **argv)
     if (getenv("LARGEST"))
         options.max_breadcrumbs = options.breadcrumb_bytes = options.max_thread_scopes =
             UINT32_MAX;
+    if (getenv("CRUMBS"))
+        options.max_breadcrumbs = (uint32_t)atoi(getenv("CRUMBS"));
+    if (getenv("NO_LOGS"))
+        options.logs = KNELL_OFF;
     if (getenv("NOTE_NO_EXITS"))
         options.note_exits = KNELL_OFF;
-    if (!strncmp(what, "fork-cover", 10))
+    if (!strncmp(what, "fork-cover", 10) || !strcmp(what, "prefork"))
         options.on_fork = KNELL_FORK_COVER;
     int r = strcmp(what, "unstarted") ? knell_start(&options) : 0;
     if (!strcmp(what, "unstarted") || r)
@@ -482,6 +561,10 @@ int main(int argc, char **argv)
         say_fork_hang();
     else if (!strcmp(what, "hang"))
         say_hang();
+    else if (!strcmp(what, "prefork"))
+        say_prefork();
+    else if (!strcmp(what, "connections"))
+        say_connections();
     else if (!strncmp(what, "fork", 4))
         say_fork();
     else if (!strcmp(what, "overflow"))

@@ -229,18 +229,38 @@ static void a_core_file_tells_of_a_crash(void)
 }
 
 /* The kernel's log as /dev/kmsg gives it, and PIDs that come again. */
-static void the_kernels_log_tells_of_memory(void)
+static void the_kernels_log_tells(void)
 {
     static const char boot[] = "00112233-4455-6677-8899-aabbccddeeff\n";
     static const struct {
-        const char *line;
-        bool oom;
-    } cases[] = {
-        {"3,99,5000000,-;Out of memory: Killed process 4242 (teller) total-vm:1", true},
+        const char *line, *type;
+    } cases[] = {{"3,99,5000000,-;Out of memory: Killed process 4242 (teller) total-vm:1",
+                     "OOMKill"},
         {"6,99,5000000,-;oom-kill:constraint=CONSTRAINT_MEMCG,task=teller,pid=4242,uid=0",
-            true},
-        {"3,99,5000000,-;Out of memory: Killed process 42421 (other)", false},
-        {"3,99,500000,-;Out of memory: Killed process 4242 (before it lived)", false}};
+            "OOMKill"},
+        {"3,99,5000000,-;Out of memory: Killed process 42421 (other)", "SIGKILL"},
+        {"3,99,500000,-;Out of memory: Killed process 4242 (before it lived)", "SIGKILL"},
+        /* With audit on: also of an overflow that no handler had a stack for. */
+        {"5,99,5000000,-;audit: type=1701 audit(1700000000.12:4): uid=0 ses=1 pid=4242 "
+         "comm=\"teller\" exe=\"/bin/teller\" sig=11 res=1",
+            "SIGSEGV"},
+        {"5,99,5000000,-;audit: type=1701 audit(1700000000.12:4): uid=0 ses=1 pid=4242 "
+         "comm=\"teller\" exe=\"/bin/teller\" sig=7 res=1",
+            "SIGBUS"},
+        {"5,99,5000000,-;audit: type=1701 audit(1700000000.12:4): uid=0 ses=1 pid=42424 "
+         "comm=\"other\" exe=\"/bin/other\" sig=11 res=1",
+            "SIGKILL"},
+        {"5,99,500000,-;audit: type=1701 audit(1700000000.12:4): uid=0 ses=1 pid=4242 "
+         "comm=\"before\" exe=\"/bin/before\" sig=11 res=1",
+            "SIGKILL"},
+        {"5,99,5000000,-;audit: type=1701 audit(1700000000.12:4): pid=4242 sig=99 res=1",
+            "SIGKILL"},
+        {"5,99,5000000,-;audit: type=1326 audit(1700000000.12:4): pid=4242 sig=0 code=1",
+            "SIGKILL"},
+        {"6,99,5000000,-;teller[4242]: segfault at 8 ip 0000559e sp 00007ffe error 4",
+            "SIGSEGV"},
+        {"6,99,5000000,-;other[4243]: segfault at 8 ip 0000559e sp 00007ffe error 4",
+            "SIGKILL"}};
     struct knell_journal_head head = {.pid = 4242,
         .state = KNELL_RUN_RUNNING,
         .start_boottime_ns = 1000000000,
@@ -256,7 +276,9 @@ static void the_kernels_log_tells_of_memory(void)
         test_write_file(root, "proc/sys/kernel/random/boot_id", boot, sizeof boot - 1);
         test_write_file(root, "dev/kmsg", cases[i].line, strlen(cases[i].line));
         gather_from(&head, root, &o, &e);
-        CHECK_STR(o.type, cases[i].oom ? "OOMKill" : "SIGKILL");
+        CHECK_STR(o.type, cases[i].type);
+        CHECK_INT(strstr(o.reasons[1], "the kernel's log: ") != NULL,
+            strcmp(cases[i].type, "SIGKILL") != 0);
     }
 }
 
@@ -289,5 +311,5 @@ static void unknown_when_nothing_was_noted(void)
 TEST_MAIN(TEST(death_by_sigkill), TEST(death_with_the_largest_journal),
     TEST(other_deaths_without_a_handler), TEST(death_by_reboot), TEST(death_by_oom),
     TEST(death_by_overflow_without_a_stack), TEST(a_core_file_tells_of_a_crash),
-    TEST(the_kernels_log_tells_of_memory), TEST(out_of_address_space),
+    TEST(the_kernels_log_tells), TEST(out_of_address_space),
     TEST(unknown_when_nothing_was_noted))

@@ -177,7 +177,7 @@ static void logs_spans_and_the_crash_arrive(void)
     size_t n_logs =
         records("/v1/logs", "resourceLogs/0/scopeLogs/0/logRecords", logs, MAX_REQUESTS);
     const cJSON *crash = find(logs, n_logs, "eventName", "app.crash");
-    CHECK_INT(n_spans, 3 + 5);
+    CHECK_INT(n_spans, 3 + 5 + 1);
     CHECK_INT(n_logs, 3 + 1);
     CHECK(crash != NULL);
     check_spans(spans, n_spans);

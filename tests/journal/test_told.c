@@ -95,6 +95,12 @@ static void sampling_of_errors(void)
     (void)tell_with("errors", "stop", "SENTRY_SAMPLE_RATE=0.000001");
     upload();
     CHECK_INT(envelopes_count(&got, "event"), 0);
+    /* Of a crash there is no sample. */
+    new_place();
+    (void)tell_with("errors", "segv", "SENTRY_SAMPLE_RATE=0.000001");
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    CHECK_STR(json_text(event(0), "exception/values/0/type"), "SIGSEGV");
 }
 
 static const cJSON *session_with(const char *status)
@@ -176,7 +182,8 @@ static void sessions(void)
     upload();
     for (size_t i = 0; i < got.n; i++) {
         if (got.all[i].json == session_with("crashed"))
-            CHECK(i > 0 && !strcmp(got.all[i - 1].type, "event"));
+            CHECK(i > 0 && !strcmp(got.all[i - 1].type, "event") &&
+                  !strcmp(got.all[i - 1].event_id, got.all[i].event_id));
     }
 }
 
@@ -221,12 +228,17 @@ static void transactions_spans_and_logs(void)
 {
     new_place();
     (void)tell_with("spans", "segv", "SENTRY_TRACES_SAMPLE_RATE=1");
+    CHECK(!strstr(said, "syslog says no")); /* the one on stderr */
     upload();
     check_users_transaction(transaction("GET /users/{id}"));
     CHECK(!transaction("GET /health"));
     CHECK(!transaction("thrown away"));
     CHECK(!transaction("GET /broken")); /* it was open: the crash has its ids */
-    CHECK_INT(envelopes_count(&got, "transaction"), 6);
+    CHECK_INT(envelopes_count(&got, "transaction"), 7);
+    const cJSON *w3c = transaction("GET /w3c");
+    CHECK_STR(
+        json_text(w3c, "contexts/trace/trace_id"), "fedcba9876543210fedcba9876543210");
+    CHECK_STR(json_text(w3c, "contexts/trace/parent_span_id"), "fedcba9876543210");
     for (size_t i = 1; i < got.n;
          i++) /* one each: servers keep only one of an envelope */
         CHECK(strcmp(got.all[i].type, "transaction") != 0 ||
@@ -256,6 +268,52 @@ static void unsampled_transactions_are_not_sent(void)
     upload();
     CHECK_INT(envelopes_count(&got, "transaction"), 0);
     CHECK_INT(envelopes_count(&got, "log"), 1);
+}
+
+/* Lines go to syslog(3) all the same, and into the breadcrumbs. */
+static void logs_that_are_not_sent(void)
+{
+    char spool_env[300];
+    new_place();
+    (void)snprintf(spool_env, sizeof spool_env, "KNELL_SPOOL=%s", spool);
+    const char *const argv[] = {TELLER, "spans", "segv", NULL};
+    const char *const env[] = {
+        spool_env, "KNELL_DSN=", "NO_LOGS=1", "STDERR_TO_STDOUT=1", NULL};
+    (void)run(argv, env);
+    CHECK(strstr(said, "syslog says no") != NULL);
+    upload();
+    CHECK_INT(envelopes_count(&got, "log"), 0);
+    CHECK_INT(envelopes_count(&got, "event"), 1);
+    CHECK_STR(json_text(event(0), "breadcrumbs/values/1/message"), "template missing");
+    CHECK_INT(json_number(event(0), "breadcrumbs/values/1/data/n"), 5);
+    CHECK_STR(json_text(event(0), "breadcrumbs/values/2/message"), "syslog says no");
+    CHECK_STR(json_text(event(0), "breadcrumbs/values/2/level"), "error");
+}
+
+/* A server of one thread: whatever happens has the facts of its connection. */
+static void thousands_of_connections_keep_apart(void)
+{
+    bool seen[5] = {false};
+    char name[32];
+    (void)tell("connections", "segv");
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 4 + 1); /* it dies before the fifth */
+    for (size_t i = 0; i < envelopes_count(&got, "event"); i++) {
+        const cJSON *e = event(i);
+        const char *peer = json_text(e, "tags/peer");
+        bool crash = !strcmp(json_text(e, "exception/values/0/type"), "SIGSEGV");
+        int n = crash ? 3999 : atoi(json_text(e, "tags/code"));
+        if (!CHECK(n / 1000 < 5 && (crash || n % 1000 == 7)))
+            continue;
+        CHECK(atoi(peer) == n && *peer);
+        CHECK_STR(json_text(e, "user/id"), peer);
+        (void)snprintf(name, sizeof name, "serve %d", n);
+        CHECK_STR(json_text(e, "transaction"), name);
+        CHECK_STR(json_text(e, "tags/odd"), n % 2 ? peer : "");
+        CHECK_STR(json_text(e, "tags/even"), n % 2 ? "" : peer);
+        seen[crash ? 4 : n / 1000] = true;
+    }
+    CHECK(seen[0] && seen[1] && seen[2] && seen[3] && seen[4]);
 }
 
 /* Servers take so many in one item: the others come in further envelopes. */
@@ -364,6 +422,14 @@ static void bytes_that_are_no_text(void)
     }
 }
 
+static void as_many_breadcrumbs_as_asked_for(void)
+{
+    new_place();
+    (void)tell_with("too-much", "stop", "CRUMBS=7");
+    upload();
+    CHECK_INT(cJSON_GetArraySize(json_at(event(0), "breadcrumbs/values")), 7);
+}
+
 static void before_start_everything_is_a_no_op(void)
 {
     int status = tell("unstarted", "stop");
@@ -456,13 +522,37 @@ static void fork_children(void)
     CHECK_INT(n_init, 4);
 }
 
+/* Two hundred that live at once, each with what it said and no other. */
+static void workers_of_a_prefork_server(void)
+{
+    static const char *const types[] = {"SIGSEGV", "SIGKILL", "QueryFailed"};
+    bool seen[200] = {false};
+    (void)tell("prefork", "stop");
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 30);
+    for (size_t i = 0; i < envelopes_count(&got, "event"); i++) {
+        const cJSON *e = event(i);
+        int worker = atoi(json_text(e, "tags/worker"));
+        if (!CHECK(worker >= 0 && worker < 200 && worker % 20 < 3 && !seen[worker]))
+            continue;
+        seen[worker] = true;
+        CHECK_STR(json_text(e, "exception/values/0/type"), types[worker % 20]);
+        CHECK_STR(
+            json_text(e, "breadcrumbs/values/0/message"), json_text(e, "tags/worker"));
+    }
+    CHECK_INT(test_count_files(spool, "live"), 0);
+    CHECK_INT(test_count_files(spool, "bad"), 0);
+}
+
 TEST_MAIN(TEST(scope_of_a_crash),
 
     TEST(handled_errors_and_messages), TEST(sampling_of_errors), TEST(sessions),
     TEST(a_sampled_out_event_leaves_its_session),
     TEST(handled_errors_leave_the_session_open), TEST(transactions_spans_and_logs),
-    TEST(unsampled_transactions_are_not_sent), TEST(a_flood_of_logs_arrives_whole),
-    TEST(hang), TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
+    TEST(unsampled_transactions_are_not_sent), TEST(logs_that_are_not_sent),
+    TEST(thousands_of_connections_keep_apart), TEST(as_many_breadcrumbs_as_asked_for),
+    TEST(workers_of_a_prefork_server), TEST(a_flood_of_logs_arrives_whole), TEST(hang),
+    TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
     TEST(bytes_that_are_no_text), TEST(before_start_everything_is_a_no_op),
     TEST(a_spool_that_cannot_be_is_told), TEST(the_debug_switch_explains),
     TEST(fork_children))

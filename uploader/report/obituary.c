@@ -6,6 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define UNSEEN                                                                           \
+    "a fatal signal that no handler could see, such as a stack overflow without an "     \
+    "alternate signal stack"
+
 __attribute__((format(printf, 2, 3))) static void reason(
     struct obituary *o, const char *format, ...)
 {
@@ -102,11 +106,16 @@ void obituary_judge(const struct journal *j, const struct obituary_evidence *evi
             "the machine lost power, was reset or rebooted");
         return;
     }
+    if (evidence->signal_line[0]) {
+        reason(ret, "the kernel's log: %s", evidence->signal_line);
+        if (evidence->core[0])
+            reason(ret, "a core file of it lies at %s", evidence->core);
+        say(ret, OBITUARY_SIGNAL, evidence->signal_signo, NULL, UNSEEN);
+        return;
+    }
     if (evidence->core[0]) {
         reason(ret, "a core file of it lies at %s", evidence->core);
-        say(ret, OBITUARY_CORE, 0, "CrashWithoutHandler",
-            "a fatal signal that no handler could see, such as a stack overflow without "
-            "an alternate signal stack");
+        say(ret, OBITUARY_CORE, 0, "CrashWithoutHandler", UNSEEN);
         return;
     }
     weigh_memory(ret, j, evidence);

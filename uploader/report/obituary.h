@@ -11,7 +11,8 @@ enum obituary_cause {
     OBITUARY_KILLED,   /* SIGKILL from somebody */
     OBITUARY_OOM,      /* SIGKILL from the kernel, out of memory */
     OBITUARY_REBOOT,   /* power loss, reset or reboot */
-    OBITUARY_SIGNAL,   /* a noted signal, or one whose handler did not finish */
+    OBITUARY_SIGNAL,   /* a noted signal, one whose handler did not finish, or one
+                          that the kernel's log tells of */
     OBITUARY_CORE,     /* a core was written, no handler ran: stack overflow without
                           an alternate stack, or a handler taken away */
     OBITUARY_UNKNOWN,
@@ -23,7 +24,9 @@ struct obituary_evidence {
     uint8_t boot_id[16];
     uint64_t cgroup_oom_kills, vm_oom_kills; /* ~0: unknown */
     char kernel_line[256]; /* of its log, naming the process as killed for memory */
-    char core[256];        /* path of a core file of the process */
+    char signal_line[256]; /* … as ended by a signal, which is signal_signo */
+    int signal_signo;
+    char core[256]; /* path of a core file of the process */
 };
 
 enum { OBITUARY_MAX_REASONS = 8, OBITUARY_TEXT_BYTES = 320 };

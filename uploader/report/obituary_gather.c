@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -76,6 +77,34 @@ static bool names_victim(const char *line, uint32_t pid)
            (strstr(line, "oom-kill:") && strstr(line, b));
 }
 
+/* The signal by which a line says that the process was ended, 0: none. The audit system
+ * has a record of each death by a signal that dumps core, whether a core is written or
+ * not; the fault of a main thread whose signal has no handler is logged on x86.
+ * Source: audit_core_dumps() and show_signal_msg() of the kernel. */
+static int signal_of(const char *line, uint32_t pid)
+{
+    char a[48], b[48];
+    int signo = 0;
+    (void)snprintf(a, sizeof a, " pid=%u ", pid);
+    (void)snprintf(b, sizeof b, "[%u]: segfault at ", pid);
+    const char *sig = strstr(line, " sig=");
+    if (strstr(line, "type=1701 ") && strstr(line, a) && sig &&
+        sscanf(sig, " sig=%3d", &signo) == 1 && signo > 0 && signo <= 64)
+        return signo;
+    return strstr(line, b) ? SIGSEGV : 0;
+}
+
+static void weigh_line(struct obituary_evidence *e, const char *text, uint32_t pid)
+{
+    int signo = signal_of(text, pid), n = (int)strcspn(text, "\n");
+    if (!e->kernel_line[0] && names_victim(text, pid))
+        (void)snprintf(e->kernel_line, sizeof e->kernel_line, "%.*s", n, text);
+    if (signo) {
+        (void)snprintf(e->signal_line, sizeof e->signal_line, "%.*s", n, text);
+        e->signal_signo = signo;
+    }
+}
+
 /* /dev/kmsg gives one record a read: "priority,sequence,microseconds,…;text". Only what
  * was logged after the process's start counts: PIDs come again. */
 static void search_kernel_log(
@@ -95,12 +124,9 @@ static void search_kernel_log(
         total += (size_t)n;
         unsigned long long us = 0;
         const char *text = strchr(line, ';');
-        if (!text || sscanf(line, "%*u,%*u,%llu", &us) != 1 ||
-            us * 1000 < j->head->start_boottime_ns || !names_victim(text, j->head->pid))
-            continue;
-        size_t len = strcspn(++text, "\n");
-        (void)snprintf(e->kernel_line, sizeof e->kernel_line, "%.*s", (int)len, text);
-        break;
+        if (text && sscanf(line, "%*u,%*u,%llu", &us) == 1 &&
+            us * 1000 >= j->head->start_boottime_ns)
+            weigh_line(e, text + 1, j->head->pid);
     }
 }
 
