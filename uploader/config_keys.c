@@ -26,7 +26,7 @@ const struct config_key config_keys[] = {
         "requests at once, 1 to 8"),
     CHOICE("upload", "compression", compression, "auto", "auto|gzip|none",
         "auto: gzip, except to this machine"),
-    KEY("upload", "compression_level", CONFIG_COUNT, compression_level, "3", "1 to 9"),
+    KEY("upload", "compression_level", CONFIG_COUNT, compression_level, "1", "1 to 3"),
     CHOICE("upload", "minidump", minidump, "never", "never|attach|server",
         "never; attach the dump; server: let the server process it"),
     KEY("upload", "max_rate", CONFIG_RATE, max_rate, "auto",

@@ -275,10 +275,27 @@ static int count_remaining(struct pipeline *p)
     return r;
 }
 
+/* A journal that its reader dies of is put away like a report. */
+static int obituary(void *ctx, const uint8_t *image, size_t n,
+    const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    struct pipeline *p = ctx;
+    const struct pipeline_worker *w = p->o->worker;
+    int r = w->obituary(w->ctx, image, n, live, slot, n_slot, name, ret, ret_n);
+    if (r != -ECHILD) {
+        strikes_forget(p->strikes, live->event_id);
+        return r;
+    }
+    unsigned deaths = strikes_death(p->strikes, live->event_id);
+    return deaths >= p->config->worker_deaths ? -EBADMSG : r;
+}
+
 static int adopt(struct pipeline *p)
 {
     struct adopt_result a = {0};
-    int r = adopt_all(p->spool, p->o->obituary, "/proc", &a);
+    const struct pipeline_worker *w = p->o->worker;
+    int r = adopt_all(p->spool, w->obituary ? obituary : NULL, p, "/proc", &a);
     p->result.adopted = a.n_dumps + a.n_obituaries;
     if (p->result.adopted)
         log_line(LOG_LEVEL_INFO, LOG_ADOPTED, NULL,
@@ -292,9 +309,9 @@ static int adopt(struct pipeline *p)
     if (a.n_left)
         log_line(LOG_LEVEL_WARNING, LOG_OTHER, NULL,
             "%s: %u files of dead processes wait: %s", p->spool->path, a.n_left,
-            strerrordesc_np(-a.err));
+            a.err == -ECHILD ? "the worker died on them" : strerrordesc_np(-a.err));
     IGNORE(tend_trim(p->spool), "it only takes more room than it needs");
-    int n = split_all(p->spool);
+    int n = split_all(p->spool, w->split, w->ctx);
     return r < 0 || n >= 0 ? r : n;
 }
 

@@ -7,6 +7,7 @@
 #include "uploader/config.h"
 #include "uploader/deliver/dsn.h"
 #include "uploader/spool/adopt.h"
+#include "uploader/spool/split.h"
 #include "uploader/worker/process.h"
 
 #include <signal.h>
@@ -29,6 +30,10 @@ struct pipeline_worker {
     void (*cancel)(void *ctx);
     uint64_t
         most_ms; /* after begin() finish() does not wait any more; 0: it never does */
+    /* What else of dead processes is to be read, while no report is in hand; -ECHILD as
+     * of finish(). NULL: journals are left in live/, segments are split here. */
+    adopt_obituary *obituary;
+    split_lister *split;
 };
 
 struct pipeline_options {
@@ -39,7 +44,6 @@ struct pipeline_options {
     bool all;                          /* reports that are not due as well; no throttle */
     const char *only;                  /* event ids that begin so; NULL: all */
     const volatile sig_atomic_t *stop; /* not 0: finish what is out and leave */
-    adopt_obituary *obituary;          /* NULL: journals of the dead are left in live/ */
     /* Told now and then; may be NULL. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;

@@ -4,7 +4,6 @@
 #include "uploader/log.h"
 #include "uploader/pipeline.h"
 #include "uploader/prometheus.h"
-#include "uploader/report/obituary.h"
 #include "uploader/spools.h"
 #include "uploader/stay.h"
 #include "uploader/worker/server.h"
@@ -209,7 +208,6 @@ static int pass_over(struct upload *u, const char *path, struct pipeline_result 
         (char *)(uintptr_t)config_debuginfod_dir(&config, path, symbols);
     struct pipeline_worker worker = worker_program_init(&program, &config);
     struct pipeline_options o = {.config = &config,
-        .obituary = obituary_write,
         .worker = &worker,
         .destinations = u->destinations,
         .n_destinations = u->n_destinations,

@@ -73,10 +73,8 @@ static uint64_t most_ms(const struct config *c)
     return worker_child_most_ms(&o, &limits) + GRACE_MS;
 }
 
-static int begin(
-    void *ctx, const uint8_t *report, size_t n, const struct worker_options *options)
+static int open_job(struct worker_program *w)
 {
-    struct worker_program *w = ctx;
     int err = start_program(w);
     if (err)
         return err;
@@ -84,12 +82,25 @@ static int begin(
     if (w->answer < 0)
         return -errno;
     w->deadline_ms = now_ms() + most_ms(w->config);
-    err = job_send(w->socket, report, n, options, w->answer);
+    return 0;
+}
+
+/* @err  of sending it */
+static int send_job(struct worker_program *w, int err)
+{
     if (err) {
         end_job(w);
         end_program(w); /* it is gone: another one for the next try */
     }
     return err;
+}
+
+static int begin(
+    void *ctx, const uint8_t *report, size_t n, const struct worker_options *options)
+{
+    struct worker_program *w = ctx;
+    int err = open_job(w);
+    return err ? err : send_job(w, job_send(w->socket, report, n, options, w->answer));
 }
 
 static int fd(void *ctx)
@@ -109,27 +120,76 @@ static void wait_for_end(const struct worker_program *w)
     }
 }
 
+/* @ret_how  of -ECHILD */
+static int take_end(
+    struct worker_program *w, struct worker_end *ret, const char **ret_how)
+{
+    wait_for_end(w);
+    int err = job_receive_end(w->socket, ret);
+    if (!err)
+        return 0;
+    if (err == -ENODATA && WIFEXITED(reap_program(w)))
+        return -EIO; /* it could not even begin: this machine's trouble */
+    /* Memory ran out and it was chosen, perhaps: the report may be the cause. */
+    *ret_how =
+        err == -EAGAIN ? "it took too long and had to be killed" : "its program ended";
+    end_program(w);
+    return -ECHILD;
+}
+
 static int finish(void *ctx, struct worker_result *ret)
 {
     struct worker_program *w = ctx;
     struct worker_end end = {0};
-    wait_for_end(w);
-    int err = job_receive_end(w->socket, &end);
+    const char *how = "";
+    int err = take_end(w, &end, &how);
     if (!err) {
         err = worker_answer(&end, w->answer, ret);
-    } else if (err == -ENODATA && WIFEXITED(reap_program(w))) {
-        err = -EIO; /* it could not even begin: this machine's trouble */
-    } else {
-        /* Memory ran out and it was chosen, perhaps: the report may be the cause. */
+    } else if (err == -ECHILD) {
         *ret = (struct worker_result){.outcome = WORKER_REFUSED};
-        (void)snprintf(ret->why, sizeof ret->why, "%s",
-            err == -EAGAIN ? "it took too long and had to be killed"
-                           : "its program ended");
-        end_program(w);
-        err = -ECHILD;
+        (void)snprintf(ret->why, sizeof ret->why, "%s", how);
     }
     end_job(w);
     return err;
+}
+
+static int do_chore(struct worker_program *w, struct worker_chore *chore,
+    const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n)
+{
+    struct worker_end end = {0};
+    const char *how;
+    int err = open_job(w);
+    if (!err)
+        err = send_job(w, job_send_chore(w->socket, bytes, n, chore, w->answer));
+    if (err)
+        return err;
+    err = take_end(w, &end, &how);
+    if (!err)
+        err = chore_answer(&end, w->answer, &chore->name, ret, ret_n);
+    end_job(w);
+    return err;
+}
+
+/* What the machine knows is looked up here: the worker sees no other process. */
+static int obituary(void *ctx, const uint8_t *image, size_t n,
+    const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    struct worker_chore chore = {
+        .kind = CHORE_OBITUARY, .has_slot = slot != NULL, .name = *name};
+    (void)live;
+    (void)n_slot;
+    obituary_gather_for(image, n, &chore.evidence);
+    int err = do_chore(ctx, &chore, image, n, ret, ret_n);
+    if (!err)
+        *name = chore.name;
+    return err;
+}
+
+static int split(void *ctx, const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n)
+{
+    struct worker_chore chore = {.kind = CHORE_SPLIT};
+    return do_chore(ctx, &chore, bytes, n, ret, ret_n);
 }
 
 static void cancel(void *ctx)
@@ -148,6 +208,8 @@ struct pipeline_worker worker_program_init(
         .fd = fd,
         .finish = finish,
         .cancel = cancel,
+        .obituary = obituary,
+        .split = split,
         .most_ms = most_ms(config)};
 }
 

@@ -57,6 +57,9 @@ static void fill(struct fake *f, unsigned n)
             exit(1);
         close(fd);
     }
+    /* What is queued has been durable for long: its pages are not written meanwhile. */
+    if (syncfs(s->fd) < 0)
+        exit(1);
     spool_close(s);
 }
 

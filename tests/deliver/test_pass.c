@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <knell/journal.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -709,6 +710,49 @@ static void a_worker_that_cannot_begin_is_no_fault_of_the_report(void)
     ingest_stop(&s);
 }
 
+static int dies_of_a_journal(void *ctx, const uint8_t *image, size_t n,
+    const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    struct fake *f = ctx;
+    (void)image;
+    (void)n;
+    (void)live;
+    (void)slot;
+    (void)n_slot;
+    (void)name;
+    (void)ret;
+    (void)ret_n;
+    f->n_worked++;
+    return -ECHILD;
+}
+
+/* The sender does not read it, and the worker dies of it three times. */
+static void a_journal_that_ends_its_reader_is_put_away(void)
+{
+    const struct knell_journal_head h = {.magic = KNELL_JOURNAL_MAGIC,
+        .version = KNELL_JOURNAL_VERSION,
+        .head_bytes = sizeof h,
+        .total_bytes = sizeof h,
+        .state = KNELL_RUN_RUNNING};
+    struct fake *f = fake_new(NULL);
+    test_write_file(f->path, "live/0badb007-4711-99-ab000000000000000000000000000001.jnl",
+        &h, sizeof h);
+    CHECK_INT(fake_run(f), 0); /* nobody reads it */
+    CHECK_INT(fake_count(f, "live"), 1);
+    f->worker.obituary = dies_of_a_journal;
+    for (int i = 1; i <= 2; i++) {
+        CHECK_INT(fake_run(f), 0);
+        CHECK_INT(f->n_worked, i);
+        CHECK_INT(f->result.remaining, 1);
+        CHECK_INT(fake_count(f, "live"), 1);
+    }
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "live"), 0);
+    CHECK_INT(fake_count(f, "bad"), 2);
+    fake_free(f);
+}
+
 TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
     TEST(consent_has_the_last_word), TEST(consent_can_be_taken_back_at_any_time),
@@ -726,4 +770,5 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_failure_is_not_counted_against_the_signature),
     TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),
-    TEST(a_worker_that_cannot_begin_is_no_fault_of_the_report))
+    TEST(a_worker_that_cannot_begin_is_no_fault_of_the_report),
+    TEST(a_journal_that_ends_its_reader_is_put_away))

@@ -1,31 +1,34 @@
+/* clang-format off: a table */
 /*
  * Rules that the past of other crash reporters teaches. Here are those for which no other
  * test stands; all of them, and where they are held to:
  *
- *  1 bounded sizes, no key twice, a    test_parse, test_mutations, fuzz.report,
- * test_worker reader with limits in a child     (ends_what_does_not_end,
- * trusts_no_answer, shuts_in) 2 every path below a held folder,   test_dir, test_pass
- * (hostile_files_are_quarantined), no link followed planted_links_are_not_written_through
- *  3 the lock lies where only the      planted_links_are_not_written_through,
- *    owner can write                   the_program_says_how_it_went (busy)
- *  4 regular files alone, one name,    test_pass (hostile_files_are_quarantined)
- *    owner, mode and size checked
- *  5 new files are new: O_EXCL         planted_links_are_not_written_through
- *  6 claimed, then read once           test_pass, test_dir; job.c seals what the worker
- * gets 7 no field is code, path or argv    test_attached (only_plain_files_are_read),
- *                                      fields_are_no_commands_and_no_paths
- *  8 text is bytes, and defused        hostile_text_is_defused, test_safe
- *  9 no privileged process covered     test_arm, test_more
- * 10 modes whatever the umask          files_are_private_whatever_the_umask
- * 11 no pager for root by sudo         inspect.page
- * 12 no key on argv or in logs         secrets_are_not_told, test_worker_program
- * 13 cleaners do not recurse           cleaning_does_not_recurse
- * 14 consent at the connection consent_taken_back_before_the_connection_sends_nothing,
- *                                      test_pass (consent_can_be_taken_back_at_any_time)
- * 15 servers' hints are clamped,       test_answers (every_row_of_the_table), fuzz.hint
+ *  1 bounded sizes, no key twice,       sizes_that_wrap_are_refused,
+ *    reader with limits in a child      a_reader_has_its_limits; test_parse, fuzz.report,
+ *                                       test_worker (shuts_in, ends_what_does_not_end)
+ *  2 every path below a held folder,    planted_links_are_not_written_through; test_dir,
+ *    no link followed                   test_hostile
+ *  3 the lock lies where only the       planted_links_are_not_written_through,
+ *    owner can write                    the_program_says_how_it_went (busy)
+ *  4 regular files alone, one name,     test_hostile (files_that_are_none_are_put_away),
+ *    owner, mode and size checked       test_pass (hostile_files_are_quarantined)
+ *  5 new files are new: O_EXCL          planted_links_are_not_written_through
+ *  6 claimed, then read once            test_hostile
+ * (a_writer_that_goes_on_changes_nothing) 7 no field is code, path or argv
+ * fields_are_no_commands_and_no_paths 8 text is bytes, and defused
+ * hostile_text_is_defused, test_safe 9 no privileged process covered      test_arm
+ * (privileged_programs_have_to_ask) 10 modes whatever the umask
+ * files_are_private_whatever_the_umask 11 no pager for root by sudo
+ * no_pager_for_root_by_sudo 12 no key on argv or in logs          secrets_are_not_told,
+ * test_worker_program 13 cleaners do not recurse            cleaning_does_not_recurse 14
+ * consent at the connection consent_taken_back_before_the_connection_sends_nothing,
+ *                                       test_pass (consent_can_be_taken_back_at_any_time)
+ * 15 servers' hints are clamped,        test_answers (every_row_of_the_table), fuzz.hint
  *    bodies bounded, no redirect
- * 16 bounded frames, threads, steps    test_unwind, test_parse, fuzz.report
+ * 16 bounded frames, threads, steps;    walks_come_to_an_end; test_unwind,
+ *    what the reader says is checked    test_worker (trusts_no_answer)
  */
+/* clang-format on */
 #include "dump.h"
 #include "fake.h"
 
@@ -33,10 +36,14 @@
 #include "uploader/log.h"
 #include "uploader/spool/history.h"
 #include "uploader/spool/tend.h"
+#include "uploader/worker/run.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pty.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +67,172 @@ static bool file_has(const char *dir, const char *file, const char *word)
         fclose(f);
     free(text);
     return found;
+}
+
+/* Any four bytes that are a length, a count or an offset, and what overflows when it is
+ * added to another (CVE-2019-11484). */
+static void sizes_that_wrap_are_refused(void)
+{
+    static const uint32_t values[] = {UINT32_MAX, 0xfffffff8, 0x80000000, 0x7fffffff};
+    struct dump *d = dump_example();
+    size_t n, n_refused = 0, n_ready = 0;
+    const uint8_t *sound = dump_finish(d, &n);
+    uint8_t *bytes = malloc(n);
+    for (size_t at = 0; at + 4 <= n; at += 4) {
+        for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+            struct worker_result r;
+            memcpy(bytes, sound, n);
+            memcpy(bytes + at, &values[i], sizeof values[i]);
+            if (!CHECK_INT(worker_process(bytes, n, NULL, &r), 0))
+                continue;
+            CHECK(r.outcome == WORKER_READY || r.outcome == WORKER_REFUSED);
+            CHECK(r.n_items < 2u << 20);
+            n_refused += r.outcome == WORKER_REFUSED;
+            n_ready += r.outcome == WORKER_READY;
+            worker_result_done(&r);
+        }
+    }
+    CHECK(n_refused > 20 && n_ready > 20);
+    free(bytes);
+    dump_free(d);
+}
+
+static int status_of(int (*probe)(void), const struct sandbox_limits *limits)
+{
+    int status = -1;
+    pid_t pid = fork();
+    if (!pid)
+        _exit(sandbox_enter(limits) ? 99 : probe());
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static int takes_memory(void)
+{
+    void *volatile p = malloc(256u << 20);
+    return p == NULL ? 0 : 1;
+}
+
+static int takes_time(void)
+{
+    for (volatile unsigned i = 0;; i++)
+        ;
+    return 1;
+}
+
+static int takes_disk(void)
+{
+    static const char block[4096];
+    FILE *f = tmpfile();
+    size_t n = 0;
+    while (f && n < 1000 && write(fileno(f), block, sizeof block) == sizeof block)
+        n++;
+    return f && errno == EFBIG && n == 16 ? 0 : 1;
+}
+
+/* A report that makes its reader grow or go on for ever ends the reader, no more. */
+static void a_reader_has_its_limits(void)
+{
+#ifdef KNELL_INSTRUMENTED
+    test_skip("a sanitizer takes memory of its own");
+#else
+    const struct sandbox_limits limits = {
+        .memory_bytes = 128 << 20, .cpu_ms = 1000, .file_bytes = 64 << 10};
+    (void)signal(SIGXFSZ, SIG_IGN); /* as in every worker */
+    CHECK_INT(status_of(takes_memory, &limits), 0);
+    CHECK_INT(status_of(takes_disk, &limits), 0);
+    int status = status_of(takes_time, &limits);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
+    (void)signal(SIGXFSZ, SIG_DFL);
+#endif
+}
+
+/* Every thread's stack leads in a circle, or on and on: each is cut off, and the whole
+ * takes no more time than a report may (rust-minidump 2bfc72e). */
+static void walks_come_to_an_end(void)
+{
+    enum { STACK = 0x7ffe0000, CODE = 0x400000, THREADS = 64, WORDS = 8192 };
+    static const struct sandbox_limits limits = {.cpu_ms = 30000, .time_ms = 120000};
+    static uint64_t stack[WORDS];
+    struct dump *d = dump_new();
+    struct worker_result r;
+    size_t n, n_frames = 0;
+    dump_signal(d, 1, 11, 1, 0);
+    dump_module(d, CODE, 0x1000, "/nowhere", "x", 1);
+    for (uint32_t t = 0; t < THREADS; t++) {
+        uint64_t at = STACK + (uint64_t)t * sizeof stack;
+        const uint64_t registers[17] = {[6] = at, [7] = at, [16] = CODE};
+        for (size_t i = 0; i < WORDS; i += 2) {
+            uint64_t next = t % 2 ? 0 : sizeof stack[0] * 2; /* itself, or the next */
+            stack[i] = at + i * 8 + next;
+            stack[i + 1] = CODE + 16;
+        }
+        dump_thread(d, t + 1, "t", registers, stack, sizeof stack);
+    }
+    const uint8_t *report = dump_finish(d, &n);
+    CHECK_INT(worker_run(report, n, NULL, &limits, &r), 0);
+    CHECK_INT(r.outcome, WORKER_READY);
+    CHECK(r.summary.n_frames >= 2 && r.summary.n_frames <= KNELL_MAX_FRAMES);
+    for (const uint8_t *p = r.items, *end = r.items + r.n_items;
+         (p = memmem(p, (size_t)(end - p), "instruction_addr", 16)); p++)
+        n_frames++;
+    CHECK(n_frames >= THREADS && n_frames <= THREADS * KNELL_MAX_FRAMES);
+    worker_result_done(&r);
+    dump_free(d);
+}
+
+/* What knell list does on a terminal with a pager that leaves word. @sudo  of SUDO_UID;
+ * NULL: not set. Returns whether the pager ran. */
+static bool pages(const char *dir, const char *spool, const char *sudo)
+{
+    char pager[600], marker[600], text[256];
+    int terminal = -1, status = -1;
+    snprintf(pager, sizeof pager, "%s/pager", dir);
+    snprintf(marker, sizeof marker, "%s/marker", dir);
+    (void)unlink(marker);
+    pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
+    if (!pid) {
+        setenv("KNELL_CONFIG", "/dev/null", 1);
+        setenv("KNELL_PAGER", pager, 1);
+        unsetenv("LESSSECURE");
+        if (sudo)
+            setenv("SUDO_UID", sudo, 1);
+        execl(KNELL_PROGRAM, KNELL_PROGRAM, "-D", spool, "list", (char *)NULL);
+        _exit(127);
+    }
+    while (read(terminal, text, sizeof text) > 0)
+        ;
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+    close(terminal);
+    bool paged = access(marker, F_OK) == 0;
+    if (paged)
+        CHECK(file_has(dir, "marker", "secure=1")); /* less(1) then starts no shell */
+    return paged;
+}
+
+/* A pager is a shell for whoever sits before it (CVE-2023-1326, CVE-2023-26604). */
+static void no_pager_for_root_by_sudo(void)
+{
+    const char *dir = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    char script[600], path[600];
+    snprintf(script, sizeof script,
+        "#!/bin/sh\necho secure=$LESSSECURE > %s/marker\nexec cat\n", dir);
+    test_write_file(dir, "pager", script, strlen(script));
+    snprintf(path, sizeof path, "%s/pager", dir);
+    CHECK_INT(chmod(path, 0755), 0);
+    fake_report(f, "new", 1, "MDMP", NULL);
+    unsetenv("SUDO_UID");
+    unsetenv("SUDO_USER");
+    unsetenv("DOAS_USER");
+    unsetenv("PKEXEC_UID");
+    CHECK(pages(dir, f->path, NULL));
+    if (geteuid() == 0)
+        CHECK(!pages(dir, f->path, "1000"));
+    else
+        CHECK(pages(dir, f->path, "1000")); /* nothing to be gained */
+    fake_free(f);
 }
 
 /* A link planted where a temporary file will be (CVE-2015-1338, CVE-2026-54230). */
@@ -557,7 +730,9 @@ static void nothing_takes_the_place_of_stderr(void)
     fake_free(f);
 }
 
-TEST_MAIN(TEST(planted_links_are_not_written_through),
+TEST_MAIN(TEST(sizes_that_wrap_are_refused), TEST(a_reader_has_its_limits),
+    TEST(walks_come_to_an_end), TEST(no_pager_for_root_by_sudo),
+    TEST(planted_links_are_not_written_through),
     TEST(files_are_private_whatever_the_umask), TEST(cleaning_does_not_recurse),
     TEST(hostile_text_is_defused),
     TEST(consent_taken_back_before_the_connection_sends_nothing),

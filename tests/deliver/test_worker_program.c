@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <knell/journal.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,6 +326,41 @@ static void only_programs_can_be_read(void)
     (void)close(rules);
 }
 
+/* A journal of a dead process is read where reports are: without room for that it stays
+ * as it is, and nothing else goes wrong. */
+static void the_sender_reads_no_journal(void)
+{
+    const struct knell_journal_head h = {.magic = KNELL_JOURNAL_MAGIC,
+        .version = KNELL_JOURNAL_VERSION,
+        .head_bytes = sizeof h,
+        .total_bytes = sizeof h,
+        .used_bytes = sizeof h,
+        .state = KNELL_RUN_RUNNING,
+        .app = "exampled"};
+    static const char *const rooms[] = {
+        "symbols.worker_memory=1M", "symbols.worker_memory=2G"};
+    struct fake *f = fake_new(NULL);
+    test_write_file(f->path, "live/0badb007-4711-99-ab000000000000000000000000000001.jnl",
+        &h, sizeof h);
+    for (int i = 0; i < 2; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (!pid) {
+            setenv("KNELL_DSN", "", 1);
+            setenv("KNELL_CONFIG", "/dev/null", 1);
+            execl(UPLOAD_PROGRAM, UPLOAD_PROGRAM, "-q", "--spool", f->path, "--set",
+                rooms[i], (char *)NULL);
+            _exit(127);
+        }
+        CHECK_INT(waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 9); /* no destination */
+        CHECK_INT(fake_count(f, "live"), 1 - i);
+        CHECK_INT(fake_count(f, "wait"), i);
+        CHECK_INT(fake_count(f, "bad"), 0);
+    }
+    fake_free(f);
+}
+
 static void an_environment_is_chosen(void)
 {
     CHECK(worker_server_keeps("PATH=/bin"));
@@ -338,4 +374,5 @@ static void an_environment_is_chosen(void)
 
 TEST_MAIN(TEST(the_worker_holds_no_key), TEST(a_killed_worker_costs_a_strike),
     TEST(a_killed_sender_takes_the_worker_along), TEST(only_programs_can_be_read),
-    TEST(a_wrong_folder_is_left_out), TEST(an_environment_is_chosen))
+    TEST(a_wrong_folder_is_left_out), TEST(an_environment_is_chosen),
+    TEST(the_sender_reads_no_journal))

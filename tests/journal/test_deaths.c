@@ -194,7 +194,7 @@ static void gather_from(const struct knell_journal_head *head, const char *root,
     struct obituary *ret, struct obituary_evidence *ret_evidence)
 {
     const struct journal j = {.head = head, .status = {.vm_oom_kills_at_start = 7}};
-    obituary_gather(root, &j, ret_evidence);
+    obituary_gather(root, j.head, ret_evidence);
     obituary_judge(&j, ret_evidence, ret);
 }
 

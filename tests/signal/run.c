@@ -267,7 +267,7 @@ void run_adopt(struct run *r)
     r->in_live = r->has_journal = false;
     if (!CHECK_INT(spool_open(r->spool, true, &s), 0))
         return;
-    CHECK_INT(adopt_all(s, obituary_write, "/proc", &result), 0);
+    CHECK_INT(adopt_all(s, obituary_write, NULL, "/proc", &result), 0);
     spool_close(s);
     find_reports(r);
     parse_report(r);

@@ -70,10 +70,11 @@ static void put_journal(struct spool *s, const char *file, uint32_t state)
 static unsigned n_asked;
 static int answer;
 
-static int obituary(const uint8_t *image, size_t n, const struct spool_live_name *live,
-    const uint8_t *slot, size_t n_slot, struct spool_name *name, uint8_t **ret,
-    size_t *ret_n)
+static int obituary(void *ctx, const uint8_t *image, size_t n,
+    const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n)
 {
+    CHECK(ctx == &n_asked);
     n_asked++;
     CHECK(n == sizeof(struct knell_journal_head) && image[0] == 'K');
     CHECK_INT(live->pid, 4711);
@@ -90,7 +91,7 @@ static int obituary(const uint8_t *image, size_t n, const struct spool_live_name
 static struct adopt_result run(struct spool *s)
 {
     struct adopt_result r = {0};
-    CHECK_INT(adopt_all(s, obituary, proc, &r), 0);
+    CHECK_INT(adopt_all(s, obituary, &n_asked, proc, &r), 0);
     return r;
 }
 

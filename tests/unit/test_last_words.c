@@ -198,8 +198,8 @@ static void a_death_is_told_once(void)
         image.head.heartbeat_ns = cases[i].last_sign;
         image.crash.time_ns = crashed;
         seal();
-        CHECK_INT(obituary_write((const uint8_t *)&image, sizeof image, &live, NULL, 0,
-                      &name, &bytes, &n),
+        CHECK_INT(obituary_write(NULL, (const uint8_t *)&image, sizeof image, &live, NULL,
+                      0, &name, &bytes, &n),
             cases[i].result);
         free(bytes);
     }

@@ -69,6 +69,36 @@ static void each_transaction_has_a_part(void)
     }
 }
 
+static void a_list_is_not_believed(void)
+{
+    size_t n, n_list, n_part, at = 0;
+    uint8_t *bytes = segment(3, false, &n), *list = NULL;
+    const uint8_t *part;
+    unsigned n_parts = 0;
+    CHECK_INT(split_list(bytes, n, &list, &n_list), 0);
+    while (split_next(list, n_list, &at, &part, &n_part) == 1)
+        n_parts++;
+    CHECK_INT(n_parts, 3);
+    CHECK_INT(at, n_list);
+    for (size_t cut = 1; cut < n_list; cut += 7) {
+        uint8_t *less = malloc(cut); /* of exactly this size: for the sanitizer */
+        int r;
+        memcpy(less, list, cut);
+        for (at = 0; (r = split_next(less, cut, &at, &part, &n_part)) == 1;)
+            CHECK(part + n_part <= less + cut);
+        CHECK(r == -EBADMSG || (!r && at == cut));
+        free(less);
+    }
+    memset(list, 0xff, 8);
+    at = 0;
+    CHECK_INT(split_next(list, n_list, &at, &part, &n_part), -EBADMSG);
+    free(list);
+    free(bytes);
+    bytes = segment(1, false, &n);
+    CHECK_INT(split_list(bytes, n, &list, &n_list), -ENODATA);
+    free(bytes);
+}
+
 /* As an event calls it, or servers tell of two. */
 static void a_transaction_has_the_events_release(void)
 {
@@ -96,9 +126,9 @@ static void a_folder_is_split_once(void)
     snprintf(path, sizeof path, "new/%s", file);
     CHECK_INT(spool_open(test_tmpdir(), true, &s), 0);
     test_write_file(s->path, path, bytes, n);
-    CHECK_INT(split_all(s), 1);
+    CHECK_INT(split_all(s, NULL, NULL), 1);
     CHECK_INT(test_count_files(s->path, "new"), MANY);
-    CHECK_INT(split_all(s), 0);
+    CHECK_INT(split_all(s, NULL, NULL), 0);
     spool_close(s);
     free(bytes);
 }
@@ -119,11 +149,12 @@ static void what_cannot_be_split_stays_whole(void)
         snprintf(path, sizeof path, i ? "new/%s/x" : "new/%s", file);
         test_write_file(s->path, path, bytes, n);
     }
-    CHECK_INT(split_all(s), 0);
+    CHECK_INT(split_all(s, NULL, NULL), 0);
     CHECK_INT(test_count_files(s->path, "new"), 2);
     spool_close(s);
     free(bytes);
 }
 
-TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_transaction_has_the_events_release),
-    TEST(a_folder_is_split_once), TEST(what_cannot_be_split_stays_whole))
+TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_list_is_not_believed),
+    TEST(a_transaction_has_the_events_release), TEST(a_folder_is_split_once),
+    TEST(what_cannot_be_split_stays_whole))

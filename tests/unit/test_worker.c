@@ -2,12 +2,15 @@
 #include "test.h"
 
 #include "uploader/event/envelope.h"
+#include "uploader/worker/chore.h"
 #include "uploader/worker/run.h"
 #include "uploader/worker/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <knell/journal.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -180,5 +183,67 @@ static void trusts_no_answer(void)
     dump_free(d);
 }
 
-TEST_MAIN(TEST(answers_as_in_process), TEST(refuses_what_is_no_report), TEST(shuts_in),
-    TEST(ends_what_does_not_end), TEST(says_how_a_child_died), TEST(trusts_no_answer))
+/* What a child makes of a chore. @answer  a memfd */
+static int run_chore(const struct worker_chore *chore, const void *bytes, size_t n,
+    int answer, struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    const struct worker_options options = {.chore = chore};
+    struct worker_child *w;
+    struct worker_end end = {0};
+    CHECK_INT(worker_child_start(bytes, n, &options, NULL, answer, &w), 0);
+    CHECK_INT(worker_child_wait(w, -1, &end), 0);
+    worker_child_free(w);
+    return chore_answer(&end, answer, name, ret, ret_n);
+}
+
+static void reads_what_the_dead_left(void)
+{
+    const struct knell_journal_head h = {.magic = KNELL_JOURNAL_MAGIC,
+        .version = KNELL_JOURNAL_VERSION,
+        .head_bytes = sizeof h,
+        .total_bytes = sizeof h,
+        .used_bytes = sizeof h,
+        .state = KNELL_RUN_RUNNING,
+        .pid = 4711,
+        .app = "exampled"};
+    struct worker_chore chore = {
+        .kind = CHORE_OBITUARY, .name = {.time_ms = 1700000000000, .event_id = {0xab}}};
+    struct spool_name here = chore.name, there = {.event_id = {0xcd}, .attempts = 7};
+    uint8_t *own = NULL, *made = NULL;
+    size_t n_own = 0, n = 0;
+    int answer = memfd_create("test", MFD_CLOEXEC);
+    CHECK_INT(obituary_make((const uint8_t *)&h, sizeof h, false, &chore.evidence, &here,
+                  &own, &n_own),
+        0);
+    CHECK_INT(run_chore(&chore, &h, sizeof h, answer, &there, &made, &n), 0);
+    CHECK_INT(n, n_own);
+    CHECK(made && own && n == n_own && !memcmp(made, own, n));
+    CHECK_INT(there.signature, here.signature);
+    CHECK_INT(there.signo, here.signo);
+    CHECK_INT(there.time_ms, here.time_ms);
+    CHECK_INT(there.event_id[0], 0xcd); /* those are not the child's to say */
+    CHECK_INT(there.attempts, 7);
+    free(own);
+    free(made);
+    /* An answer that is cut off or says nonsense is none. */
+    struct worker_end end = {.in_time = true};
+    off_t size = lseek(answer, 0, SEEK_END);
+    CHECK_INT(ftruncate(answer, size - 1), 0);
+    CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -ECHILD);
+    CHECK_INT(ftruncate(answer, 0), 0);
+    CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -ECHILD);
+    end.status = SIGSEGV;
+    CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -ECHILD);
+    close(answer);
+    answer = memfd_create("test", MFD_CLOEXEC);
+    CHECK_INT(run_chore(&chore, "hello", 5, answer, &there, &made, &n), -EBADMSG);
+    close(answer);
+    chore.kind = CHORE_SPLIT;
+    answer = memfd_create("test", MFD_CLOEXEC);
+    CHECK_INT(run_chore(&chore, "hello", 5, answer, &there, &made, &n), -EBADMSG);
+    close(answer);
+}
+
+TEST_MAIN(TEST(answers_as_in_process), TEST(reads_what_the_dead_left),
+    TEST(refuses_what_is_no_report), TEST(shuts_in), TEST(ends_what_does_not_end),
+    TEST(says_how_a_child_died), TEST(trusts_no_answer))

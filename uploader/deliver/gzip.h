@@ -7,7 +7,7 @@
 
 struct gzip;
 
-/* @level  1 to 9. Returns 0 or -ENOMEM. */
+/* @level  1 to 3. Returns 0 or -ENOMEM. */
 int gzip_new(int level, struct gzip **ret) MUST_CHECK;
 void gzip_free(struct gzip *g);
 

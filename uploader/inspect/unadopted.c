@@ -86,7 +86,7 @@ void unadopted_tell(FILE *f, unsigned n)
 int unadopted_take_in(struct spool *s, unsigned *ret_taken)
 {
     struct adopt_result a = {0};
-    int err = adopt_all(s, obituary_write, "/proc", &a);
+    int err = adopt_all(s, obituary_write, NULL, "/proc", &a);
     *ret_taken = a.n_dumps + a.n_obituaries;
     return err ? err : a.err;
 }

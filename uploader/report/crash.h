@@ -54,6 +54,8 @@ struct crash_thread {
     bool crashed;
     bool has_registers;
     uint64_t registers[CRASH_N_REGISTERS];
+    const uint8_t *context; /* into the report's bytes, of its architecture's
+                               knell_md_context; NULL: has none */
     uint64_t stack_start;
     const uint8_t *stack; /* into the report's bytes */
     uint32_t n_stack;
@@ -114,7 +116,8 @@ struct crash {
     struct knell_signal_record signal; /* of the crashed thread */
     struct knell_signal_record *other_crashes;
     uint32_t n_other_crashes;
-    int32_t crashed_thread; /* index; -1: none */
+    int32_t crashed_thread;           /* index; -1: none */
+    const uint8_t *exception_context; /* as a thread's; may be the same; NULL: none */
 
     struct crash_thread *threads; /* the crashed one first */
     uint32_t n_threads;

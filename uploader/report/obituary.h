@@ -47,17 +47,33 @@ struct obituary {
  *
  * @root  "" for the machine itself; tests give a folder with proc/, sys/, var/, dev/
  */
-void obituary_gather(
-    const char *root, const struct journal *j, struct obituary_evidence *ret);
+void obituary_gather(const char *root, const struct knell_journal_head *head,
+    struct obituary_evidence *ret);
+
+/* The same for the journal in an image, of which nothing is parsed: the fields of its
+ * head lie where they lie. */
+void obituary_gather_for(const uint8_t *image, size_t n, struct obituary_evidence *ret);
 
 /* Pure: from the journal and the evidence to a cause. */
 void obituary_judge(const struct journal *j, const struct obituary_evidence *evidence,
     struct obituary *ret);
 
 /**
- * The function adopt_all() wants (uploader/spool/adopt.h). A clean end whose session is
- * still open gives a segment with its last update instead of a report.
+ * Pure: the report of a death from the journal and the evidence. A clean end whose
+ * session is still open gives a segment with its last update instead.
+ *
+ * @image     as found; not trusted
+ * @has_slot  a dump was begun and never committed
+ * @name      in: time_ms is the journal's last change; out: every field but the event id,
+ *            attempts and not-before
+ * @ret       malloc'd
+ * Returns as adopt_obituary (uploader/spool/adopt.h).
  */
-int obituary_write(const uint8_t *image, size_t n, const struct spool_live_name *live,
-    const uint8_t *slot, size_t n_slot, struct spool_name *name, uint8_t **ret,
+int obituary_make(const uint8_t *image, size_t n, bool has_slot,
+    const struct obituary_evidence *evidence, struct spool_name *name, uint8_t **ret,
     size_t *ret_n) MUST_CHECK;
+
+/* Both, in this process: a function for adopt_all(). @ctx  unused */
+int obituary_write(void *ctx, const uint8_t *image, size_t n,
+    const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n) MUST_CHECK;

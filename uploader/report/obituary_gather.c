@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { MAX_LOG_BYTES = 16 << 20, LINE_BYTES = 8192 };
@@ -108,7 +109,7 @@ static void weigh_line(struct obituary_evidence *e, const char *text, uint32_t p
 /* /dev/kmsg gives one record a read: "priority,sequence,microseconds,…;text". Only what
  * was logged after the process's start counts: PIDs come again. */
 static void search_kernel_log(
-    const char *root, const struct journal *j, struct obituary_evidence *e)
+    const char *root, const struct knell_journal_head *head, struct obituary_evidence *e)
 {
     char path[PATH_MAX], line[LINE_BYTES];
     (void)snprintf(path, sizeof path, "%s/dev/kmsg", root);
@@ -125,8 +126,8 @@ static void search_kernel_log(
         unsigned long long us = 0;
         const char *text = strchr(line, ';');
         if (text && sscanf(line, "%*u,%*u,%llu", &us) == 1 &&
-            us * 1000 >= j->head->start_boottime_ns)
-            weigh_line(e, text + 1, j->head->pid);
+            us * 1000 >= head->start_boottime_ns)
+            weigh_line(e, text + 1, head->pid);
     }
 }
 
@@ -150,16 +151,16 @@ static bool first_match(const char *pattern, uint64_t after_s, char *out, size_t
 
 /* core(5): %p and %P are the PID, what else a name holds may be anything. */
 static void search_core(
-    const char *root, const struct journal *j, struct obituary_evidence *e)
+    const char *root, const struct knell_journal_head *head, struct obituary_evidence *e)
 {
     char text[512], pattern[PATH_MAX];
-    uint64_t start_s = j->head->start_realtime_ns / 1000000000;
-    const uint8_t *b = j->head->boot_id;
+    uint64_t start_s = head->start_realtime_ns / 1000000000;
+    const uint8_t *b = head->boot_id;
     int n =
         snprintf(pattern, sizeof pattern, "%s/var/lib/systemd/coredump/core.*.", root);
     for (int i = 0; i < 16; i++)
         n += snprintf(pattern + n, sizeof pattern - (size_t)n, "%02x", b[i]);
-    (void)snprintf(pattern + n, sizeof pattern - (size_t)n, ".%u.*", j->head->pid);
+    (void)snprintf(pattern + n, sizeof pattern - (size_t)n, ".%u.*", head->pid);
     if (first_match(pattern, start_s, e->core, sizeof e->core))
         return;
     if (read_text(root, "/proc/sys/kernel/core_pattern", text, sizeof text) ||
@@ -168,7 +169,7 @@ static void search_core(
     n = snprintf(pattern, sizeof pattern, "%s", root);
     for (const char *p = text; *p && *p != '\n' && n < PATH_MAX - 32; p++) {
         if (*p == '%' && (p[1] == 'p' || p[1] == 'P'))
-            n += snprintf(pattern + n, 16, "%u", j->head->pid);
+            n += snprintf(pattern + n, 16, "%u", head->pid);
         else if (*p == '%' && p[1] && p[1] != '%')
             pattern[n++] = '*';
         else
@@ -179,19 +180,27 @@ static void search_core(
     (void)first_match(pattern, start_s, e->core, sizeof e->core);
 }
 
-void obituary_gather(
-    const char *root, const struct journal *j, struct obituary_evidence *ret)
+void obituary_gather(const char *root, const struct knell_journal_head *head,
+    struct obituary_evidence *ret)
 {
     char text[32768];
     *ret = (struct obituary_evidence){.vm_oom_kills = UINT64_MAX};
     if (!read_text(root, "/proc/sys/kernel/random/boot_id", text, sizeof text))
         ret->has_boot_id = parse_boot_id(text, ret->boot_id);
-    ret->cgroup_oom_kills = cgroup_oom_kills(root, j->head->cgroup);
+    ret->cgroup_oom_kills = cgroup_oom_kills(root, head->cgroup);
     if (!read_text(root, "/proc/vmstat", text, sizeof text))
         ret->vm_oom_kills = number_of(text, "oom_kill");
     /* Another boot's log and cores say nothing about this process. */
-    if (ret->has_boot_id && memcmp(ret->boot_id, j->head->boot_id, 16))
+    if (ret->has_boot_id && memcmp(ret->boot_id, head->boot_id, 16))
         return;
-    search_kernel_log(root, j, ret);
-    search_core(root, j, ret);
+    search_kernel_log(root, head, ret);
+    search_core(root, head, ret);
+}
+
+void obituary_gather_for(const uint8_t *image, size_t n, struct obituary_evidence *ret)
+{
+    struct knell_journal_head head = {0};
+    memcpy(&head, image, n < sizeof head ? n : sizeof head);
+    head.cgroup[sizeof head.cgroup - 1] = 0;
+    obituary_gather("", &head, ret);
 }

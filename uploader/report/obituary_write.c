@@ -170,9 +170,9 @@ static int write_crash(const uint8_t *image, size_t n, const struct journal *j,
 }
 
 static int write_one(const uint8_t *image, size_t n, const struct journal *j,
-    bool slot_is_empty, struct spool_name *name, uint8_t **ret, size_t *ret_n)
+    bool slot_is_empty, const struct obituary_evidence *evidence, struct spool_name *name,
+    uint8_t **ret, size_t *ret_n)
 {
-    struct obituary_evidence evidence;
     struct obituary o;
     struct last_words words;
     uint64_t time_ns = time_of(j, name);
@@ -184,8 +184,7 @@ static int write_one(const uint8_t *image, size_t n, const struct journal *j,
         return write_crash(image, used, j, &words, name, ret, ret_n);
     if (has_words && is_told(j, &words))
         return -ENODATA;
-    obituary_gather("", j, &evidence);
-    obituary_judge(j, &evidence, &o);
+    obituary_judge(j, evidence, &o);
     name->time_ms = time_ns / 1000000;
     if (o.cause == OBITUARY_NONE) {
         if (!j->session.version || j->session.status != KNELL_SESSION_OK)
@@ -198,19 +197,29 @@ static int write_one(const uint8_t *image, size_t n, const struct journal *j,
     return make_report(image, used, j, &o, time_ns, ret, ret_n);
 }
 
-int obituary_write(const uint8_t *image, size_t n, const struct spool_live_name *live,
-    const uint8_t *slot, size_t n_slot, struct spool_name *name, uint8_t **ret,
+int obituary_make(const uint8_t *image, size_t n, bool has_slot,
+    const struct obituary_evidence *evidence, struct spool_name *name, uint8_t **ret,
     size_t *ret_n)
 {
     const struct journal *j;
-    (void)live;
-    (void)n_slot; /* what was never committed holds no list that names its bytes */
     struct arena *arena = arena_new(ARENA_BYTES);
     if (!arena)
         return -ENOMEM;
     int r = journal_read(arena, image, n, 0, &j);
     if (!r)
-        r = write_one(image, n, j, slot != NULL, name, ret, ret_n);
+        r = write_one(image, n, j, has_slot, evidence, name, ret, ret_n);
     arena_free(arena);
     return r == -EPROTONOSUPPORT ? -EBADMSG : r;
+}
+
+int obituary_write(void *ctx, const uint8_t *image, size_t n,
+    const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
+    struct spool_name *name, uint8_t **ret, size_t *ret_n)
+{
+    struct obituary_evidence evidence;
+    (void)ctx;
+    (void)live;
+    (void)n_slot; /* what was never committed holds no list that names its bytes */
+    obituary_gather_for(image, n, &evidence);
+    return obituary_make(image, n, slot != NULL, &evidence, name, ret, ret_n);
 }

@@ -48,6 +48,7 @@ int parse_notes(struct parser *p) MUST_CHECK;
 int parse_journal(struct parser *p) MUST_CHECK;
 int parse_said(struct parser *p) MUST_CHECK;
 
-/* The registers in a context record of the crash's architecture; false and noted when it
- * is not whole. */
-bool parse_registers(struct parser *p, struct knell_md_location at, uint64_t *ret);
+/* The registers in a context record of the crash's architecture, and where it lies; false
+ * and noted when it is not whole. */
+bool parse_registers(struct parser *p, struct knell_md_location at, uint64_t *ret,
+    const uint8_t **ret_context);

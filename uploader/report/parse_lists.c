@@ -66,7 +66,7 @@ static void one_thread(
     t->tid = from->tid;
     t->how = KNELL_THREAD_SIGNAL;
     if (from->context.n_bytes)
-        t->has_registers = parse_registers(p, from->context, t->registers);
+        t->has_registers = parse_registers(p, from->context, t->registers, &t->context);
     if (!t->has_registers)
         t->how = KNELL_THREAD_NONE;
     if (!from->stack.at.n_bytes)
@@ -91,7 +91,7 @@ static void mark_crashed(struct parser *p, const struct tid_index *index)
         return;
     uint64_t registers[CRASH_N_REGISTERS] = {0};
     if (p->exception_context.n_bytes &&
-        parse_registers(p, p->exception_context, registers)) {
+        parse_registers(p, p->exception_context, registers, &c->exception_context)) {
         memcpy(t->registers, registers, sizeof registers);
         t->has_registers = true;
         t->how = KNELL_THREAD_SIGNAL;

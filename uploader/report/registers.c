@@ -34,11 +34,14 @@ static bool arm64(struct bytes *b, uint64_t *r)
     return true;
 }
 
-bool parse_registers(struct parser *p, struct knell_md_location at, uint64_t *ret)
+bool parse_registers(struct parser *p, struct knell_md_location at, uint64_t *ret,
+    const uint8_t **ret_context)
 {
     struct bytes b = parse_at(p, at, "registers");
     bool ok = p->c->arch == KNELL_MINIDUMP_ARCH_ARM64 ? arm64(&b, ret) : amd64(&b, ret);
-    if (!ok)
+    if (ok)
+        *ret_context = p->c->bytes + at.rva;
+    else
         parse_damage(p, "registers of a thread", at.rva);
     return ok;
 }

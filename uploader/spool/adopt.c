@@ -13,6 +13,7 @@
 struct adoption {
     struct spool *spool;
     adopt_obituary *obituary;
+    void *ctx;
     const char *proc;
     struct adopt_result *result;
 };
@@ -182,7 +183,8 @@ static int write_obituary(
     if (!r && slot_fd >= 0)
         r = spool_read_all(slot_fd, KNELL_MAX_REPORT_BYTES, &slot, &n_slot);
     if (!r)
-        r = a->obituary(image, n_image, live, slot, n_slot, &name, &report, &n_report);
+        r = a->obituary(
+            a->ctx, image, n_image, live, slot, n_slot, &name, &report, &n_report);
     name.attempts = 0;
     name.not_before_s = 0;
     /* An adoption that was cut off here had committed it, and a person may have moved it
@@ -355,12 +357,12 @@ static int adopt_one(void *ctx, const char *file, const struct spool_name *name)
     return 0;
 }
 
-int adopt_all(
-    struct spool *s, adopt_obituary *obituary, const char *proc, struct adopt_result *ret)
+int adopt_all(struct spool *s, adopt_obituary *obituary, void *ctx, const char *proc,
+    struct adopt_result *ret)
 {
     struct adopt_result result = {0};
     struct adoption a = {
-        .spool = s, .obituary = obituary, .proc = proc, .result = &result};
+        .spool = s, .obituary = obituary, .ctx = ctx, .proc = proc, .result = &result};
     int r = spool_each(s, SPOOL_LIVE, adopt_one, &a);
     *ret = result;
     return r;

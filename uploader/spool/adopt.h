@@ -11,6 +11,7 @@
 /**
  * Turn the journal of a process that died without a report of its own into one.
  *
+ * @ctx    as given to adopt_all()
  * @image  the journal's @n bytes, as found; not trusted
  * @live   of its name
  * @slot   bytes of its dump that was begun and never committed; NULL: none
@@ -20,7 +21,7 @@
  * no journal (it is then quarantined); else a negative errno, and it is tried again
  * later.
  */
-typedef int adopt_obituary(const uint8_t *image, size_t n,
+typedef int adopt_obituary(void *ctx, const uint8_t *image, size_t n,
     const struct spool_live_name *live, const uint8_t *slot, size_t n_slot,
     struct spool_name *name, uint8_t **ret, size_t *ret_n);
 
@@ -36,7 +37,7 @@ struct adopt_result {
  * @proc      "/proc"; tests give another
  * Returns 0 (what could not be adopted stays for the next time) or the errno of listing.
  */
-int adopt_all(struct spool *s, adopt_obituary *obituary, const char *proc,
+int adopt_all(struct spool *s, adopt_obituary *obituary, void *ctx, const char *proc,
     struct adopt_result *ret) MUST_CHECK;
 
 /* Whether the process of a live name may still run. */

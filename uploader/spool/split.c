@@ -102,68 +102,139 @@ int split_part(const uint8_t *bytes, size_t n, uint32_t i, uint8_t **ret, size_t
     return 0;
 }
 
-static void name_part(
-    struct spool_name name, const uint8_t *part, char out[KNELL_SPOOL_NAME_BYTES + 1])
+static int append_part(
+    uint8_t **list, size_t *n_list, const uint8_t *part, uint64_t n_part)
 {
-    memcpy(name.event_id, part + offsetof(struct knell_segment_head, event_id),
-        sizeof name.event_id);
+    uint8_t *more = realloc(*list, *n_list + sizeof n_part + n_part);
+    if (!more)
+        return -ENOMEM;
+    memcpy(more + *n_list, &n_part, sizeof n_part);
+    memcpy(more + *n_list + sizeof n_part, part, n_part);
+    *list = more;
+    *n_list += sizeof n_part + n_part;
+    return 0;
+}
+
+int split_list(const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n)
+{
+    CLEANUP(free_p) uint8_t *list = NULL;
+    size_t n_list = 0, n_part;
+    uint8_t *part;
+    uint32_t i = 0;
+    int r;
+    for (; !(r = split_part(bytes, n, i, &part, &n_part)); i++) {
+        r = append_part(&list, &n_list, part, n_part);
+        free(part);
+        if (r)
+            return r;
+    }
+    if (r != -ENODATA || i < 2)
+        return r;
+    *ret = list;
+    *ret_n = n_list;
+    list = NULL;
+    return 0;
+}
+
+int split_next(
+    const uint8_t *list, size_t n, size_t *at, const uint8_t **ret_part, size_t *ret_n)
+{
+    uint64_t n_part;
+    if (*at == n)
+        return 0;
+    if (n - *at < sizeof n_part)
+        return -EBADMSG;
+    memcpy(&n_part, list + *at, sizeof n_part);
+    if (n_part > n - *at - sizeof n_part)
+        return -EBADMSG;
+    *ret_part = list + *at + sizeof n_part;
+    *ret_n = (size_t)n_part;
+    *at += sizeof n_part + (size_t)n_part;
+    return 1;
+}
+
+/* The event's id, changed as split_part() does it. */
+static void name_part(
+    struct spool_name name, uint32_t i, char out[KNELL_SPOOL_NAME_BYTES + 1])
+{
+    for (int k = 0; k < 4; k++)
+        name.event_id[12 + k] ^= (uint8_t)(i >> 8 * k);
     spool_name_format(&name, out);
 }
 
-static int write_part(
-    const struct spool *s, const struct spool_name *name, const uint8_t *part, size_t n)
-{
-    char file[KNELL_SPOOL_NAME_BYTES + 1];
-    name_part(*name, part, file);
-    return spool_replace_file_later(s->state_fd[SPOOL_NEW], file, part, n);
-}
-
 /* Parts must not be sent beside the whole. */
-static void remove_parts(const struct spool *s, const struct spool_name *name,
-    const uint8_t *bytes, size_t n, uint32_t n_parts)
+static void remove_parts(
+    const struct spool *s, const struct spool_name *name, uint32_t n_parts)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1];
-    uint8_t *part;
-    size_t n_part;
-    for (uint32_t i = 1; i < n_parts && !split_part(bytes, n, i, &part, &n_part); i++) {
-        name_part(*name, part, file);
+    for (uint32_t i = 1; i < n_parts; i++) {
+        name_part(*name, i, file);
         IGNORE(unlinkat(s->state_fd[SPOOL_NEW], file, 0), "the last may not be there");
-        free(part);
     }
 }
+
+/* All but the first, for good. @ret_n  how many there may be, the first one included */
+static int write_parts(const struct spool *s, const struct spool_name *name,
+    const uint8_t *list, size_t n_list, uint32_t *ret_n)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
+    const uint8_t *part;
+    size_t at = 0, n_part;
+    uint32_t i = 0;
+    int r;
+    for (; (r = split_next(list, n_list, &at, &part, &n_part)) > 0; i++) {
+        *ret_n = i + 1;
+        name_part(*name, i, file);
+        int err =
+            i ? spool_replace_file_later(s->state_fd[SPOOL_NEW], file, part, n_part) : 0;
+        if (err)
+            return err;
+    }
+    if (!r && syncfs(s->state_fd[SPOOL_NEW]) < 0)
+        r = -errno;
+    return r;
+}
+
+static int list_here(
+    void *ctx, const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n)
+{
+    (void)ctx;
+    return split_list(bytes, n, ret, ret_n);
+}
+
+struct splitting {
+    const struct spool *spool;
+    split_lister *lister;
+    void *ctx;
+};
 
 /* The later parts first; the file itself, as part 0, when they are there for good. */
 static int split_one(
-    const struct spool *s, const char *file, const struct spool_name *name)
+    const struct splitting *to, const char *file, const struct spool_name *name)
 {
+    const struct spool *s = to->spool;
     CLEANUP(close_p) int fd = -1;
     CLEANUP(free_p) uint8_t *bytes = NULL;
-    size_t n, n_part;
-    struct stat st;
-    uint8_t *part;
-    int r = spool_open_file(s, SPOOL_NEW, file, KNELL_SEGMENT_BYTES, &fd, &st);
+    CLEANUP(free_p) uint8_t *list = NULL;
+    const uint8_t *part;
+    size_t n, n_list, n_part, at = 0;
+    uint32_t n_parts = 0;
+    int r = spool_open_file(s, SPOOL_NEW, file, KNELL_SEGMENT_BYTES, &fd, NULL);
     if (!r)
         r = spool_read_all(fd, KNELL_SEGMENT_BYTES, &bytes, &n);
+    if (!r)
+        r = to->lister(to->ctx, bytes, n, &list, &n_list);
     if (r)
-        return 0; /* left for the next time */
-    uint32_t i = 1;
-    for (; !r && !(r = split_part(bytes, n, i, &part, &n_part)); i++) {
-        r = write_part(s, name, part, n_part);
-        free(part);
-    }
-    if (r == -ENODATA && i == 1)
-        return 0; /* nothing to split */
-    if (r == -ENODATA)
-        r = syncfs(s->state_fd[SPOOL_NEW]) < 0 ? -errno
-                                               : split_part(bytes, n, 0, &part, &n_part);
+        return 0; /* nothing to split, or left for the next time */
+    r = write_parts(s, name, list, n_list, &n_parts);
+    if (!r && split_next(list, n_list, &at, &part, &n_part) <= 0)
+        r = -EBADMSG;
     if (r) {
-        remove_parts(s, name, bytes, n, i);
+        remove_parts(s, name, n_parts);
         return 0;
     }
     /* From here on the parts stay: a failure may come after the rename. */
-    r = spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);
-    free(part);
-    return !r;
+    return !spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);
 }
 
 struct segments {
@@ -185,14 +256,16 @@ static int collect(void *ctx, const char *file, const struct spool_name *name)
     return 0;
 }
 
-int split_all(const struct spool *s)
+int split_all(const struct spool *s, split_lister *lister, void *ctx)
 {
+    const struct splitting to = {
+        .spool = s, .lister = lister ? lister : list_here, .ctx = ctx};
     struct segments *list = calloc(1, sizeof *list);
     if (!list)
         return -ENOMEM;
     int r = spool_each(s, SPOOL_NEW, collect, list), n = 0;
     for (size_t i = 0; !r && i < list->n; i++)
-        n += split_one(s, list->all[i].file, &list->all[i].name);
+        n += split_one(&to, list->all[i].file, &list->all[i].name);
     free(list);
     return r < 0 ? r : n;
 }

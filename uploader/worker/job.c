@@ -194,14 +194,27 @@ int job_receive_settings(int socket, struct config *ret)
     return err;
 }
 
+static int send_request(
+    int socket, const struct job_request *q, const uint8_t *bytes, int answer)
+{
+    CLEANUP(close_p) int fd = sealed(bytes, q->n_report);
+    if (fd < 0)
+        return fd;
+    return send_with(socket, q, sizeof *q, (const int[]){fd, answer}, 2);
+}
+
 int job_send(int socket, const uint8_t *report, size_t n,
     const struct worker_options *options, int answer)
 {
     struct job_request q = {.options = *options, .n_report = n};
-    CLEANUP(close_p) int fd = sealed(report, n);
-    if (fd < 0)
-        return fd;
-    return send_with(socket, &q, sizeof q, (const int[]){fd, answer}, 2);
+    return send_request(socket, &q, report, answer);
+}
+
+int job_send_chore(int socket, const uint8_t *bytes, size_t n,
+    const struct worker_chore *chore, int answer)
+{
+    struct job_request q = {.n_report = n, .is_chore = true, .chore = *chore};
+    return send_request(socket, &q, bytes, answer);
 }
 
 int job_receive(int socket, struct job_request *ret, int *ret_report, int *ret_answer)

@@ -7,11 +7,13 @@
  */
 #pragma once
 #include "uploader/config.h"
-#include "uploader/worker/run.h"
+#include "uploader/worker/chore.h"
 
 struct job_request {
     struct worker_options options; /* its pointers are the receiver's to set */
     uint64_t n_report;
+    bool is_chore; /* the bytes are no report, and this is done with them: */
+    struct worker_chore chore;
 };
 
 /**
@@ -30,6 +32,9 @@ int job_receive_settings(int socket, struct config *ret) MUST_CHECK;
  */
 int job_send(int socket, const uint8_t *report, size_t n,
     const struct worker_options *options, int answer) MUST_CHECK;
+/* Likewise. */
+int job_send_chore(int socket, const uint8_t *bytes, size_t n,
+    const struct worker_chore *chore, int answer) MUST_CHECK;
 /* @ret_report, @ret_answer  descriptors, the caller's
  * Returns 0, -ENODATA when the other side is gone, else a negative errno. */
 int job_receive(

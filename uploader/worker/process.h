@@ -21,6 +21,7 @@ enum worker_minidump {
 };
 
 struct rules;
+struct worker_chore;
 
 struct worker_options {
     struct event_options event;
@@ -37,8 +38,9 @@ struct worker_options {
     bool otlp;                    /* an OTLP request is wanted */
     /* Debug files that are not here may be asked for: see WORKER_ASKS. */
     bool may_ask;
-    struct wishes arrived;    /* to be taken in first */
-    uint64_t max_debug_bytes; /* largest of those; 0: none is taken */
+    struct wishes arrived;            /* to be taken in first */
+    uint64_t max_debug_bytes;         /* largest of those; 0: none is taken */
+    const struct worker_chore *chore; /* of the child alone: what it does instead; NULL */
 };
 
 enum worker_outcome {

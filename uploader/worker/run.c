@@ -1,5 +1,6 @@
 #include "uploader/worker/run.h"
 
+#include "uploader/worker/chore.h"
 #include "uploader/worker/wire.h"
 
 #include <errno.h>
@@ -88,6 +89,10 @@ static _Noreturn void child(int answer, int ended, pid_t parent, const uint8_t *
     keep_only((int *const[]){&answer, &ended, &own.files}, 3);
     struct worker_result r = {0};
     int err;
+    if (options && options->chore) {
+        err = sandbox_enter(&own);
+        _exit(err || chore_do(options->chore, report, n, answer) ? 1 : 0);
+    }
     if (options && options->before_send) {
         err = around_hook(report, n, options, &own, &r);
     } else {

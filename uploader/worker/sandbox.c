@@ -59,30 +59,35 @@ static const uint16_t allowed[] = {
 
 enum { N_ALLOWED = sizeof allowed / sizeof *allowed };
 
-static int set_limit(int what, uint64_t value)
+static int set_limits(int what, uint64_t soft, uint64_t hard)
 {
-    struct rlimit now;
+    struct rlimit now, limit = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
     if (getrlimit((__rlimit_resource_t)what, &now) < 0)
         return -errno;
-    rlim_t v = (rlim_t)value;
-    if (now.rlim_max != RLIM_INFINITY && v > now.rlim_max)
-        v = now.rlim_max;
-    struct rlimit limit = {.rlim_cur = v, .rlim_max = v};
+    if (now.rlim_max != RLIM_INFINITY && limit.rlim_max > now.rlim_max)
+        limit.rlim_max = now.rlim_max;
+    if (limit.rlim_cur > limit.rlim_max)
+        limit.rlim_cur = limit.rlim_max;
     return setrlimit((__rlimit_resource_t)what, &limit) < 0 ? -errno : 0;
+}
+
+static int set_limit(int what, uint64_t value)
+{
+    return set_limits(what, value, value);
 }
 
 int sandbox_limit(const struct sandbox_limits *l)
 {
     uint64_t memory = l->memory_bytes ? l->memory_bytes : 2ull << 30;
-    uint64_t cpu_ms = l->cpu_ms ? l->cpu_ms : 60000;
+    uint64_t cpu_s = ((l->cpu_ms ? l->cpu_ms : 60000) + 999) / 1000;
     uint64_t time_ms = l->time_ms ? l->time_ms : 120000;
     const struct itimerval timer = {
         .it_value = {(time_t)(time_ms / 1000), (suseconds_t)(time_ms % 1000 * 1000)}};
     int err = set_limit(RLIMIT_CORE, 0);
     if (!err && LIMITS_ADDRESS_SPACE)
         err = set_limit(RLIMIT_AS, memory);
-    if (!err)
-        err = set_limit(RLIMIT_CPU, (cpu_ms + 999) / 1000);
+    if (!err) /* SIGXCPU tells why; were the hard limit the same, SIGKILL came first */
+        err = set_limits(RLIMIT_CPU, cpu_s, cpu_s + 1);
     if (!err)
         err = set_limit(RLIMIT_NOFILE, MAX_OPEN_FILES);
     if (!err)

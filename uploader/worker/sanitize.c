@@ -123,6 +123,22 @@ static int clean_memory(const struct crash *c, uint8_t *copy)
     return 0;
 }
 
+/* Vector registers are what text is copied through: no stack walker wants them. */
+static void blank_vectors(const struct crash *c, uint8_t *copy, const uint8_t *context)
+{
+    if (!context)
+        return;
+    uint8_t *to = copy + (context - c->bytes);
+    if (c->arch == KNELL_MINIDUMP_ARCH_ARM64) {
+        struct knell_md_context_arm64 all;
+        memset(to + offsetof(struct knell_md_context_arm64, v), 0, sizeof all.v);
+    } else {
+        struct knell_md_context_amd64 all;
+        memset(to + offsetof(struct knell_md_context_amd64, fxsave), 0,
+            sizeof all.fxsave + sizeof all.vector);
+    }
+}
+
 int sanitize_report(const struct crash *c, uint8_t **ret)
 {
     uint8_t *copy = malloc(c->n_bytes ? c->n_bytes : 1);
@@ -138,7 +154,9 @@ int sanitize_report(const struct crash *c, uint8_t **ret)
         const struct crash_thread *t = &c->threads[i];
         if (t->n_stack) /* even when another range covers it: it may be other bytes */
             clean(c, copy, t->stack, t->n_stack, t->stack_start);
+        blank_vectors(c, copy, t->context);
     }
+    blank_vectors(c, copy, c->exception_context);
     blank_all_homes(c, copy);
     blank(c, copy, &c->cmd_line);
     blank(c, copy, &c->abort_message);

@@ -140,6 +140,7 @@ static int work(struct server *s, struct job_request *q, int report, int answer)
     if (bytes == MAP_FAILED)
         return -errno;
     worker_settings_apply(s->settings, &q->options);
+    q->options.chore = q->is_chore ? &q->chore : NULL;
     end.error = worker_child_start(bytes, n, &q->options, &s->limits, answer, &w);
     (void)munmap(bytes, n_mapped);
     if (!end.error && worker_child_wait(w, WORKER_SERVER_FD, &end) == -ECANCELED) {
