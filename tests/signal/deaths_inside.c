@@ -80,21 +80,25 @@ static void during_dlclose(void)
  * different size in one bin, the pointers between them overwritten. */
 static NOINLINE void in_malloc(void)
 {
-    enum { LARGE = 0x520, SMALLER = 0x500, LARGEST = 0x2000 };
+    enum { LARGE = 0x520, SMALLER = 0x500, LARGEST = 0x2000, HEADER = 16, N = 5 };
     struct free_chunk {
         void *fd, *bk, *fd_nextsize, *bk_nextsize;
     };
-    struct free_chunk *volatile large = (struct free_chunk *)malloc(LARGE);
-    void *volatile between = malloc(32);
-    void *volatile smaller = malloc(SMALLER);
-    void *volatile behind = malloc(32);
-    free(large);
-    between = malloc(LARGEST); /* puts it into the bin */
-    ((volatile struct free_chunk *)large)->bk_nextsize = (void *)8;
-    free(smaller);
+    static char *volatile p[N]; /* neighbours, so that none merges with a hole */
+    for (int n = 0; n < N;) {
+        const char *end = n > 0 ? p[n - 1] + (n == 4 ? SMALLER : LARGE) + HEADER : NULL;
+        char *next = malloc(n == 3 ? SMALLER : LARGE);
+        if (end && next != end)
+            n = 0;
+        p[n++] = next;
+    }
+    struct free_chunk *volatile large = (struct free_chunk *)p[1];
+    free(p[1]);
+    p[1] = malloc(LARGEST); /* puts it into the bin */
+    large->bk_nextsize = (void *)8;
+    free(p[3]);
     last_words((const void *)in_malloc);
-    behind = malloc(LARGEST);
-    (void)between, (void)behind;
+    p[3] = malloc(LARGEST);
 }
 
 /* libunwind handed a cursor that leads nowhere. */
