@@ -169,8 +169,10 @@ bool table_place_at(const struct table *t, uint32_t i, struct table_place *ret)
 
 uint32_t table_readable_at(const struct table *t, uint32_t function)
 {
+    if (function >= t->readable.n)
+        return TABLE_NONE;
     const uint32_t *at = (const uint32_t *)t->readable.items + function;
-    return function < t->readable.n && readable(t, at, sizeof *at) ? *at : TABLE_NONE;
+    return readable(t, at, sizeof *at) ? *at : TABLE_NONE;
 }
 
 const char *table_text(const struct table *t, uint32_t at)

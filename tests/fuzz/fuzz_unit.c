@@ -17,15 +17,23 @@ static bool is_same_text(
     return s == t || (s && t && !strcmp(s, t));
 }
 
-/* A scope is found on a walk that jumps from sibling to sibling: where those lie, it
- * depends on what else is looked for. */
+/* A scope is found on a walk that jumps from sibling to sibling: where those lie, the
+ * scopes depend on what else is looked for, and only what the function itself is called
+ * does not. */
+static const char *without_scopes(const char *name)
+{
+    const char *last = name;
+    for (const char *s = name; s && (s = strstr(s, "::")); s += 2)
+        last = s + 2;
+    return last;
+}
+
 static bool is_same_name(
     const struct table *a, uint32_t x, const struct table *b, uint32_t y)
 {
-    const char *s = table_text(a, x), *t = table_text(b, y);
-    size_t n = s ? strlen(s) : 0, k = t ? strlen(t) : 0;
-    return !s == !t &&
-           (n < k ? !memcmp(t + k - n, s, n) : !n || !memcmp(s + n - k, t, k));
+    const char *s = without_scopes(table_text(a, x)),
+               *t = without_scopes(table_text(b, y));
+    return s == t || (s && t && !strcmp(s, t));
 }
 
 static bool is_same_place(
