@@ -201,6 +201,12 @@ for file in "$tmp/unpacked"/symbols/*/executable; do
     cmp -s "$file" "$tmp/moved/victim" && fail "a bundle with another program: $file"
 done
 
+# A daemon that closed the report's file lost nothing by it.
+KNELL_SPOOL="$tmp/closed" "$victim" closed >/dev/null 2>&1
+has 'opened anew; nothing is missing' "$knell" --spool "$tmp/closed" show
+has 'in bytes_left at' "$knell" --spool "$tmp/closed" show
+grep -q 'incomplete' "$tmp/out" && fail "a whole capture is called incomplete: $(cat "$tmp/out")"
+
 # What one spool may keep has nothing to do with another.
 for app in one two; do
     mkdir -p "$tmp/state/knell/$app"

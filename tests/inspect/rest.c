@@ -44,3 +44,8 @@ void rest_after(pthread_barrier_t *barrier)
     if (d)
         (void)closedir(d);
 }
+
+bool rest_closes_files(void)
+{
+    return close_range(STDERR_FILENO + 1, ~0u, 0) == 0;
+}

@@ -85,6 +85,15 @@ static void deaths_are_explained(void)
             "stack overflow", NULL},
         {SIGSEGV, SEGV_MAPERR, 0x7f0000001008, code, sp, 0, NULL, "SIGSEGV",
             "bad pointer 0x7f0000001008", "9 bytes behind the end of"},
+        {SIGSEGV, SEGV_MAPERR, 0x6f6c6c6568, code, sp, 0, NULL, "SIGSEGV",
+            "bad pointer 0x6f6c6c6568, the text \"hello\"\n", NULL},
+        {SIGSEGV, SEGV_MAPERR, 0x41414141, code, sp, 0, NULL, "SIGSEGV",
+            "bad pointer 0x41414141\n", NULL},
+        {SIGSEGV, SI_KERNEL, 0, code, sp, 0x20726f6620676e6f, NULL, "SIGSEGV",
+            "pointer with an impossible (non-canonical) address\n",
+            "rax holds such a value: 0x20726f6620676e6f, the text \"ong for \"."},
+        {SIGSEGV, SI_KERNEL, 0, code, sp, 0x8000000000000001, NULL, "SIGSEGV",
+            "pointer with an impossible", "rax holds such a value: 0x8000000000000001."},
         {SIGSEGV, SEGV_MAPERR, UINT64_MAX - 7, code, sp, 0, NULL, "SIGSEGV",
             "null pointer - 0x8", NULL},
         {SIGBUS, BUS_ADRERR, 0x7f0000010800, code, sp, 0, NULL, "SIGBUS",
@@ -153,4 +162,33 @@ static void recursion_is_found(void)
     dump_free(made);
 }
 
-TEST_MAIN(TEST(deaths_are_explained), TEST(recursion_is_found))
+static void an_overwritten_return_address_is_told(void)
+{
+    struct crash_frame frames[2] = {
+        {.module = -1, .pc = 0x555500000100}, {.module = -1, .pc = 0x4141414141414141}};
+    struct dump *made = dump_new();
+    struct crash *c = NULL;
+    struct explain e;
+    uint64_t registers[17] = {[PC] = 0x555500000100, [SP] = 0x7ffc00020000};
+    uint8_t stack[64] = {0};
+    size_t n;
+    dump_thread(made, TID, "worker", registers, stack, sizeof stack);
+    dump_signal(made, TID, SIGSEGV, SI_KERNEL, 0);
+    const uint8_t *bytes = dump_finish(made, &n);
+    CHECK_INT(report_read(bytes, n, &c, NULL), 0);
+    if (!c)
+        return;
+    c->threads[0].frames = frames;
+    c->threads[0].n_frames = 2;
+    explain_crash(c, &e);
+    CHECK_STR(e.notes[0],
+        "The return address was overwritten: 0x4141414141414141, the text \"AAAAAAAA\".");
+    frames[1].pc = 0x555500000200;
+    explain_crash(c, &e);
+    CHECK_INT(e.n_notes, 0);
+    crash_free(c);
+    dump_free(made);
+}
+
+TEST_MAIN(TEST(deaths_are_explained), TEST(recursion_is_found),
+    TEST(an_overwritten_return_address_is_told))

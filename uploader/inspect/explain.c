@@ -21,6 +21,8 @@ enum {
     MAX_PERIOD = 8,
     MAX_LEAVES = 16, /* frames above those that recur */
     MAX_SUSPECTS = 3,
+    MIN_TEXT = 5, /* bytes */
+    TEXT_OF_BYTES = 32,
 };
 
 static const char *const amd64_names[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp",
@@ -80,6 +82,45 @@ note(const struct scene *s, const char *format, ...)
     (void)vsnprintf(
         s->out->notes[s->out->n_notes++], sizeof s->out->notes[0], format, args);
     va_end(args);
+}
+
+/* Text that was written over a pointer, for the end of a sentence; "" when the bytes are
+ * none. Shorter ones are addresses by chance. */
+static const char *as_text(uint64_t v, char out[static TEXT_OF_BYTES])
+{
+    char text[sizeof v];
+    int n = 0;
+    out[0] = 0;
+    for (; v; v >>= 8) {
+        if ((v & 0xff) < ' ' || (v & 0xff) > '~')
+            return out;
+        text[n++] = (char)(v & 0xff); /* little-endian: the first byte is the lowest */
+    }
+    if (n >= MIN_TEXT)
+        (void)snprintf(out, TEXT_OF_BYTES, ", the text \"%.*s\"", n, text);
+    return out;
+}
+
+static bool is_canonical(uint64_t v)
+{
+    return !(v >> 47) || v >> 47 == 0x1ffff;
+}
+
+/* A general protection fault: the kernel does not say the address. */
+static void explain_non_canonical(const struct scene *s)
+{
+    const struct crash_thread *t = s->thread;
+    char text[TEXT_OF_BYTES];
+    cause(s, "pointer with an impossible (non-canonical) address");
+    if (t && t->n_frames > 1 && !is_canonical(t->frames[1].pc))
+        note(s, "The return address was overwritten: 0x%" PRIx64 "%s.", t->frames[1].pc,
+            as_text(t->frames[1].pc, text));
+    for (unsigned i = 0; t && t->has_registers && i < explain_pc_register(s->c->arch);
+         i++)
+        if (!is_canonical(t->registers[i]))
+            note(s, "%s holds such a value: 0x%" PRIx64 "%s.",
+                explain_register_name(s->c->arch, i), t->registers[i],
+                as_text(t->registers[i], text));
 }
 
 /* The general registers whose value lies just below the address; not when so many do
@@ -230,6 +271,7 @@ static void explain_access(const struct scene *s, const struct maps_place *at)
         cause(s, "access to a guard page, 0x%" PRIx64, s->address);
         return;
     }
+    char text[TEXT_OF_BYTES];
     static const uint64_t poisons[] = {0x5a5a5a5a5a5a5a5a, 0xa5a5a5a5a5a5a5a5,
         0xdeadbeefdeadbeef, 0xcdcdcdcdcdcdcdcd, 0xfeeefeeefeeefeee, 0x6b6b6b6b6b6b6b6b};
     for (size_t i = 0; i < sizeof poisons / sizeof *poisons; i++)
@@ -240,7 +282,7 @@ static void explain_access(const struct scene *s, const struct maps_place *at)
         cause(s, "null pointer - 0x%" PRIx64 ", or an error code used as a pointer",
             0 - s->address);
     if (!s->out->cause[0])
-        cause(s, "bad pointer 0x%" PRIx64, s->address);
+        cause(s, "bad pointer 0x%" PRIx64 "%s", s->address, as_text(s->address, text));
     describe_place(s, at);
     note_registers(s);
 }
@@ -250,16 +292,7 @@ static void explain_segv(const struct scene *s, const struct knell_signal_record
     struct maps_place at;
     bool mapped = maps_find(&s->c->maps, s->address, &at);
     if (r->code == SI_KERNEL && s->address == 0) {
-        /* A general protection fault: the kernel does not say the address. */
-        cause(s, "pointer with an impossible (non-canonical) address");
-        for (unsigned i = 0;
-             s->thread && s->thread->has_registers && i < explain_pc_register(s->c->arch);
-             i++) {
-            uint64_t v = s->thread->registers[i];
-            if (v >> 47 && v >> 47 != 0x1ffff)
-                note(s, "%s holds such a value: 0x%" PRIx64 ".",
-                    explain_register_name(s->c->arch, i), v);
-        }
+        explain_non_canonical(s);
         return;
     }
     if (mapped && is_stack_overflow(s, &at)) {

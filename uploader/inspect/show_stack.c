@@ -242,7 +242,15 @@ void show_damage(const struct show *x)
             c->damages[i].what, c->damages[i].offset);
     for (uint32_t i = 0; i < c->n_notes; i++) {
         char text[96];
-        notes_text(&c->notes[i], text, sizeof text);
+        const struct knell_capture_note *note = &c->notes[i];
+        notes_text(note, text, sizeof text);
+        /* There is a report: it took another way into its file. */
+        if (note->step == KNELL_STEP_OPEN && note->reason < KNELL_NOTE_FAULT) {
+            (void)fputs("  Its file had been closed or removed and was opened anew; "
+                        "nothing is missing for that.\n",
+                x->out->f);
+            continue;
+        }
         (void)fprintf(x->out->f, "  The capture is incomplete: %s.\n", text);
     }
 }
