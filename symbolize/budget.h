@@ -13,7 +13,14 @@ struct budget {
     uint64_t max_bytes; /* 0: no limit */
     uint64_t used_bytes;
     int64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+    int lost; /* of the open module: the first error that kept bytes from a reader; 0 */
 };
+
+/* An error that ends all work on a file, not only on a piece of it; else 0. */
+static inline int budget_fatal(int err)
+{
+    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
+}
 
 static inline int64_t budget_now_ns(void)
 {

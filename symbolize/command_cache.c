@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_GC_BYTES (UINT64_C(256) << 20)
@@ -43,8 +44,11 @@ static int build_one(const struct settings *s, const char *path)
     struct debug_places places = settings_places(s);
     struct budget budget = {.max_bytes = s->options.max_memory_bytes};
     struct build_result r;
+    /* Folders of debug files are named after the whole path. */
+    CLEANUP(free_p) char *whole = s->options.sysroot ? NULL : realpath(path, NULL);
     uint64_t max = s->options.cache_max_bytes ? s->options.cache_max_bytes : UINT64_MAX;
-    int err = build_cache(path, &places, s->options.cache_dir, max, &budget, &r);
+    int err = build_cache(
+        whole ? whole : path, &places, s->options.cache_dir, max, &budget, &r);
     if (err < 0) {
         (void)fprintf(stderr, "knell-symbolize build: %s: %s (%s)\n", path, why(err),
             knell_symbol_status_name(r.status));

@@ -6,11 +6,6 @@
 
 #include <stdlib.h>
 
-static int fatal(int err)
-{
-    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
-}
-
 /* Whether the unit may hold code that is asked for. */
 static bool is_hit(
     const struct dwarf_unit *u, const struct wanted *wanted, struct range_list *ranges)
@@ -49,7 +44,7 @@ static int convert_hit(struct converter *c, struct dwarf_unit *u,
             dwarf_unit_done(&split);
             return err;
         }
-        if (fatal(err))
+        if (budget_fatal(err))
             return err;
     }
     int err = dwarf_unit_load(u);
@@ -63,13 +58,13 @@ static int consider(
     struct range_list ranges = {0};
     int err = dwarf_unit_open(u);
     if (err == 0 && holds_code(u)) {
-        err = fatal(dwarf_unit_ranges(u, &ranges));
+        err = budget_fatal(dwarf_unit_ranges(u, &ranges));
         if (err == 0 && is_hit(u, wanted, &ranges))
             err = convert_hit(c, u, wanted, &ranges);
     }
     free(ranges.ranges);
     dwarf_unit_done(u);
-    return fatal(err);
+    return budget_fatal(err);
 }
 
 /* Of units that tell of one address the first counts, so the others need no look. */
@@ -92,7 +87,7 @@ static int convert_units(struct converter *c, const struct wanted *wanted)
         if (err == -EPROTONOSUPPORT)
             err = 0;
         else if (err < 0) /* what came before still counts */
-            return at == 0 || fatal(err) ? err : 0;
+            return at == 0 || budget_fatal(err) ? err : 0;
         else
             err = consider(c, &u, wanted);
         /* What is asked for again is unpacked again; most units are not. */

@@ -27,11 +27,6 @@ struct naming {
     size_t n_scoped;
 };
 
-static int fatal(int err)
-{
-    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
-}
-
 static int set_function(
     struct naming *n, uint32_t node, const char *scope, const char *name)
 {
@@ -85,7 +80,7 @@ static int name_node(struct naming *n, uint32_t i, bool scopes)
     const struct function_node *node = &n->f->nodes[i];
     struct dwarf_place place = {n->u, node->origin ? node->origin : node->die};
     struct dwarf_name name = {0};
-    int err = fatal(dwarf_name_of(place, &n->c->keeper, &name));
+    int err = budget_fatal(dwarf_name_of(place, &n->c->keeper, &name));
     if (err == 0)
         err = set_function(n, i, NULL, name.linkage ? name.linkage : name.name);
     if (err == 0 && scopes && !name.linkage && name.name && name.declared.unit == n->u)
@@ -117,7 +112,7 @@ static int add_scopes(struct naming *n)
     qsort(n->scoped, n->n_scoped, sizeof *n->scoped, by_die);
     for (size_t i = 0; i < n->n_scoped; i++)
         targets[i] = n->scoped[i].die;
-    return fatal(dwarf_scopes(n->u, targets, n->n_scoped, found_scope, n));
+    return budget_fatal(dwarf_scopes(n->u, targets, n->n_scoped, found_scope, n));
 }
 
 static int name_all(struct naming *n, const bool *used)

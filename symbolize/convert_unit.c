@@ -23,11 +23,6 @@ struct unit_work {
     uint32_t *files;          /* table file of each of the line table's */
 };
 
-static int fatal(int err)
-{
-    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
-}
-
 static void work_done(struct unit_work *w)
 {
     functions_done(&w->functions);
@@ -154,7 +149,7 @@ static int find_lines(struct unit_work *w)
         return 0;
     int err = dwarf_line_open(u, &w->lines);
     if (err < 0)
-        return fatal(err);
+        return budget_fatal(err);
     w->has_lines = true;
     w->files = calloc(w->lines.n_files ? w->lines.n_files : 1, sizeof *w->files);
     if (!w->files)
@@ -181,9 +176,10 @@ static int make_file(struct unit_work *w, uint32_t number, uint32_t *ret)
     const char *comp_dir, *directory, *name;
     char path[MAX_PATH_BYTES];
     *ret = TABLE_NONE;
-    if (dwarf_line_path(&w->lines, number, &comp_dir, &directory, &name) < 0 || !*name)
-        return 0;
-    int err = budget_time(w->u->file->budget);
+    int err = dwarf_line_path(&w->lines, number, &comp_dir, &directory, &name);
+    if (err < 0 || !*name)
+        return budget_fatal(err);
+    err = budget_time(w->u->file->budget);
     if (err < 0)
         return err;
     struct table_file file = {.directory = TABLE_NONE};

@@ -228,8 +228,8 @@ static int try_filed(const struct debug_places *p, const char *seen, const char 
     int found = 0;
     for (size_t i = 0; !found && p->debug_dirs[i]; i++) {
         for (int k = 0; !found && k < 2; k++) {
-            int n = snprintf(
-                sub, sizeof sub, "%s/%s%s", p->debug_dirs[i], prefixes[k], folders[k]);
+            int n = snprintf(sub, sizeof sub, "%s%s%s%s", p->debug_dirs[i], prefixes[k],
+                *folders[k] == '/' ? "" : "/", folders[k]);
             if (n < 0 || n >= (int)sizeof sub)
                 continue;
             if (p->sysroot)

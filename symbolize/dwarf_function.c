@@ -132,12 +132,6 @@ static int add_node(struct walk *w, struct function_node node, uint32_t *ret)
     return 0;
 }
 
-/* Whether the error is the walk's end, or only a fault of this DIE. */
-static int fatal(int err)
-{
-    return err == -ENOMEM || err == -E2BIG || err == -ETIME ? err : 0;
-}
-
 /* Take a function whose ranges are in w->scratch. */
 static int take(struct walk *w, uint64_t die, const struct function_die *d,
     uint32_t parent, uint32_t *ret)
@@ -168,7 +162,8 @@ static int subprogram(struct walk *w, uint64_t die, const struct abbrev *a, uint
     if (w->r.err)
         return 0;
     w->scratch.n = 0;
-    int err = fatal(dwarf_ranges(w->u, &d.low_pc, &d.high_pc, &d.ranges, &w->scratch));
+    int err =
+        budget_fatal(dwarf_ranges(w->u, &d.low_pc, &d.high_pc, &d.ranges, &w->scratch));
     if (err < 0)
         return err;
     dwarf_ranges_leave_out_dead(w->u, &w->scratch);
@@ -192,7 +187,8 @@ static int inlined(struct walk *w, uint64_t die, const struct abbrev *a, uint32_
     if (w->r.err)
         return 0;
     w->scratch.n = 0;
-    int err = fatal(dwarf_ranges(w->u, &d.low_pc, &d.high_pc, &d.ranges, &w->scratch));
+    int err =
+        budget_fatal(dwarf_ranges(w->u, &d.low_pc, &d.high_pc, &d.ranges, &w->scratch));
     return err < 0 ? err : take(w, die, &d, *inout, inout);
 }
 

@@ -1,3 +1,4 @@
+#include "symbolize/budget.h"
 #include "symbolize/dwarf_const.h"
 #include "symbolize/dwarf_line.h"
 
@@ -190,13 +191,21 @@ int dwarf_line_path(const struct line_table *t, uint32_t file, const char **ret_
     const char **ret_directory, const char **ret_name)
 {
     const char *comp_dir = NULL, *directory = NULL, *name = NULL;
-    if (file >= t->n_files || dwarf_unit_text(t->u, &t->files[file].name, &name) < 0)
-        return -ENODATA;
-    if (dwarf_unit_text(t->u, &t->u->comp_dir, &comp_dir) < 0)
+    int err =
+        file < t->n_files ? dwarf_unit_text(t->u, &t->files[file].name, &name) : -ENODATA;
+    if (err < 0)
+        return budget_fatal(err) ? err : -ENODATA;
+    err = dwarf_unit_text(t->u, &t->u->comp_dir, &comp_dir);
+    if (err < 0)
         comp_dir = NULL;
     uint64_t d = t->files[file].directory;
-    if (d < t->n_directories && dwarf_unit_text(t->u, &t->directories[d], &directory) < 0)
-        directory = NULL;
+    if (!budget_fatal(err) && d < t->n_directories) {
+        err = dwarf_unit_text(t->u, &t->directories[d], &directory);
+        if (err < 0)
+            directory = NULL;
+    }
+    if (budget_fatal(err))
+        return err;
     *ret_comp_dir = comp_dir;
     *ret_directory = directory;
     *ret_name = name;

@@ -135,6 +135,18 @@ int dwarf_origin_of(
     return err == -ENODATA ? 0 : err;
 }
 
+/* The text of an attribute, unless it is known; NULL where it is not sound. */
+static int text_of(
+    const struct dwarf_unit *u, const struct dwarf_value *v, const char **text)
+{
+    if (*text || v->class == DWARF_NONE)
+        return 0;
+    int err = dwarf_unit_text(u, v, text);
+    if (err < 0)
+        *text = NULL;
+    return budget_fatal(err);
+}
+
 int dwarf_name_of(
     struct dwarf_place place, struct unit_keeper *keeper, struct dwarf_name *ret)
 {
@@ -145,16 +157,19 @@ int dwarf_name_of(
         if (err < 0)
             return err;
         n.declared = place;
-        if (!n.linkage && d.linkage.class != DWARF_NONE &&
-            dwarf_unit_text(place.unit, &d.linkage, &n.linkage) < 0)
-            n.linkage = NULL;
-        if (!n.name && d.name.class != DWARF_NONE &&
-            dwarf_unit_text(place.unit, &d.name, &n.name) < 0)
-            n.name = NULL;
+        err = text_of(place.unit, &d.linkage, &n.linkage);
+        if (err == 0)
+            err = text_of(place.unit, &d.name, &n.name);
+        if (err < 0)
+            return err;
         const struct dwarf_value *next =
             d.specification.class != DWARF_NONE ? &d.specification : &d.origin;
-        if (n.linkage || next->class == DWARF_NONE ||
-            follow(place, next, keeper, &place) < 0)
+        if (n.linkage || next->class == DWARF_NONE)
+            break;
+        err = follow(place, next, keeper, &place);
+        if (budget_fatal(err))
+            return err;
+        if (err < 0)
             break;
     }
     if (!n.linkage && !n.name)

@@ -153,6 +153,7 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
     struct debug_identity id = {
         .path = from->path, .build_id = from->build_id, .n_build_id = from->n_build_id};
     struct debug_search search = {.status = KNELL_SYMBOL_MISSING};
+    budget->lost = 0;
     int err = open_files(ret, from, &id, &search);
     if (err == 0)
         err = search.err;
@@ -171,12 +172,18 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
     return 0;
 }
 
-void module_done(struct module *m)
+/* Give back what the debug information took. */
+static void close_dwarf(struct module *m)
 {
     if (m->splits.budget)
         dwarf_splits_done(&m->splits);
     dwarf_file_done(&m->dwarf);
     dwarf_file_done(&m->alt);
+}
+
+void module_done(struct module *m)
+{
+    close_dwarf(m);
     elf_file_done(&m->main);
     elf_file_done(&m->separate);
     elf_file_done(&m->mini);
@@ -188,7 +195,7 @@ void module_done(struct module *m)
 /* What cost symbols: -ENOMEM, or 0 and a note. A broken table is as good as none. */
 static int note_symbols(struct module *m, int err)
 {
-    if ((err == -ETIME || err == -E2BIG) && m->status == KNELL_SYMBOL_OK)
+    if (err < 0 && err != -EBADMSG && m->status == KNELL_SYMBOL_OK)
         m->status = status_of(err);
     return err == -ENOMEM ? err : 0;
 }
@@ -229,9 +236,13 @@ int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
             .file = &m->dwarf, .table = t, .split = find_split, .ctx = m};
         err = convert(&c, wanted);
         converter_done(&c);
+        if (err == 0)
+            err = m->budget->lost;
         if (err < 0 && err != -ENOMEM)
             m->status = m->debug_status = status_of(err);
     }
+    /* The symbols need room as well, above all when there was none for the rest. */
+    close_dwarf(m);
     if (err == -ENOMEM)
         return err;
     return fill_symbols(m, wanted, t);

@@ -266,6 +266,9 @@ int section_need_slow(struct section *s, uint64_t at, uint64_t n)
     (void)pthread_mutex_lock(&s->lock);
     int err = s->unpacker ? fill_packed(s, first, end) : fill_stored(s, first, end);
     (void)pthread_mutex_unlock(&s->lock);
+    /* Whoever asked may go on without; that something is missing must not be lost. */
+    if (err < 0 && s->budget->lost == 0)
+        s->budget->lost = err;
     return err;
 }
 

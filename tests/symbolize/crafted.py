@@ -32,6 +32,7 @@ FORM_ADDR, FORM_DATA2, FORM_DATA4, FORM_DATA8, FORM_STRING = 0x01, 0x05, 0x06, 0
 FORM_UDATA, FORM_REF_ADDR, FORM_REF4, FORM_INDIRECT = 0x0f, 0x10, 0x13, 0x16
 FORM_SEC_OFFSET, FORM_FLAG_PRESENT, FORM_STRX, FORM_ADDRX = 0x17, 0x19, 0x1a, 0x1b
 FORM_IMPLICIT_CONST, FORM_RNGLISTX, FORM_REF_ALT = 0x21, 0x23, 0x1f20
+FORM_STRX1, FORM_ADDRX1, FORM_STRP, FORM_LINE_STRP = 0x25, 0x29, 0x0e, 0x1f
 
 
 def check(what, *about):
@@ -191,6 +192,77 @@ def indirect_forms():
         ("ok", [("outer", "/d/f.c:10")]),
         ("ok", [("inner", "/d/f.c:11"), ("outer", "/d/f.c:300")]),
         ("symtab_only", [("sym", "??:0")])])
+
+
+def index_forms():
+    """strx, strx1 to strx4, addrx, addrx1 to addrx4, each with an index that needs them."""
+    def fixed(n):
+        return lambda v: struct.pack("<Q", v)[:n]
+    every = [(FORM_STRX, FORM_ADDRX, leb)] + [
+        (FORM_STRX1 + n - 1, FORM_ADDRX1 + n - 1, fixed(n)) for n in (1, 2, 3, 4)]
+    names, last = b"wrong\0right\0", 0x10002
+    for strx, addrx, write in every:
+        index = 0xff if strx == FORM_STRX1 else 0xffff if strx == FORM_STRX1 + 1 else last
+        offsets = u32(4 * last + 8) + struct.pack("<HH", 5, 0) + b"".join(
+            u32(6 if i == index else 0) for i in range(last + 1))
+        addresses = u32(8 * last + 12) + struct.pack("<HBB", 5, 8, 0) + b"".join(
+            u64(TEXT if i == index else 0) for i in range(last + 1))
+        table = abbrev(1, TAG_COMPILE_UNIT, 1, (AT_STR_OFFSETS_BASE, FORM_SEC_OFFSET),
+                       (AT_ADDR_BASE, FORM_SEC_OFFSET), *FUNCTION)
+        table += abbrev(2, TAG_SUBPROGRAM, 0, (AT_NAME, strx), (AT_LOW_PC, addrx),
+                        (AT_HIGH_PC, FORM_DATA4)) + b"\0"
+        dies = leb(1) + u32(8) + u32(8) + FUNCTION_PCS
+        dies += leb(2) + write(index) + write(index) + u32(0x100) + b"\0"
+        got = function_of(table, dies, {".debug_str_offsets": offsets, ".debug_str": names,
+                                        ".debug_addr": addresses})
+        check(got[1] == [("right", "??:0")] or got[1][0][0] == "right", hex(strx), got)
+
+
+def sequences():
+    """Sequences that lie in no order, of one address, and dead ones at 0, 1, -1 and -2."""
+    def sequence(at, *lines):
+        rows = b"".join(row(line, 4 if i else 0) for i, line in enumerate(lines))
+        return set_address(at) + rows + b"\x02" + leb(4) + END
+    rows = b"".join((
+        sequence(TEXT + 0x200, 30, 1), sequence(0, 90, 1, 1), sequence(TEXT, 10, 1),
+        set_address(TEXT + 0x300) + row(70, 0) + END, sequence(2**64 - 1, 80),
+        sequence(1, 60, 1), sequence(2**64 - 2, 50), sequence(TEXT + 0x100, 20, 1)))
+    table = abbrev(1, TAG_COMPILE_UNIT, 0, (AT_LOW_PC, FORM_ADDR), (AT_HIGH_PC, FORM_DATA4),
+                   (AT_STMT_LIST, FORM_SEC_OFFSET)) + b"\0"
+    elf("a", {".debug_info": unit(UNIT_DIE + u32(0)), ".debug_abbrev": table,
+              ".debug_line": simple_line(rows)})
+    got = ask("a", TEXT, TEXT + 4, TEXT + 8, TEXT + 0x103, TEXT + 0x107, TEXT + 0x108,
+              TEXT + 0x200, TEXT + 0x204, TEXT + 0x300, 0, 1, 2**64 - 2)
+    lines = [int(place.rsplit(":")[-1]) if place[0] == "/" else 0
+             for _, ((_, place),) in got]
+    check(lines == [11, 12, 0, 21, 22, 0, 31, 32, 0, 0, 0, 0], lines)
+
+
+def beyond_4gib():
+    """Sections that lie beyond 4 GiB of the file, most of which is a hole."""
+    top = UNIT_DIE + leb(2) + b"far\0" + FUNCTION_PCS + b"\0"
+    table = UNIT + abbrev(2, TAG_SUBPROGRAM, 0, (AT_NAME, FORM_STRING), *FUNCTION) + b"\0"
+    elf("a", {".debug_info": unit(top), ".debug_abbrev": table})
+    with open("a", "r+b") as f:
+        head = bytearray(f.read())
+        heads, = struct.unpack_from("<Q", head, 40)
+        n, = struct.unpack_from("<H", head, 60)
+        for i in range(n):
+            name, kind, flags, addr, at, size = struct.unpack_from("<IIQQQQ", head, heads + 64 * i)
+            if addr == 0 and kind:  # the code stays
+                f.seek(at + (5 << 30))
+                f.write(head[at:at + size])
+                f.seek(at)
+                f.write(b"\xff" * size)
+                struct.pack_into("<Q", head, heads + 64 * i + 24, at + (5 << 30))
+        f.seek(heads + (5 << 30))
+        f.write(head[heads:heads + 64 * n])
+        f.seek(heads)
+        f.write(b"\xff" * 64 * n)
+        f.seek(40)
+        f.write(u64(heads + (5 << 30)))
+    check(os.path.getsize("a") > 5 << 30)
+    check(ask("a", TEXT + 4)[0] == ("ok", [("far", "??:0")]), ask("a", TEXT + 4))
 
 
 def function_of(table, dies, sections=None):
@@ -405,7 +477,8 @@ def many_sections():
 
 
 CASES = {
-    "indirect_forms": indirect_forms, "origin_cycles": origin_cycles, "siblings": siblings,
+    "indirect_forms": indirect_forms, "index_forms": index_forms, "sequences": sequences,
+    "beyond_4gib": beyond_4gib, "origin_cycles": origin_cycles, "siblings": siblings,
     "deep_blocks": deep(TAG_BLOCK), "deep_inlined": deep(TAG_INLINED),
     "deep_functions": deep(TAG_SUBPROGRAM), "deep_namespaces": deep(TAG_NAMESPACE),
     "free_attributes": free_attributes, "many_tables": many_tables,

@@ -6,6 +6,8 @@ usage: matrix.py KNELL_SYMBOLIZE [VARIANT...]
 Each variant is built with the tools present and every address of outer() is asked for.
 F: the outermost name is right everywhere; L: file:line is one of outer's, leaf2's or
 leaf3's; I: the whole chain leaf3 < leaf2 < outer is seen with the lines of the calls.
+Forms that hold the same code must give the same chain at each of its addresses. The
+symbolizers that the machine has are asked as well: what one of them gets, knell gets.
 What cannot be built here is named and passed over.
 """
 import os
@@ -49,6 +51,9 @@ struct box {
 } int go(int x) { box b; return b.outer(x); } }
 int main(int argc, char **) { return deep::go(argc) & 1; }
 """
+
+
+ODD_NAME = os.fsdecode(b"a\nb\xe9")  # no UTF-8
 
 
 class Skip(Exception):
@@ -332,14 +337,14 @@ def cxx(compiler, *flags):
     return build
 
 
-def rust():
+def rust(*flags):
     with open("prog.rs", "w") as f:
         f.write("""#[inline(always)] fn leaf3(x: i32) -> i32 { x * 3 + std::process::id() as i32 }
 #[inline(always)] fn leaf2(x: i32) -> i32 { leaf3(x) + leaf3(x + 1) }
 #[inline(never)] #[no_mangle] pub fn outer(x: i32) -> i32 { leaf2(x) + 1 }
 fn main() { std::process::exit(outer(std::env::args().count() as i32) & 1) }
 """)
-    run("rustc", "-O", "-g", "prog.rs", "-o", "prog")
+    run("rustc", "-O", "-g", *flags, "prog.rs", "-o", "prog")
 
 
 def fortran(*flags):
@@ -466,29 +471,75 @@ VARIANTS = {
     "cxx_clang": ("FI", cxx("clang++")),
     "cxx_gcc4": ("FI", cxx("g++", "-gdwarf-4")),
     "rust": ("FI", rust),
+    "rust_v0": ("FI", lambda: rust("-C", "symbol-mangling-version=v0")),
     "fortran": ("FI", fortran()),
     "fortran_dwarf4": ("FI", fortran("-gdwarf-4")),
     "go": ("FI", go),  # its own compiler, linker and compressed sections
-    "path_newline": ("FLI", lambda: (cc("-g"), os.rename("prog", "a\nb\xe9"),
-                                     (None, outer_range("a\nb\xe9"), "a\nb\xe9"))[2]),
+    "path_newline": ("FLI", lambda: (cc("-g"), os.rename("prog", ODD_NAME),
+                                     (None, outer_range(ODD_NAME), ODD_NAME))[2]),
 }
 
-LINES = {"leaf3": {4}, "leaf2": {8, 9}, "outer": {12, 13, 14}}
+LINES = {"leaf3": {"4"}, "leaf2": {"8", "9"}, "outer": {"12", "13", "14"}}
+
+# One compiler's code, with its debug information in many forms: these are gcc_dwarf5's
+# answers to the letter.
+SAME_CODE = {
+    *(f"gcc_dwarf{v}" for v in (3, 4)), "gcc_g1", "gcc_type_units4", "gcc_type_units5",
+    "gcc_dwarf64", "gcc_dwarf64_v4", "gcc_no_aranges", "zlib", "zdebug", "zstd", "gcc_dwo4",
+    "gcc_dwo5", "gcc_dwp4", "gcc_dwp5", "debuglink_beside", "debuglink_sub",
+    "debuglink_debug_dir", "eu_strip", "build_id_dir", "store", "sysroot",
+    *(f"build_id_{n}" for n in (8, 16, 20, 32, "none")), "dwz", "path_newline"}
+
+# Files that belong to another build: who answers from them is wrong.
+REFUSED = {"debuglink_other_id", "debuglink_bad_crc", "build_id_dir_other_program", "dwo_stale",
+           "dwz_other"}
+PEERS = (["llvm-symbolizer", "--output-style=GNU", "-a", "-f", "-i", "-C", "-e"],
+         ["addr2line", "-afiCe"], ["eu-addr2line", "-a", "-f", "-i", "-C", "-e"])
+
+
+def by_address(text):
+    groups = []
+    for line in text.splitlines():
+        if re.fullmatch(r"0x[0-9a-f]+", line):
+            groups.append([])
+        elif groups:
+            groups[-1].append(line)
+    return [list(zip(g[0::2], g[1::2])) for g in groups]
 
 
 def ask(tool, path, start, size, options):
     text = "".join(f"{a:#x}\n" for a in range(start, start + size))
     p = subprocess.run([tool, *options, "-afiCe", path], input=text, text=True,
-                       capture_output=True, timeout=60)
+                       capture_output=True, errors="surrogateescape", timeout=60)
     if p.returncode:
         return f"exit {p.returncode}: {p.stderr.strip()}"
-    groups = []
-    for line in p.stdout.splitlines():
-        if re.fullmatch(r"0x[0-9a-f]{16}", line):
-            groups.append([])
-        else:
-            groups[-1].append(line)
-    return [list(zip(g[0::2], g[1::2])) for g in groups]
+    return by_address(p.stdout)
+
+
+def ask_peers(path, start, size, simple):
+    """What of F, L, I each of the others gets, by its name."""
+    text = "".join(f"{a:#x}\n" for a in range(start, start + size))
+    env = {k: v for k, v in os.environ.items() if k != "DEBUGINFOD_URLS"}
+    got = {}
+    for command in PEERS:
+        if not shutil.which(command[0]):
+            continue
+        try:
+            p = subprocess.run([*command, path], input=text, text=True, capture_output=True,
+                               errors="surrogateescape", env=env, timeout=10)
+        except subprocess.TimeoutExpired:
+            continue  # some wait at a FIFO for ever
+        without_columns = re.sub(r"(:\d+):\d+$", r"\1", p.stdout, flags=re.M)
+        answers = by_address(without_columns)
+        if len(answers) == size and all(answers):
+            # Of other languages' files the letter L means little.
+            got[command[0]] = judge(answers, simple)[0] - (set() if simple else {"L"})
+    return got
+
+
+def in_common(answers):
+    """What forms of the same code have in common: names, base names of files, lines."""
+    return [[(name, os.path.basename(place)) for name, place in frames] for frames in answers]
 
 
 def name_of(text):
@@ -513,16 +564,37 @@ def judge(answers, simple):
             # rand() and operators come from headers; line 0 belongs to nothing.
             if line not in ("?", "0") or places[0][1] == "??":
                 have.discard("L")
-        elif simple and int(line) not in LINES["leaf3"] | LINES["leaf2"] | LINES["outer"]:
+        elif simple and line not in LINES["leaf3"] | LINES["leaf2"] | LINES["outer"]:
             wrong.append(frames)
         if names == ["leaf3", "leaf2", "outer"]:
-            if not simple or (int(places[1][2]) in LINES["leaf2"] and
-                              int(places[2][2]) in LINES["outer"]):
+            if not simple or (places[1][2] in LINES["leaf2"] and
+                              places[2][2] in LINES["outer"]):
                 have.add("I")
             elif "0" not in (places[1][2], places[2][2]) and "?" not in (
                     places[1][2], places[2][2]):
                 wrong.append(frames)
     return have, wrong
+
+
+def letters(have):
+    return "".join(c for c in "FLI" if c in have) or "-"
+
+
+def reference(tool):
+    """The answers that SAME_CODE is held against; built once, in a folder of its own."""
+    if not REFERENCE:
+        here = os.getcwd()
+        with tempfile.TemporaryDirectory(prefix="knell-matrix-") as folder:
+            os.chdir(folder)
+            with open("prog.c", "w") as f:
+                f.write(SOURCE)
+            cc("-g", "-gdwarf-5")
+            REFERENCE.extend(in_common(ask(tool, "prog", *outer_range("prog"), [])))
+            os.chdir(here)
+    return REFERENCE
+
+
+REFERENCE = []
 
 
 def test(tool, name, expected, build):
@@ -547,12 +619,20 @@ def test(tool, name, expected, build):
         for when in ("filled", "used"):
             if ask(tool, path, start, size, cache) != answers:
                 return f"FAIL {name}: other answers when the cache is {when}"
-        have, wrong = judge(answers, not name.startswith(("cxx", "rust", "fortran", "go")))
+        simple = not name.startswith(("cxx", "rust", "fortran", "go"))
+        have, wrong = judge(answers, simple)
         missing = set(expected) - have
         if missing or wrong:
             return f"FAIL {name}: wants {expected}, missing {missing}, wrong {wrong[:2]}, " \
                    f"first {answers[:2]}"
-        return f"ok   {name}: {''.join(c for c in 'FLI' if c in have) or '-'}"
+        if name in SAME_CODE and in_common(answers) != reference(tool):
+            return f"FAIL {name}: not what gcc_dwarf5 gives"
+        peers = {} if name in REFUSED else ask_peers(path, start, size, simple)
+        ahead = {peer: got - have for peer, got in peers.items() if got - have}
+        if ahead:
+            return f"FAIL {name}: has {have}, others have more: {ahead}"
+        return f"ok   {name}: {letters(have)}" + "".join(
+            f", {peer} {letters(got)}" for peer, got in peers.items())
     except Skip as e:
         return f"skip {name}: {e}"
     except subprocess.TimeoutExpired:

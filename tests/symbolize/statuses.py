@@ -141,6 +141,30 @@ def too_large(m):
     check(top[-1]["function"] == "dies_here", top)  # the symbol table has it all the same
 
 
+def late(m):
+    """A quarter of a gigabyte to unpack and a thousandth of a second for it."""
+    whole(m)
+    run("objcopy", "--dump-section", f".debug_info={m.folder}/info", m.program)
+    with open(f"{m.folder}/info", "r+b") as f:
+        behind = f.read()  # its references are relative
+        one = struct.pack("<IHIB", (1 << 20) - 4, 4, 0, 8)  # a unit of nothing
+        f.seek(0)
+        f.write(one.ljust(1 << 20, b"\0") * 256 + behind)
+    run("objcopy", "--update-section", f".debug_info={m.folder}/info", m.program)
+    run("objcopy", "--compress-debug-sections=zlib", m.program)
+    os.remove(f"{m.folder}/info")
+    m.crash()
+    m.settings["KNELL_SYMBOLS_DEADLINE"] = "1ms"
+    event, _ = m.upload()
+    knell, top = event["contexts"]["knell"], frames_of(event)[-1]
+    check(knell["modules_without_symbols"]["dying"] == "timeout", knell)
+    check(knell["modules_without_debug_info"]["dying"] == "timeout", knell)
+    check(top["function"] == "dies_here" and "lineno" not in top, top)
+    check("symbolicator_status" not in top.get("data", {}), top)
+    shown = module_shown(m.show())  # a person may wait
+    check(shown["symbols"] == "ok" and shown["debug_file"] == "ok", shown)
+
+
 def damaged_debug_file(m):
     m.crash()
     folder = f"{m.folder}/dbg/.build-id/{m.id[:2]}"
@@ -160,4 +184,4 @@ def without_servers(case):
 
 play({f.__name__: without_servers(f) for f in (
     found, hints_off, only_symbols, nothing_at_all, removed, other_build, other_debug_file,
-    damaged, damaged_debug_file, too_large)})
+    damaged, damaged_debug_file, too_large, late)})

@@ -5,7 +5,11 @@
 #include "test.h"
 #include "tmpdir.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const uint8_t build_id[] = {1, 2, 3, 4, 5, 6, 7, 8};
 
@@ -168,4 +172,94 @@ static void packed_numbers(void)
     CHECK_INT(packed_row_bytes(&(struct packed_widths){{1, 5}}), 0);
 }
 
-TEST_MAIN(TEST(ranges), TEST(nothing), TEST(readable_names), TEST(packed_numbers))
+/* What a table says of all addresses that matter, in one number. */
+static uint64_t said(const struct table *t)
+{
+    uint64_t h = 0;
+    for (uint64_t pc = 0xff0; pc < 0x1000 + 20 * 16; pc += 4) {
+        struct table_place p = {0};
+        const struct table_function *f;
+        const char *name = NULL;
+        if (table_place_at(t, table_find(t, pc), &p) &&
+            (f = table_function_at(t, p.function)))
+            name = table_text(t, f->name);
+        const struct table_symbol *y = table_find_symbol(t, pc, NULL);
+        const char *symbol = y ? table_text(t, y->name) : NULL;
+        h = (h ^ p.line ^ (uint64_t)p.column << 32) * 1099511628211u;
+        h = (h ^ p.caller ^ (uint64_t)table_covers(t, pc) << 40) * 1099511628211u;
+        for (const char *c = name ? name : "-"; *c; c++)
+            h = (h ^ (uint8_t)*c) * 1099511628211u;
+        for (const char *c = symbol ? symbol : "-"; *c; c++)
+            h = (h ^ (uint8_t)*c) * 1099511628211u;
+    }
+    return h;
+}
+
+static struct cache *reopen(const char *path, const uint8_t *bytes, size_t n)
+{
+    struct cache *c = NULL;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (!CHECK(fd >= 0 && write(fd, bytes, n) == (ssize_t)n) || cache_open_fd(fd, &c) < 0)
+        return NULL;
+    return c;
+}
+
+/* Each bit of a cache flipped, and the file cut at each byte: it is refused, found bad on
+ * the way, or says what it said. */
+static void no_bit_lies(void)
+{
+    static uint8_t bytes[1 << 16];
+    struct table t = {0};
+    const char *dir = test_tmpdir();
+    char path[512];
+    uint32_t name;
+    add_functions(&t);
+    for (uint32_t i = 0; i < 20; i++) {
+        CHECK_INT(table_add_range(&t, low_of(i), low_of(i) + 12,
+                      add_place(&t, i + 1, i % 5 ? i / 2 : TABLE_NONE)),
+            0);
+    }
+    CHECK_INT(table_string(&t, "symbol", 6, &name), 0);
+    CHECK_INT(table_add_symbol(&t,
+                  &(struct table_symbol){
+                      .low = 0x1010, .high = 0x1030, .name = name, .file = TABLE_NONE}),
+        0);
+    CHECK_INT(table_add_covered(&t, 0x1000, 0x1100), 0);
+    CHECK_INT(table_settle(&t), 0);
+    struct cache_entry e = {
+        .build_id = build_id, .n_build_id = sizeof build_id, .table = &t};
+    CHECK_INT(cache_write(dir, &e, UINT64_MAX), 0);
+    (void)snprintf(path, sizeof path, "%s/0102030405060708.ksym", dir);
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0, refused = 0, bad = 0;
+    if (f)
+        (void)fclose(f);
+    struct cache *c = reopen(path, bytes, n);
+    if (!CHECK(c && n > CACHE_PAGE_BYTES && n < sizeof bytes))
+        return;
+    const uint64_t right = said(&c->table);
+    CHECK_INT(said(&t) == right, 1);
+    cache_free(c);
+    for (size_t bit = 0; bit < 8 * n; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        c = reopen(path, bytes, n);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        uint64_t now = c ? said(&c->table) : 0;
+        if (c && !c->bad && now != right)
+            CHECK_INT(bit, -1);
+        refused += !c;
+        bad += c && c->bad;
+        cache_free(c);
+    }
+    CHECK(refused > 8 * sizeof(struct cache_head) / 2 && bad > 1000);
+    for (size_t cut = 0; cut < n; cut++) {
+        c = reopen(path, bytes, cut);
+        CHECK(!c);
+        cache_free(c);
+    }
+    table_done(&t);
+    test_tmpdir_done(dir);
+}
+
+TEST_MAIN(TEST(ranges), TEST(nothing), TEST(readable_names), TEST(packed_numbers),
+    TEST(no_bit_lies))

@@ -87,6 +87,11 @@ static void finds_itself(void)
         CHECK_INT(r.frames[0].line, TARGET_LINE);
         CHECK_INT(r.frames[0].function_address, target_pc());
         CHECK(r.frames[0].file && strstr(r.frames[0].file, "test_symbolizer.c"));
+        CHECK(r.frames[0].file && (*r.frames[0].file == '/' || r.frames[0].directory));
+        CHECK_STR(r.frames[0].symbol, "target");
+        CHECK(r.frames[0].column > 0);
+        CHECK(!r.frames[0].inlined);
+        CHECK_STR(r.debug_path, self);
         if (CHECK_INT(r.frames[0].n_context, 5)) {
             CHECK_INT(r.frames[0].n_before, 2);
             CHECK(strstr(r.frames[0].context[2], "static int target(int x)"));
@@ -132,14 +137,28 @@ static void statuses_differ(void)
     expect_status(NULL, m, KNELL_SYMBOL_NO_MODULE);
 }
 
+/* What the debug information costs is over the limit, what the symbols cost is not. */
 static void too_large_still_names(void)
 {
-    struct knell_symbolizer *s;
-    struct knell_symbol_result r;
-    struct knell_symbolize_options o = {.size = sizeof o, .max_memory_bytes = 3 * 4096};
-    CHECK_INT(ask(&o, self_module(), target_pc(), KNELL_FRAME_EXACT, &r, &s), 0);
-    CHECK_INT(r.status, KNELL_SYMBOL_TOO_LARGE);
-    knell_symbolizer_free(s);
+    int named = 0, nothing = 0;
+    for (uint64_t max = 1; max < UINT64_C(1) << 30; max *= 2) {
+        struct knell_symbolizer *s;
+        struct knell_symbol_result r;
+        struct knell_symbolize_options o = {.size = sizeof o, .max_memory_bytes = max};
+        CHECK_INT(ask(&o, self_module(), target_pc(), KNELL_FRAME_EXACT, &r, &s), 0);
+        if (r.status == KNELL_SYMBOL_TOO_LARGE && r.n_frames) {
+            named++;
+            CHECK_STR(r.frames[0].function, "target");
+            CHECK_INT(r.frames[0].line, 0);
+            CHECK_INT(r.debug_status, KNELL_SYMBOL_TOO_LARGE);
+        } else if (r.status != KNELL_SYMBOL_OK) {
+            CHECK_INT(r.status, KNELL_SYMBOL_TOO_LARGE);
+            nothing++;
+        }
+        knell_symbolizer_free(s);
+    }
+    CHECK(named > 0);
+    CHECK(nothing > 0);
 }
 
 static void batch_keeps_order(void)
@@ -163,6 +182,28 @@ static void batch_keeps_order(void)
             CHECK_INT(r[i].frames[0].function_address,
                 target_pc() + (i % 3 == 1 ? 0x20000000 : 0));
     }
+    knell_symbolizer_free(s);
+}
+
+/* Two modules that claim the same addresses, one of them under another build-id: each
+ * question is of the module that it names. */
+static void modules_may_overlap(void)
+{
+    struct knell_symbolizer *s;
+    uint8_t other[20] = {4, 5, 6};
+    struct knell_symbol_module m[3] = {self_module(), self_module(), self_module()};
+    struct knell_symbol_query q[3] = {{0, target_pc(), KNELL_FRAME_EXACT},
+        {1, target_pc(), KNELL_FRAME_EXACT}, {2, target_pc() + 1, KNELL_FRAME_RETURN}};
+    struct knell_symbol_result r[3];
+    m[1].build_id = other;
+    if (!CHECK_INT(knell_symbolizer_new(NULL, &s), 0))
+        return;
+    CHECK_INT(knell_symbolize(s, m, 3, q, 3, r), 0);
+    CHECK_INT(r[0].status, KNELL_SYMBOL_OK);
+    CHECK_INT(r[1].status, KNELL_SYMBOL_MISMATCH);
+    CHECK_INT(r[1].n_frames, 0);
+    CHECK_INT(r[2].status, KNELL_SYMBOL_OK);
+    CHECK(r[2].n_frames == 1 && !strcmp(r[2].frames[0].function, "target"));
     knell_symbolizer_free(s);
 }
 
@@ -531,10 +572,11 @@ int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(finds_itself),
         TEST(return_addresses_are_one_less), TEST(statuses_differ),
-        TEST(too_large_still_names), TEST(batch_keeps_order), TEST(vdso_from_its_image),
-        TEST(cache_answers_without_the_file), TEST(cache_bit_flips),
-        TEST(cache_of_others_is_not_used), TEST(cache_trims_the_oldest),
-        TEST(cache_writers_and_kills), TEST(deadline_is_a_status), TEST(wishes_come_true),
+        TEST(too_large_still_names), TEST(batch_keeps_order), TEST(modules_may_overlap),
+        TEST(vdso_from_its_image), TEST(cache_answers_without_the_file),
+        TEST(cache_bit_flips), TEST(cache_of_others_is_not_used),
+        TEST(cache_trims_the_oldest), TEST(cache_writers_and_kills),
+        TEST(deadline_is_a_status), TEST(wishes_come_true),
         TEST(executables_are_wished_for), TEST(wishes_refused), TEST(bad_options)};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0 || !mkdtemp(tmp) || elf_file_open(self, &own) < 0 || target(1) != 4) {

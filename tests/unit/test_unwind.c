@@ -270,6 +270,11 @@ static void walks_out_of_a_call_through_null_below_a_handler(void)
     uint64_t at = (uint64_t)(uintptr_t)calls;
     CHECK(i + 1 < t->n_frames && t->frames[i + 1].pc > at &&
           t->frames[i + 1].pc < at + 256);
+    /* What a signal interrupted is no return address: its line is pc's, not pc - 1's. */
+    CHECK_INT(t->frames[0].kind, KNELL_FRAME_EXACT);
+    CHECK(i > 1 && t->frames[1].kind == KNELL_FRAME_RETURN);
+    CHECK(i < t->n_frames && t->frames[i].kind == KNELL_FRAME_EXACT);
+    CHECK(i + 1 < t->n_frames && t->frames[i + 1].kind == KNELL_FRAME_RETURN);
     CHECK(i + 2 < t->n_frames &&
           t->frames[i + 2].pc == (uint64_t)(uintptr_t)after_bad_call);
     crash_free(c);
