@@ -36,8 +36,10 @@ static void leaves_nothing_behind(void)
     (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
     sigaction(SIGSEGV, NULL, &before);
     CHECK_INT(start(spool, KNELL_DEFAULT), 0);
+#ifndef __SANITIZE_THREAD__ /* its sigaction(2) keeps a table that raw calls go past */
     sigaction(SIGSEGV, NULL, &now);
     CHECK(now.sa_sigaction != before.sa_sigaction);
+#endif
     CHECK_INT(start(spool, KNELL_DEFAULT), -EALREADY);
     CHECK_INT(test_count_files(spool, "live"), 2);
     knell_stop();
@@ -48,7 +50,7 @@ static void leaves_nothing_behind(void)
     }
     CHECK_INT(count_fds(), n_fds);
     CHECK_INT(test_count_files(spool, "live"), 0);
-#ifndef __SANITIZE_THREAD__ /* its sigaction(2) keeps a table that raw calls go past */
+#ifndef __SANITIZE_THREAD__ /* as above */
     sigaction(SIGSEGV, NULL, &now);
     CHECK(now.sa_sigaction == before.sa_sigaction);
 #endif
