@@ -114,7 +114,7 @@ KNELL_API void knell_scope_free(struct knell_scope *scope);
  * another is bound. The spans that were open in it when it was unbound are open again.
  * Costs a copy of what it holds into the journal: tens of nanoseconds.
  *
- * @scope  must stay until it is unbound; NULL: unbind
+ * @scope  must stay until it is unbound, as the thread's end does; NULL: unbind
  */
 KNELL_API void knell_scope_bind(struct knell_scope *scope);
 

@@ -161,13 +161,16 @@ static int handle_line(struct session *s, const char *line)
     return dprintf(s->fd, "%s\n", line) < 0 ? -1 : 0;
 }
 
-/* A transaction per line: sent when SENTRY_TRACES_SAMPLE_RATE says so. */
+/* A transaction per line: sent when SENTRY_TRACES_SAMPLE_RATE says so. Its name is the
+ * command without what follows: names are what requests are counted by. */
 static int handle_request(struct session *s, const char *line)
 {
     bool command = line[0] == '/';
+    char name[32] = "echo";
+    if (command)
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(line, " "), line);
     knell_add_breadcrumb(KNELL_LEVEL_INFO, "request", command ? line : "a line");
-    struct knell_span *request =
-        knell_transaction_start(command ? line : "echo", "echo.request", NULL);
+    struct knell_span *request = knell_transaction_start(name, "echo.request", NULL);
     int r = handle_line(s, line);
     knell_span_finish(request, KNELL_SPAN_OK);
     return r;

@@ -162,6 +162,7 @@ static void check_hang(const struct envelope_items *got, const char *trace)
     CHECK_STR(json_text(hang, "user/id"), "ada");
     CHECK_STR(json_text(log, "items/0/body"), "ada logged in");
     CHECK(transaction(got, "/call") != NULL);
+    CHECK(transaction(got, "/login") != NULL);
     CHECK_STR(json_text(transaction(got, "/call"), "contexts/trace/trace_id"), trace);
     for (size_t i = 0; i < got->n; i++) {
         const struct received *r = &got->all[i];
