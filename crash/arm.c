@@ -51,11 +51,6 @@ static int cover(void); /* with what the loader knows in arm.process */
 
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
-struct kn_journal *kn_journal_current(void)
-{
-    return __atomic_load_n(&arm.armed, __ATOMIC_ACQUIRE) ? &arm.journal : NULL;
-}
-
 /* Who reads this wants to know why a report does not come. */
 static void say_settings(void)
 {

@@ -82,7 +82,14 @@ static bool is_ours(const struct kn_sigaction *a)
     return kn_previous_is_ours(a->handler);
 }
 
-int kn_install_lost(void **ret_handler)
+/**
+ * A crash signal that somebody else's handler takes now, or none does.
+ *
+ * Context: normal.
+ * @ret_handler  what takes it; NULL: the default action, or it is ignored
+ * Returns the first such signal, 0 when all come to our handlers.
+ */
+static int first_lost(void **ret_handler)
 {
     for (int i = 0; i < KN_N_SIGNALS; i++) {
         struct kn_sigaction now;
@@ -98,7 +105,7 @@ void kn_install_describe(char *out, size_t n)
 {
     void *handler = NULL;
     Dl_info info;
-    int signo = kn_install_lost(&handler);
+    int signo = first_lost(&handler);
     out[0] = 0;
     if (!signo)
         return;

@@ -21,16 +21,8 @@ int kn_install_choose_signal(void);
 int kn_install(struct kn_process *p);
 
 /**
- * A crash signal that somebody else's handler takes now, or none does.
- *
- * Context: normal.
- * @ret_handler  what takes it; NULL: the default action, or it is ignored
- * Returns the first such signal, 0 when all come to our handlers.
- */
-int kn_install_lost(void **ret_handler);
-
-/**
- * The same in words: "SIGSEGV goes to libfoo.so"; empty when all come to us.
+ * Where the first crash signal that does not come to us goes now: "SIGSEGV goes to
+ * libfoo.so"; empty when all come to us.
  *
  * Context: normal; takes the loader's lock.
  */

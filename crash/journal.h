@@ -52,11 +52,3 @@ void kn_journal_retire(
  * Context: normal, in pthread_atfork(3)'s child handler: async-signal-safe calls only.
  */
 void kn_journal_fork_child(struct kn_journal *j);
-
-/**
- * The journal of the armed process, for the functions that write into it.
- *
- * Context: any.
- * Returns NULL before knell_start(), after it failed and after knell_stop().
- */
-struct kn_journal *kn_journal_current(void);

@@ -36,7 +36,7 @@ static bool beside_library(char *out, size_t n)
 {
     Dl_info info;
     char library[KN_PATH_BYTES];
-    if (dladdr((void *)kn_launch_find, &info) && info.dli_fname &&
+    if (dladdr((void *)kn_launch_uploader, &info) && info.dli_fname &&
         strstr(info.dli_fname, "libknell")) {
         kn_copy_text(library, sizeof library, info.dli_fname);
         for (int up = 0; up < 3; up++) { /* lib, or lib/MULTIARCH */
@@ -53,7 +53,14 @@ static bool beside_library(char *out, size_t n)
     return is_program(out);
 }
 
-int kn_launch_find(const struct kn_settings *settings, char *out, size_t n)
+/**
+ * Where the uploader is: what was asked for, else beside the library's installation, else
+ * in PATH.
+ *
+ * Context: normal.
+ * Returns 0 or -ENOENT.
+ */
+static int find_uploader(const struct kn_settings *settings, char *out, size_t n)
 {
     if (settings->uploader[0]) {
         kn_copy_text(out, n, settings->uploader);
@@ -190,7 +197,7 @@ int kn_launch_uploader(const struct kn_settings *settings, const char *spool)
     struct launch *l = (struct launch *)calloc(1, sizeof *l);
     if (!l)
         return -ENOMEM;
-    int r = kn_launch_find(settings, l->program, sizeof l->program);
+    int r = find_uploader(settings, l->program, sizeof l->program);
     if (!r) {
         l->argv[0] = l->program;
         l->argv[1] = l->stay;

@@ -13,12 +13,3 @@
  * Returns 0 or a negative errno (-ENOENT: no uploader found).
  */
 int kn_launch_uploader(const struct kn_settings *settings, const char *spool);
-
-/**
- * Where the uploader is: what was asked for, else beside the library's installation, else
- * in PATH.
- *
- * Context: normal.
- * Returns 0 or -ENOENT.
- */
-int kn_launch_find(const struct kn_settings *settings, char *out, size_t n);

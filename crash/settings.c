@@ -34,7 +34,12 @@ static bool is_called(const char *name)
            strncmp(comm, name, sizeof comm - 1) == 0;
 }
 
-void kn_program_name(char *out, size_t n)
+/**
+ * The program's file name, for the default of app.
+ *
+ * Context: normal.
+ */
+static void program_name(char *out, size_t n)
 {
     char path[KN_PATH_BYTES];
     ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -153,7 +158,7 @@ int kn_settings_init(struct kn_settings *s, const struct knell_options *given)
     if (o.app && o.app[0])
         kn_copy_text(s->app, sizeof s->app, o.app);
     else
-        kn_program_name(s->app, sizeof s->app);
+        program_name(s->app, sizeof s->app);
     clean_app(s->app);
     kn_copy_text(s->otel_attributes, sizeof s->otel_attributes,
         from_environment("OTEL_RESOURCE_ATTRIBUTES"));

@@ -42,10 +42,3 @@ int kn_settings_init(struct kn_settings *s, const struct knell_options *o);
  * @text  NULL: empty
  */
 void kn_copy_text(char *out, size_t n, const char *text);
-
-/**
- * The program's file name, for the default of app.
- *
- * Context: normal.
- */
-void kn_program_name(char *out, size_t n);

@@ -110,7 +110,13 @@ static bool is_done(const struct knell_span *s)
            __atomic_load_n(&s->root->done, __ATOMIC_ACQUIRE);
 }
 
-void kn_span_show(struct kn_self *t, struct knell_span *span)
+/**
+ * Make @span the thread's open one, in the journal too.
+ *
+ * Context: normal, on the thread itself.
+ * @span  NULL: none; a finished one counts as none
+ */
+static void span_show(struct kn_self *t, struct knell_span *span)
 {
     while (span && is_done(span))
         span = span->parent;
@@ -128,7 +134,7 @@ void kn_span_bind(struct kn_self *t, struct knell_scope *scope)
     struct knell_span *of_scope = scope->span;
     t->outer_span = ref(t->span);
     scope->span = NULL;
-    kn_span_show(t, of_scope);
+    span_show(t, of_scope);
     unref(of_scope);
 }
 
@@ -137,7 +143,7 @@ void kn_span_unbind(struct kn_self *t, struct knell_scope *scope)
     struct knell_span *outer = t->outer_span;
     scope->span = ref(t->span);
     t->outer_span = NULL;
-    kn_span_show(t, outer);
+    span_show(t, outer);
     unref(outer);
 }
 
@@ -248,7 +254,7 @@ struct knell_span *knell_transaction_start(
             s->recording ? "will be sent" : "not sampled", a->told.traces_sample_rate,
             incoming ? ", by its caller's headers if it sent any" : "");
         s->shown.sampled = s->recording;
-        kn_span_show(t, s);
+        span_show(t, s);
     }
     errno = saved;
     return s;
@@ -277,7 +283,7 @@ struct knell_span *knell_span_start(
         (void)pthread_mutex_unlock(&root->lock);
     }
     if (s)
-        kn_span_show(t, s);
+        span_show(t, s);
     errno = saved;
     return s;
 }
@@ -453,7 +459,7 @@ static void finish(struct knell_span *s, enum knell_span_status status, bool dis
     __atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
     struct kn_self *t = &kn_self_tls;
     if (t->span && is_done(t->span) && t->areas)
-        kn_span_show(t, t->span);
+        span_show(t, t->span);
     unref(s);
     errno = saved;
 }

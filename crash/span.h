@@ -7,14 +7,6 @@
 #include <knell/trace.h>
 
 /**
- * Make @span the thread's open one, in the journal too.
- *
- * Context: normal, on the thread itself.
- * @span  NULL: none; a finished one counts as none
- */
-void kn_span_show(struct kn_self *t, struct knell_span *span);
-
-/**
  * Show what is open in a scope that is being bound, and keep what was open outside of it;
  * the other way round when it is unbound.
  *

@@ -27,7 +27,6 @@ struct settings {
 
 /* Read options; the rest begins at optind. 0, 1 for help, or -EINVAL, having said why. */
 int settings_parse(int argc, char **argv, struct settings *s) MUST_CHECK;
-void settings_usage(void);
 /* Where files are looked for; borrows from @s. */
 struct debug_places settings_places(const struct settings *s);
 

@@ -122,19 +122,6 @@ static int read_name_die(struct dwarf_place place, struct name_die *d)
     return r.err;
 }
 
-int dwarf_origin_of(
-    struct dwarf_place place, struct unit_keeper *keeper, struct dwarf_place *ret)
-{
-    struct name_die d = {0};
-    int err = read_name_die(place, &d);
-    if (err < 0)
-        return err;
-    *ret = place;
-    if (d.origin.class != DWARF_NONE)
-        err = follow(place, &d.origin, keeper, ret);
-    return err == -ENODATA ? 0 : err;
-}
-
 /* The text of an attribute, unless it is known; NULL where it is not sound. */
 static int text_of(
     const struct dwarf_unit *u, const struct dwarf_value *v, const char **text)

@@ -34,13 +34,6 @@ int dwarf_name_of(struct dwarf_place place, struct unit_keeper *keeper,
     struct dwarf_name *ret) MUST_CHECK;
 
 /**
- * Where a DIE of a function first leads: itself, or its abstract origin. Equal places
- * have equal names.
- */
-int dwarf_origin_of(struct dwarf_place place, struct unit_keeper *keeper,
-    struct dwarf_place *ret) MUST_CHECK;
-
-/**
  * Namespaces and classes around DIEs, as "a::b".
  *
  * @u        loaded

@@ -23,7 +23,7 @@ bool output_end(struct output *o)
     return !o->failed;
 }
 
-void output_bytes(struct output *o, const void *p, size_t n)
+static void output_bytes(struct output *o, const void *p, size_t n)
 {
     if (n > sizeof o->bytes - o->n) {
         (void)output_end(o);

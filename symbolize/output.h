@@ -13,7 +13,6 @@ struct output {
     char bytes[1 << 15];
 };
 
-void output_bytes(struct output *o, const void *p, size_t n);
 void output_text(struct output *o, const char *s);
 void output_decimal(struct output *o, uint32_t v);
 void output_address(struct output *o, uint64_t v); /* 0x and 16 digits */

@@ -38,7 +38,7 @@ static const struct option options[] = {
     {0},
 };
 
-void settings_usage(void)
+static void settings_usage(void)
 {
     (void)fputs(
         "usage: knell-symbolize [OPTION...] FILE [ADDRESS...]\n"

@@ -142,13 +142,9 @@ void pipeline_count_kinds(struct pipeline *p, unsigned kinds, const char *reason
 /* pipeline_settle.c */
 /* Every destination has spoken: move the report to where it belongs and free the job. */
 void pipeline_settle(struct pipeline *p, struct job *j);
-/* Move a report out of work/. @not_before_s 0 with SPOOL_WAIT: due at once. */
-void pipeline_move(
-    struct pipeline *p, struct job *j, enum spool_state to, const struct spool_name *as);
 void pipeline_quarantine(struct pipeline *p, struct job *j, const char *why);
 /* What rules or the user's program drop: kept in bad/ and counted. */
 void pipeline_drop(struct pipeline *p, struct job *j);
 void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bool counts,
     const char *why);
 void pipeline_sync(struct pipeline *p, bool now);
-void pipeline_job_done(struct pipeline *p, struct job *j);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void pipeline_job_done(struct pipeline *p, struct job *j)
+static void pipeline_job_done(struct pipeline *p, struct job *j)
 {
     worker_result_done(&j->result);
     debuginfod_end(j->fetch, NULL);
@@ -35,7 +35,8 @@ void pipeline_sync(struct pipeline *p, bool now)
     p->synced_ms = tick;
 }
 
-void pipeline_move(
+/* Move a report out of work/. */
+static void pipeline_move(
     struct pipeline *p, struct job *j, enum spool_state to, const struct spool_name *as)
 {
     int r = spool_move(p->spool, SPOOL_WORK, &j->name, to, as);

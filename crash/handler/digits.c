@@ -16,7 +16,7 @@ void kn_text_init(struct kn_text *t, char *p, size_t room)
     p[0] = 0;
 }
 
-void kn_text_bytes(struct kn_text *t, const char *s, size_t n)
+static void put_bytes(struct kn_text *t, const char *s, size_t n)
 {
     for (size_t i = 0; i < n && t->n + 1 < t->room; i++)
         t->p[t->n++] = s[i];
@@ -25,7 +25,7 @@ void kn_text_bytes(struct kn_text *t, const char *s, size_t n)
 
 void kn_text_put(struct kn_text *t, const char *s)
 {
-    kn_text_bytes(t, s, kn_length(s));
+    put_bytes(t, s, kn_length(s));
 }
 
 void kn_text_dec_width(struct kn_text *t, uint64_t v, unsigned width)
@@ -33,7 +33,7 @@ void kn_text_dec_width(struct kn_text *t, uint64_t v, unsigned width)
     char digits[20];
     for (unsigned i = width; i-- > 0; v /= 10)
         digits[i] = (char)('0' + v % 10);
-    kn_text_bytes(t, digits, width);
+    put_bytes(t, digits, width);
 }
 
 void kn_text_dec(struct kn_text *t, uint64_t v)
@@ -52,7 +52,7 @@ void kn_text_hex(struct kn_text *t, uint64_t v, unsigned width)
         digits[15 - n++] = "0123456789abcdef"[v & 15];
         v >>= 4;
     } while (n < 16 && (v || n < width));
-    kn_text_bytes(t, digits + 16 - n, n);
+    put_bytes(t, digits + 16 - n, n);
 }
 
 void kn_text_hex_bytes(struct kn_text *t, const uint8_t *p, size_t n)

@@ -17,7 +17,6 @@ struct kn_text {
 size_t kn_length(const char *s);
 void kn_text_init(struct kn_text *t, char *p, size_t room);
 void kn_text_put(struct kn_text *t, const char *s);
-void kn_text_bytes(struct kn_text *t, const char *s, size_t n);
 void kn_text_dec(struct kn_text *t, uint64_t v);
 /* @width  fixed number of digits, zeros in front, the lowest ones kept; at most 20 */
 void kn_text_dec_width(struct kn_text *t, uint64_t v, unsigned width);

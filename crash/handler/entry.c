@@ -157,7 +157,13 @@ static bool is_needed(const struct kn_capture *c, uint32_t step)
     return !run.is_late || last & 1u << step || (!c->n_commits && least & 1u << step);
 }
 
-void kn_capture_run(struct kn_capture *c)
+/**
+ * Write one report of a thread into c's file, step by step. A step that faults is left
+ * out.
+ *
+ * Context: signal handler, or normal for a report that no signal made.
+ */
+static void run_steps(struct kn_capture *c)
 {
     run.next = KNELL_STEP_WORDS;
     run.is_late = run.again = 0;
@@ -308,7 +314,7 @@ static void write_report(
     c->tid = (uint32_t)KN_SYS0(SYS_gettid);
     c->time_ns = kn_now_ns(CLOCK_REALTIME);
     start_deadline(c);
-    kn_capture_run(c);
+    run_steps(c);
     stop_deadline();
     if (!kn_end_is_final(c->process, signo))
         kn_publish_end(c);
@@ -327,7 +333,7 @@ int kn_capture_live(struct kn_capture *c)
     kn_set_mask(kn_end_mask(c->process));
     c->tid = (uint32_t)KN_SYS0(SYS_gettid);
     start_deadline(c);
-    kn_capture_run(c);
+    run_steps(c);
     stop_deadline();
     kn_threads_thaw();
     kn_set_mask(all);

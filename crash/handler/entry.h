@@ -33,16 +33,8 @@ void kn_entry_arm(struct kn_capture *c);
 struct kn_process *kn_entry_process(void);
 
 /**
- * Write one report of a thread into c's file, step by step. A step that faults is left
- * out.
- *
- * Context: signal handler, or normal for a report that no signal made.
- */
-void kn_capture_run(struct kn_capture *c);
-
-/**
- * Write a report that no signal made: kn_capture_run() with a deadline, faults contained,
- * and all threads going on afterwards.
+ * Write a report that no signal made, with a deadline, faults contained, and all threads
+ * going on afterwards.
  *
  * Context: normal, never in a signal handler.
  * @c  reset; with uc, time_ns, item and alone set, its process without a file

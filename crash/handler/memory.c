@@ -32,7 +32,15 @@ static bool page_readable(uint64_t page)
     return page != 0;
 }
 
-bool kn_memory_readable(uint64_t address, size_t n)
+/**
+ * Whether [address, address + n) can be read. The kernel is asked once per page: it takes
+ * a signal set from there before it looks at a request that makes no sense.
+ *
+ * Context: signal handler.
+ * Source: rt_sigprocmask(2), EFAULT before EINVAL. Where an emulator has it the other way
+ * round a bad address faults, which ends the step of the capture.
+ */
+static bool is_readable(uint64_t address, size_t n)
 {
     if (!n || address + n < address)
         return !n;
@@ -51,7 +59,7 @@ struct word {
 
 bool kn_memory_word(uint64_t address, uint64_t *ret)
 {
-    if (!kn_memory_readable(address, sizeof *ret))
+    if (!is_readable(address, sizeof *ret))
         return false;
     *ret = ((const struct word *)address)->value;
     return true;
@@ -59,7 +67,7 @@ bool kn_memory_word(uint64_t address, uint64_t *ret)
 
 bool kn_memory_copy(void *out, uint64_t address, size_t n)
 {
-    if (!kn_memory_readable(address, n))
+    if (!is_readable(address, n))
         return false;
     for (size_t i = 0; i < n; i++)
         ((uint8_t *)out)[i] = ((const volatile uint8_t *)address)[i];

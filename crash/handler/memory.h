@@ -14,16 +14,6 @@
 void kn_memory_forget(void);
 
 /**
- * Whether [address, address + n) can be read. The kernel is asked once per page: it takes
- * a signal set from there before it looks at a request that makes no sense.
- *
- * Context: signal handler.
- * Source: rt_sigprocmask(2), EFAULT before EINVAL. Where an emulator has it the other way
- * round a bad address faults, which ends the step of the capture.
- */
-bool kn_memory_readable(uint64_t address, size_t n);
-
-/**
  * Copy @n bytes.
  *
  * Context: signal handler.

@@ -226,7 +226,13 @@ static void hash(uint64_t *h, const void *p, size_t n)
         *h = (*h ^ ((const uint8_t *)p)[i]) * FNV_PRIME;
 }
 
-uint64_t kn_publish_signature(const struct kn_capture *c)
+/**
+ * 48 bits that two deaths of the same cause share: the signal, and module and offset of
+ * the innermost frames.
+ *
+ * Context: signal handler.
+ */
+static uint64_t signature_of(const struct kn_capture *c)
 {
     const uint64_t pc = c->uc ? kn_regs_pc(c->uc) : 0;
     const uint64_t *frames = c->n_frames ? c->frames : &pc;
@@ -249,7 +255,7 @@ static void fresh_name(const struct kn_capture *c, char *out, size_t room)
     kn_text_init(&t, out, room);
     kn_text_dec_width(&t, c->time_ns / 1000000, KNELL_SPOOL_TIME_DIGITS);
     kn_text_put(&t, "-");
-    kn_text_hex(&t, kn_publish_signature(c), KNELL_SPOOL_SIGNATURE_DIGITS);
+    kn_text_hex(&t, signature_of(c), KNELL_SPOOL_SIGNATURE_DIGITS);
     kn_text_put(&t, "-");
     kn_text_hex_bytes(&t, c->process->event_id, sizeof c->process->event_id);
     kn_text_put(&t, "-s");

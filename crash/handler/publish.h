@@ -29,11 +29,3 @@ void kn_publish(struct kn_capture *c);
  * Context: signal handler.
  */
 void kn_publish_end(struct kn_capture *c);
-
-/**
- * 48 bits that two deaths of the same cause share: the signal, and module and offset of
- * the innermost frames.
- *
- * Context: signal handler.
- */
-uint64_t kn_publish_signature(const struct kn_capture *c);

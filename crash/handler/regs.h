@@ -52,7 +52,6 @@ void kn_regs_from_syscall(uint64_t number, const uint64_t *arguments, uint64_t s
  */
 uint64_t kn_regs_pc(const ucontext_t *uc);
 uint64_t kn_regs_sp(const ucontext_t *uc);
-uint64_t kn_regs_fp(const ucontext_t *uc);
 
 /**
  * Register @i of KN_N_REGISTERS in DWARF order; its name in *@ret_name.

@@ -69,11 +69,6 @@ uint64_t kn_regs_sp(const ucontext_t *uc)
     return uc->uc_mcontext.sp;
 }
 
-uint64_t kn_regs_fp(const ucontext_t *uc)
-{
-    return uc->uc_mcontext.regs[29];
-}
-
 uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name)
 {
     static const char names[KN_N_REGISTERS][4] = {"x0", "x1", "x2", "x3", "x4", "x5",

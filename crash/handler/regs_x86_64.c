@@ -71,11 +71,6 @@ uint64_t kn_regs_sp(const ucontext_t *uc)
     return (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
 }
 
-uint64_t kn_regs_fp(const ucontext_t *uc)
-{
-    return (uint64_t)uc->uc_mcontext.gregs[REG_RBP];
-}
-
 uint64_t kn_regs_get(const ucontext_t *uc, unsigned i, const char **ret_name)
 {
     static const struct {

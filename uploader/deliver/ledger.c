@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-uint64_t ledger_hash(const char *text)
+static uint64_t ledger_hash(const char *text)
 {
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
     for (; *text; text++)

@@ -118,5 +118,3 @@ void ledger_add_drop(
 char *ledger_client_report(const struct ledger_drop *drops, size_t n, uint64_t now_s);
 /* It arrived: forget what it told. @told  a copy of drops[] when it was made */
 void ledger_drops_told(struct ledger *l, const struct ledger_drop *told, size_t n);
-
-uint64_t ledger_hash(const char *text);

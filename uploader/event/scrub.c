@@ -43,7 +43,8 @@ struct scrub {
     size_t n_shapes, n_own;
 };
 
-bool scrub_is_secret_key(const char *key, size_t n)
+/* Whether a key names a secret: auth, token, secret, password ... */
+static bool scrub_is_secret_key(const char *key, size_t n)
 {
     static const char *const words[] = {"auth", "token", "secret", "password", "passwd",
         "pwd", "apikey", "api_key", "api-key", "private_key", "jwt", "bearer", "sso",

@@ -41,7 +41,4 @@ int scrub_json(const struct scrub *s, cJSON *json) MUST_CHECK;
  * thousands of frames. Errors: -ENOMEM. */
 int scrub_homes(cJSON *json) MUST_CHECK;
 
-/* Whether a key names a secret: auth, token, secret, password ... */
-bool scrub_is_secret_key(const char *key, size_t n);
-
 #define SCRUB_FILTERED "[Filtered]"

@@ -44,6 +44,3 @@ int sentry_event(
 
 /* The title that servers will show: "SIGSEGV in parse_header". @n at least 300. */
 void sentry_title(const struct crash *c, char *out, size_t n);
-
-/* debug_id of a build-id: its first 16 bytes as a GUID with swapped fields. @out 37. */
-void sentry_debug_id(const uint8_t *build_id, size_t n, char out[static 37]);

@@ -17,7 +17,8 @@ static void hex(const uint8_t *p, size_t n, char *out)
     out[2 * n] = 0;
 }
 
-void sentry_debug_id(const uint8_t *build_id, size_t n, char out[static 37])
+/* debug_id of a build-id: its first 16 bytes as a GUID with swapped fields. @out 37. */
+static void sentry_debug_id(const uint8_t *build_id, size_t n, char out[static 37])
 {
     uint8_t id[16] = {0};
     memcpy(id, build_id, n < sizeof id ? n : sizeof id);
@@ -27,7 +28,7 @@ void sentry_debug_id(const uint8_t *build_id, size_t n, char out[static 37])
         id[12], id[13], id[14], id[15]);
 }
 
-const char *event_arch(const struct crash *c)
+static const char *event_arch(const struct crash *c)
 {
     if (!c->arch)
         return NULL;

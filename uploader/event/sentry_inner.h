@@ -30,7 +30,6 @@ void event_contexts(
 
 /* When it happened, in ns since 1970. */
 uint64_t event_time_ns(const struct crash *c, const struct event_options *o);
-const char *event_arch(const struct crash *c);
 
 /* A text that the item of a report without a signal says; NULL: it does not. */
 const char *sentry_item_text(const struct crash *c, const char *key);

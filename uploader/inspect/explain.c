@@ -45,12 +45,13 @@ const char *explain_register_name(uint16_t arch, unsigned i)
     return arch == KNELL_MINIDUMP_ARCH_ARM64 ? arm64_names[i] : amd64_names[i];
 }
 
-unsigned explain_pc_register(uint16_t arch)
+/* Places of pc and sp among the registers. */
+static unsigned explain_pc_register(uint16_t arch)
 {
     return explain_n_registers(arch) - 1;
 }
 
-unsigned explain_sp_register(uint16_t arch)
+static unsigned explain_sp_register(uint16_t arch)
 {
     return arch == KNELL_MINIDUMP_ARCH_ARM64 ? 31 : 7;
 }

@@ -28,7 +28,4 @@ void explain_crash(const struct crash *c, struct explain *ret);
 
 /* Name of a general register by its place in crash_thread.registers; NULL beyond. */
 const char *explain_register_name(uint16_t arch, unsigned i);
-/* Places of pc and sp there. */
-unsigned explain_pc_register(uint16_t arch);
-unsigned explain_sp_register(uint16_t arch);
 unsigned explain_n_registers(uint16_t arch);

@@ -23,7 +23,8 @@ int item_read(const struct crash *c, struct item *ret)
     return 0;
 }
 
-const char *item_text(const struct item *x, const char *key)
+/* The value of the first pair with this key; NULL when there is none. */
+static const char *item_text(const struct item *x, const char *key)
 {
     for (uint32_t i = 0; i < x->n_pairs; i++)
         if (x->pairs[i].value.type == KNELL_VALUE_TEXT &&

@@ -16,9 +16,6 @@ struct item {
 /* Texts live in the crash's arena. Returns 0 or -ENOMEM; what is unsound is left out. */
 int item_read(const struct crash *c, struct item *ret) MUST_CHECK;
 
-/* The value of the first pair with this key; NULL when there is none. */
-const char *item_text(const struct item *x, const char *key);
-
 /* Fill @e's what, cause and notes. */
 void item_explain(const struct item *x, struct explain *e);
 

@@ -20,8 +20,6 @@ void show_reason(const struct show *x);
 /* Id, application, times, process, delivery. */
 void show_facts(const struct show *x);
 
-/* Frames of a thread; @source: lines of source below the frame that tells most. */
-void show_frames(const struct show *x, const struct crash_thread *thread);
 /* The crashed thread's stack with its head. */
 void show_crashed_thread(const struct show *x);
 /* All others; equal stacks once, unless @every. */

@@ -85,7 +85,8 @@ static unsigned count_real(const struct crash_thread *t, uint32_t from, uint32_t
     return real;
 }
 
-void show_frames(const struct show *x, const struct crash_thread *thread)
+/* Frames of a thread; @source: lines of source below the frame that tells most. */
+static void show_frames(const struct show *x, const struct crash_thread *thread)
 {
     unsigned number = 0;
     uint32_t n = thread->n_frames;

@@ -24,7 +24,8 @@ uint32_t dump_writer_put(struct dump_writer *w, const void *p, size_t n)
     return at;
 }
 
-void dump_writer_name(struct dump_writer *w, uint32_t type, uint32_t at, size_t n)
+/* Name what lies at @at as a stream. */
+static void dump_writer_name(struct dump_writer *w, uint32_t type, uint32_t at, size_t n)
 {
     if (w->n_streams < DUMP_WRITER_MAX_STREAMS)
         w->streams[w->n_streams++] =

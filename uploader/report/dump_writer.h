@@ -28,8 +28,5 @@ uint32_t dump_writer_put(struct dump_writer *w, const void *p, size_t n);
 /* Append bytes as a stream. */
 void dump_writer_stream(struct dump_writer *w, uint32_t type, const void *p, size_t n);
 
-/* Name what lies at @at as a stream. */
-void dump_writer_name(struct dump_writer *w, uint32_t type, uint32_t at, size_t n);
-
 /* Directory and header. The dump is then w->bytes, w->n of them. */
 void dump_writer_finish(struct dump_writer *w, uint32_t time_s);

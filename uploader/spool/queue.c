@@ -10,7 +10,8 @@ struct adder {
     bool all;
 };
 
-bool queue_is_due(uint64_t not_before_s, uint64_t now_s)
+/* Whether a report with this not-before is due. */
+static bool is_due(uint64_t not_before_s, uint64_t now_s)
 {
     return not_before_s <= now_s || not_before_s > now_s + QUEUE_FAR_S;
 }
@@ -22,7 +23,7 @@ static int add(void *ctx, const char *file, const struct spool_name *name)
     (void)file;
     if (!name)
         return 0;
-    if (!a->all && !queue_is_due(name->not_before_s, a->now_s)) {
+    if (!a->all && !is_due(name->not_before_s, a->now_s)) {
         q->n_not_due++;
         if (!q->next_due_s || name->not_before_s < q->next_due_s)
             q->next_due_s = name->not_before_s;

@@ -23,9 +23,6 @@ enum {
     QUEUE_FAR_S = 24 * 3600, /* a not-before further ahead is a clock that jumped */
 };
 
-/* Whether a report with this not-before is due. */
-bool queue_is_due(uint64_t not_before_s, uint64_t now_s);
-
 /**
  * Add a folder's reports that are due.
  *
