@@ -74,7 +74,7 @@ int kn_journal_create(struct kn_journal *ret, const struct kn_spool *spool,
     if (r)
         return r;
     j.file = kn_file_of(fd);
-    r = kn_spool_allocate(fd, j.n_bytes);
+    r = j.file.fd < 0 ? -errno : kn_spool_allocate(fd, j.n_bytes);
     if (r)
         goto fail;
     void *map = mmap(NULL, j.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -47,6 +47,12 @@ int kn_process_reserve(
     int fd, r = kn_spool_create_live(spool, stem, KNELL_SPOOL_SUFFIX, &fd);
     if (r)
         return r;
+    const struct kn_file file = kn_file_of(fd);
+    if (file.fd < 0) {
+        r = -errno;
+        kn_spool_remove_live(spool, stem, KNELL_SPOOL_SUFFIX);
+        return r;
+    }
     /* The first commit's part is written with zeros: once those are on the disk, making
      * the commit durable means data only, no work of the file system's own journal.
      * Beyond RLIMIT_FSIZE this would not only fail, it would raise SIGXFSZ. */
@@ -67,7 +73,7 @@ int kn_process_reserve(
         map_dump(p, fd);
     else
         (void)ftruncate(fd, 0); /* the capture finds out by itself */
-    p->dump = kn_file_of(fd);
+    p->dump = file;
     p->has_file = true;
     return 0;
 }

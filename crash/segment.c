@@ -86,7 +86,7 @@ static int open_segment(void)
     if (r)
         return r;
     seg.file = kn_file_of(fd);
-    r = kn_spool_allocate(fd, KNELL_SEGMENT_BYTES);
+    r = seg.file.fd < 0 ? -errno : kn_spool_allocate(fd, KNELL_SEGMENT_BYTES);
     void *map = MAP_FAILED;
     if (!r) {
         map = mmap(NULL, KNELL_SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -23,8 +23,14 @@ struct kn_file kn_file_of(int fd)
 {
     struct kn_file f = {.fd = fd};
     struct stat st;
-    if (fd < 0 || fstat(fd, &st))
+    if (fd < 0)
         return KN_FILE_NONE;
+    if (fstat(fd, &st)) {
+        int err = errno;
+        (void)close(fd);
+        errno = err;
+        return KN_FILE_NONE;
+    }
     f.device = st.st_dev;
     f.inode = st.st_ino;
     return f;
@@ -88,7 +94,7 @@ static int make_and_open(int at, const char *name, struct kn_file *ret)
     if (fd < 0)
         return fd;
     *ret = kn_file_of(fd);
-    return 0;
+    return ret->fd < 0 ? -errno : 0;
 }
 
 /* Whoever may write into the spool may plant or remove reports. */
@@ -114,7 +120,7 @@ static int open_spool(const char *path, struct kn_spool *ret)
     if (dir < 0)
         return -errno;
     s.dir = kn_file_of(kn_fd_high(dir));
-    r = check_owner(s.dir.fd);
+    r = s.dir.fd < 0 ? -errno : check_owner(s.dir.fd);
     if (!r)
         r = make_and_open(s.dir.fd, KNELL_SPOOL_LIVE, &s.live);
     if (!r)

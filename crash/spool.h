@@ -111,6 +111,7 @@ bool kn_spool_has_fresh(const struct kn_spool *s);
  *
  * Context: normal.
  * @fd  owned by the result; -1: none
+ * Returns none, with errno and the descriptor closed, when that cannot be said.
  */
 struct kn_file kn_file_of(int fd);
 

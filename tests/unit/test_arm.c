@@ -4,11 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <knell/knell.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int count_fds(void)
@@ -85,6 +90,44 @@ static void bad_spools_are_said(void)
     CHECK_INT(count_fds(), n_fds);
 }
 
+/* From here on this process learns of no file what it is. */
+static int lose_stat(void)
+{
+    const struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_newfstatat, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fstat, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const struct sock_fprog program = {
+        .len = sizeof code / sizeof *code, .filter = (void *)(uintptr_t)code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+                   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
+               ? -errno
+               : 0;
+}
+
+/* What the disk said is what the program hears, and no descriptor is lost with it. */
+static void a_broken_disk_is_said(void)
+{
+    char spool[300];
+    int status = -1;
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    pid_t pid = fork();
+    if (!pid) {
+        int n_fds = count_fds();
+        if (lose_stat())
+            _exit(77);
+        int r = start(spool, KNELL_DEFAULT);
+        _exit(r != -EIO ? 1 : count_fds() != n_fds ? 2 : 0);
+    }
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        test_skip("no filters here");
+    else
+        CHECK_INT(status, 0);
+}
+
 static void privileged_programs_have_to_ask(void)
 {
     char spool[300];
@@ -135,4 +178,4 @@ static void a_spool_is_private_however_it_is_written(void)
 TEST_MAIN(TEST(a_smaller_signal_stack_comes_back),
     TEST(a_spool_is_private_however_it_is_written), TEST(calls_before_start_do_nothing),
     TEST(leaves_nothing_behind), TEST(a_later_handler_is_kept), TEST(bad_spools_are_said),
-    TEST(privileged_programs_have_to_ask))
+    TEST(a_broken_disk_is_said), TEST(privileged_programs_have_to_ask))

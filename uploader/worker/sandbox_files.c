@@ -50,7 +50,10 @@ enum {
 
 static int allow(int rules, const char *path, int flags, uint64_t what)
 {
-    CLEANUP(close_p) int fd = open(path, O_PATH | O_CLOEXEC | flags);
+    CLEANUP(close_p) int fd = -1;
+    do
+        fd = open(path, O_PATH | O_CLOEXEC | flags);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0) /* what cannot be opened now cannot be opened later */
         return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
     struct stat st;
