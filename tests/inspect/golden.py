@@ -506,9 +506,19 @@ def refusals(spool):
     """Every command on an option that there is not, on a spool that there is not and on
     words that match nothing: the code that knell(1) says, and a reason, in text and JSON."""
     null, die = name_of(spool, "function=bytes_left"), name_of(spool, "function=die")
-    bundle = os.path.join(TMP, "bundle.tar")
+    bundle, made = os.path.join(TMP, "bundle.tar"), os.path.join(TMP, "made")
+    # A bundle makes the spool it goes to, also out of a part of one.
+    for part in ("new", "hold"):
+        shutil.rmtree(made, ignore_errors=True)
+        os.makedirs(os.path.join(made, part), 0o700)
+        os.chmod(made, 0o700)
+        if knell(made, "import", bundle).returncode or len(os.listdir(made + "/hold")) != 1:
+            fail("import into a spool with %s/ alone" % part)
+    shutil.rmtree(made)
+    if knell(made, "import", bundle).returncode or b"held" not in knell(made, "list").stdout:
+        fail("import does not make a spool")
     # Those that need no spool, and those whose words are something else than matches.
-    no_spool = {"help": 0, "completion": 0, "config": 0, "test": 0}
+    no_spool = {"help": 0, "completion": 0, "config": 0, "test": 0, "import": 0}
     words_mean = {"status": 2, "consent": 2, "config": 2, "help": 2, "completion": 2, "import": 4,
                   "upload": None, "test": 9}
     for name, _, words in commands(TMP, null, null) + moves(die) + [("import", 0, ["import", bundle])]:
@@ -525,6 +535,7 @@ def refusals(spool):
                 if code and name not in ("watch", "test") and not r.stderr:
                     fail("%s: exit code %d and not a word why" % (form + line, code))
                 harmless("refused %s" % line, r.stdout + r.stderr)
+    shutil.rmtree(os.path.join(TMP, "nowhere")) # import has made it
     for words in (["rm", "--sig", ""], ["rm", "sig="], ["rm", "id="], ["rm", "--app="], ["hold", "-D", ""]):
         if knell(spool, *words).returncode != 2:
             fail("%s is not refused: an unset variable means everything" % words)

@@ -179,11 +179,28 @@ mkdir "$tmp/elsewhere"
 cp "$victim" "$tmp/elsewhere/victim"
 KNELL_SPOOL="$tmp/other" "$tmp/elsewhere/victim" null >/dev/null 2>&1
 code 0 "$knell" --spool "$tmp/other" export -1 -o "$tmp/bundle.tar"
-rm -rf "$tmp/elsewhere" "$tmp/other/new" "$tmp/other/index"
+rm -rf "$tmp/elsewhere/victim" "$tmp/other/new" "$tmp/other/index"
 mkdir -m 700 "$tmp/other/new"
 code 0 "$knell" --spool "$tmp/other" import "$tmp/bundle.tar"
 has 'bytes_left' "$knell" --spool "$tmp/other" stack -1
 [ "$("$knell" --spool "$tmp/other" -F state)" = hold ] || fail "import does not hold"
+cp -r "$tmp/other/symbols" "$tmp/elsewhere/symbols"
+# Debuggers get the program that came along, by either name for where it is.
+for debugger in lldb gdb; do
+    has "other/symbols/[0-9a-f]*/executable" \
+        "$knell" --spool "$tmp/other" debug -1 --dry-run --debugger $debugger
+    has "elsewhere/symbols/[0-9a-f]*/executable" "$knell" --spool "$tmp/other" debug -1 \
+        --dry-run --debugger $debugger --store "$tmp/elsewhere/symbols"
+    command -v $debugger >/dev/null || continue
+    "$knell" --spool "$tmp/other" debug -1 --debugger $debugger >"$tmp/out" 2>&1 </dev/null
+    grep -q 'bytes_left+[0-9]\|bytes_left(.*inspect_victim.c:' "$tmp/out" ||
+        fail "$debugger does not see the bundle's program: $(cat "$tmp/out")"
+done
+mkdir -p "$tmp/root$tmp/elsewhere"
+cp "$victim" "$tmp/root$tmp/elsewhere/victim"
+has "$tmp/root$tmp/elsewhere/victim" "$knell" --spool "$tmp/other" debug -1 --dry-run \
+    --debugger lldb --sysroot "$tmp/root"
+rm -rf "$tmp/elsewhere"
 head -c 100000 "$tmp/bundle.tar" >"$tmp/torn.tar"
 code 5 "$knell" --spool "$tmp/other" import "$tmp/torn.tar"
 

@@ -246,9 +246,29 @@ static int open_bundle(const struct session *s, const char *path, int *ret)
     return err;
 }
 
+/* Another machine may have no spool, or one of which only part came along. */
+static int make_spool(const struct session *s)
+{
+    char **paths;
+    int n = store_paths(&s->options, &paths), err = 0;
+    if (n < 0)
+        return n;
+    struct stat st;
+    /* In a daemon's own spool root's folders would keep the daemon out. */
+    if (n == 1 && (stat(paths[0], &st) < 0 || st.st_uid == geteuid())) {
+        struct spool *spool = NULL;
+        err = spool_open(paths[0], true, &spool);
+        spool_close(spool);
+        if (err)
+            store_complain(s, paths[0], err);
+    }
+    store_paths_free(paths, n);
+    return err;
+}
+
 int command_import(struct session *s)
 {
-    struct store t;
+    struct store t = {0};
     size_t n = 0;
     if (!s->options.n_arguments) {
         session_complain(s, "import: name the bundles");
@@ -256,7 +276,9 @@ int command_import(struct session *s)
     }
     const int n_bundles = s->options.n_arguments;
     CLEANUP(free_p) int *bundles = calloc((size_t)n_bundles, sizeof *bundles);
-    int err = store_open_one(s, &t), n_open = 0;
+    int err = make_spool(s), n_open = 0;
+    if (!err)
+        err = store_open_one(s, &t);
     if (!err && !bundles)
         err = -ENOMEM;
     /* All of them while they can be opened; none is read before nothing else can. */

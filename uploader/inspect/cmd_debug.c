@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,17 +50,56 @@ static bool is_plain(const char *path)
     return *path == '/';
 }
 
-/* Whether the module's own file lies at its path; @ret_vaddr is where it begins, which is
- * its base where it was linked for a fixed address. */
-static bool has_file(const struct crash_module *m, uint64_t *ret_vaddr)
+/* A module's own file on this machine. */
+struct place {
+    char path[PATH_MAX], debug[PATH_MAX]; /* its debug file, of the store; "": none */
+    uint64_t slide;                       /* of its addresses in the report */
+    bool moved;                           /* elsewhere than the report says */
+};
+
+/* Whether the very module lies in a file; where that begins is the module's base when it
+ * was linked for a fixed address. */
+static bool is_file_of(const struct crash_module *m, struct place *place)
 {
     struct elf_file f;
-    if (!m->path || !is_plain(m->path) || elf_file_open(m->path, &f) < 0)
+    if (!is_plain(place->path) || elf_file_open(place->path, &f) < 0)
         return false;
     bool same = !m->n_build_id || elf_file_is(&f, m->build_id, m->n_build_id);
-    *ret_vaddr = f.first_vaddr;
+    place->slide = m->base - f.first_vaddr;
     elf_file_done(&f);
     return same;
+}
+
+/* At its path, below the folder that stands for the other machine, or in the store, which
+ * is where a bundle's files are. */
+static bool find_file(
+    const struct options *o, const struct crash_module *m, struct place *ret)
+{
+    char id[LOADER_BUILD_ID_BYTES];
+    *ret = (struct place){0};
+    if (o->store && m->n_build_id) {
+        struct place *debug = &(struct place){0};
+        int n = snprintf(debug->path, sizeof debug->path, "%s/%s/debuginfo", o->store,
+            loader_build_id(m, id));
+        if (n > 0 && (size_t)n < sizeof debug->path && is_file_of(m, debug))
+            (void)strcpy(ret->debug, debug->path);
+    }
+    if (m->path && !o->sysroot) {
+        (void)snprintf(ret->path, sizeof ret->path, "%s", m->path);
+        if (is_file_of(m, ret))
+            return true;
+    }
+    ret->moved = true;
+    if (m->path && o->sysroot) {
+        (void)snprintf(ret->path, sizeof ret->path, "%s%s", o->sysroot, m->path);
+        if (is_file_of(m, ret))
+            return true;
+    }
+    if (!o->store || !m->n_build_id)
+        return false;
+    (void)snprintf(ret->path, sizeof ret->path, "%s/%s/executable", o->store,
+        loader_build_id(m, id));
+    return is_file_of(m, ret);
 }
 
 static void note_mismatches(const struct session *s, const struct crash *c)
@@ -86,11 +126,26 @@ static void lldb_words(
         add(w, "-O");
         add(w, "settings append target.debug-file-search-paths %s", o->debug_dir);
     }
-    uint64_t vaddr;
-    if (l->crash->n_modules && has_file(&l->crash->modules[0], &vaddr))
-        add(w, "%s", l->crash->modules[0].path);
+    struct place place;
+    if (l->crash->n_modules && find_file(o, &l->crash->modules[0], &place))
+        add(w, "%s", place.path);
     add(w, "-c");
     add(w, "%s", report);
+    for (uint32_t i = 0; i < l->crash->n_modules && w->n < MAX_WORDS / 2; i++) {
+        const struct crash_module *m = &l->crash->modules[i];
+        bool found = m->asked && find_file(o, m, &place);
+        if (i && found && place.moved) {
+            add(w, "-o");
+            add(w, "target modules add %s", place.path);
+            add(w, "-o");
+            add(w, "target modules load --file %s --slide 0x%" PRIx64, place.path,
+                place.slide);
+        }
+        if (found && place.debug[0]) {
+            add(w, "-o");
+            add(w, "target symbols add %s", place.debug);
+        }
+    }
     add(w, "-o");
     add(w, "thread backtrace");
 }
@@ -109,12 +164,12 @@ static void gdb_words(const struct session *s, const struct loaded *l, struct wo
         add(w, "set debug-file-directory %s", s->options.debug_dir);
     }
     for (uint32_t i = 0; i < c->n_modules && w->n < MAX_WORDS / 2; i++) {
-        uint64_t vaddr;
-        if (!c->modules[i].asked || !has_file(&c->modules[i], &vaddr))
+        struct place place;
+        if (!c->modules[i].asked || !find_file(&s->options, &c->modules[i], &place))
             continue;
         add(w, "-ex");
-        add(w, "add-symbol-file %s -o 0x%" PRIx64, c->modules[i].path,
-            c->modules[i].base - vaddr);
+        add(w, "add-symbol-file %s -o 0x%" PRIx64,
+            place.debug[0] ? place.debug : place.path, place.slide);
     }
     if (c->crashed_thread < 0)
         return;
