@@ -83,9 +83,16 @@ static const char style[] =
     "td a:hover{text-decoration:underline}.at{color:var(--dim);font-weight:400}"
     "a code,h2 code{font-size:.95em;overflow-wrap:anywhere}h2 code{font-weight:700}"
     "tr.lib td{color:var(--dim)}.up{float:right;font-size:.85rem}"
+    ".stack td:nth-child(2){overflow-wrap:anywhere}"
     "footer{margin:3rem 0 1rem;font-size:.85rem;color:var(--dim)}\n"
     "@media(max-width:34rem){body{padding:.7rem;font-size:15px}.wide{display:none}"
-    "th,td{padding:.35rem .45rem}td.t{white-space:normal}svg{height:8rem}}\n"
+    "th,td{padding:.35rem .45rem}td.t{white-space:normal}svg{height:8rem}"
+    ".up{float:none;display:block;text-align:right}"
+    /* A frame is two lines: its source below its function, not beside, out of sight. */
+    ".stack thead{display:none}.stack tr{display:grid;grid-template-columns:2.2rem 1fr;"
+    "border-bottom:1px solid var(--line)}.stack tr:last-child{border-bottom:0}"
+    ".stack td{border:0;padding-top:.1rem;padding-bottom:.1rem;overflow-wrap:anywhere}"
+    ".stack td:nth-child(3){grid-column:2;color:var(--dim)}.stack .wide{display:none}}\n"
     "@media print{.box{overflow:visible}.up{display:none}section{break-inside:avoid}}\n";
 
 void html_begin(FILE *f, const char *title)

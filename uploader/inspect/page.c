@@ -70,7 +70,8 @@ static void put_stack(struct page *p, const struct crash *c)
         return;
     (void)fprintf(p->f, "<h3>Stack of thread %" PRIu32 " ", t->tid);
     html_text(p->f, t->name);
-    (void)fputs("</h3>\n<div class=\"box\"><table>\n<thead><tr><th></th><th>Function</th>"
+    (void)fputs("</h3>\n<div class=\"box\"><table "
+                "class=\"stack\">\n<thead><tr><th></th><th>Function</th>"
                 "<th>Source</th><th class=\"wide\">Module</th></tr></thead>\n<tbody>\n",
         p->f);
     unsigned number = 0;
