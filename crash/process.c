@@ -177,6 +177,7 @@ void kn_process_init(struct kn_process *p, const struct kn_settings *settings,
     kn_cpu_describe(&p->system);
     p->start_realtime_ns = id->start_realtime_ns;
     p->deadline_ms = settings->deadline_ms;
+    p->sanitizes = settings->sanitize;
 }
 
 void kn_process_done(struct kn_process *p)

@@ -173,6 +173,7 @@ int kn_settings_init(struct kn_settings *s, const struct knell_options *given)
     s->start_uploader = switched(o.start_uploader, "KNELL_START_UPLOADER", true);
     s->allow_setuid = switched(o.allow_setuid, NULL, false);
     s->debug = switched(o.debug, "KNELL_DEBUG", false);
+    s->sanitize = switched(o.sanitize, "KNELL_SANITIZE", false);
     s->max_threads = o.max_threads ? o.max_threads : KN_MAX_THREADS_DEFAULT;
     if (s->max_threads > KNELL_MAX_THREADS) /* no reader takes a report of more */
         s->max_threads = KNELL_MAX_THREADS;

@@ -20,7 +20,7 @@ struct kn_settings {
     char dsn[1024];
     char otel_attributes[2048], otel_service[256]; /* as the environment has them */
     bool has_dsn; /* an empty dsn that was given means: send nothing */
-    bool start_uploader, allow_setuid, debug;
+    bool start_uploader, allow_setuid, debug, sanitize;
     uint32_t max_threads, deadline_ms;
     struct kn_told told;
 };

@@ -3,6 +3,7 @@
 #include "crash/handler/maps.h"
 #include "crash/handler/minidump.h"
 #include "crash/handler/regs.h"
+#include "crash/handler/sanitize.h"
 #include <string.h>
 
 #include "crash/handler/poison.h"
@@ -46,7 +47,7 @@ void kn_stack_put(struct kn_capture *c, struct kn_thread *t, uint64_t sp, uint32
     kn_sink_align(&c->sink, 16);
     t->stack_start = low;
     t->stack_rva = kn_sink_at(&c->sink);
-    t->n_stack = kn_sink_memory(&c->sink, low, (uint32_t)(high - low));
+    t->n_stack = kn_sanitize_put(c, low, (uint32_t)(high - low));
 }
 
 /* Of a stack deeper than what is kept of it, also where it began. */
@@ -63,7 +64,7 @@ static void put_stack_end(struct kn_capture *c, const struct kn_thread *t)
         return;
     kn_sink_align(&c->sink, 16);
     uint32_t at = kn_sink_at(&c->sink);
-    kn_memory(c, low, at, kn_sink_memory(&c->sink, low, (uint32_t)(high - low)));
+    kn_memory(c, low, at, kn_sanitize_put(c, low, (uint32_t)(high - low)));
 }
 
 void kn_stack_crashed(struct kn_capture *c)
@@ -145,7 +146,7 @@ void kn_stack_memory(struct kn_capture *c)
         kn_sink_align(&c->sink, 16);
         uint32_t at = kn_sink_at(&c->sink);
         uint32_t got =
-            kn_sink_memory(&c->sink, all[i].low, (uint32_t)(all[i].high - all[i].low));
+            kn_sanitize_put(c, all[i].low, (uint32_t)(all[i].high - all[i].low));
         kn_memory(c, all[i].low, at, got);
     }
 }

@@ -62,6 +62,7 @@ struct kn_process {
     struct kn_sigaction park; /* as it was installed */
     uint32_t deadline_ms;
     struct kn_sigaction old[KN_N_SIGNALS];
+    bool sanitizes;  /* stacks and memory, see sanitize.h */
     uint32_t mended; /* bit per signal whose faults the previous handler mends */
     struct kn_cxx cxx;
 };

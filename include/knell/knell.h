@@ -112,13 +112,17 @@ struct knell_options {
     enum knell_switch note_exits; /* tell exit(3) and deadly signals without a handler
                                      from SIGKILL; on */
     enum knell_on_fork on_fork;
+    enum knell_switch sanitize; /* let into the spool, of stacks and other memory, only
+                                   what leads through the stacks; debuggers see less. The
+                                   uploader by itself takes the rest out of what it sends.
+                                   KNELL_SANITIZE=0|1; off */
 };
 
 #define KNELL_OPTIONS_INIT                                                               \
     {                                                                                    \
         sizeof(struct knell_options), 0, 0, 0, 0, 0, 0, 0, KNELL_DEFAULT, KNELL_DEFAULT, \
             KNELL_DEFAULT, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, KNELL_DEFAULT,              \
-            KNELL_DEFAULT, KNELL_DEFAULT, KNELL_FORK_SILENT                              \
+            KNELL_DEFAULT, KNELL_DEFAULT, KNELL_FORK_SILENT, KNELL_DEFAULT               \
     }
 
 /**

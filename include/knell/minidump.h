@@ -52,6 +52,10 @@ enum {
 };
 #define KNELL_MAX_REPORT_BYTES (256u << 20)
 
+/* Stands in memory for a word that was taken out: the value that Breakpad's sanitizer
+ * uses, twice. */
+#define KNELL_SANITIZED_WORD 0x0defaced0defacedull
+
 enum knell_stream_type {
     KNELL_STREAM_THREAD_LIST = 3,
     KNELL_STREAM_MODULE_LIST = 4,

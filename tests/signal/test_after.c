@@ -119,10 +119,38 @@ static void secrets_are_taken_out(void)
     run_done(&r);
 }
 
+/* Where the program asks for it they do not even reach the disk, and no frame is lost. */
+static void secrets_stay_out_of_the_spool(void)
+{
+    struct run r;
+    uint32_t n_frames[3] = {0};
+    run_victim(victim, "-t 3 with_secrets", 0, &r);
+    CHECK(holds(r.bytes, r.n_bytes, secret));
+    for (uint32_t i = 0; r.crash && i < r.crash->n_threads && i < 3; i++)
+        n_frames[i] = r.crash->threads[i].n_frames;
+    run_done(&r);
+    (void)setenv("KNELL_SANITIZE", "1", 1);
+    run_victim(victim, "-t 3 with_secrets", 0, &r);
+    (void)unsetenv("KNELL_SANITIZE");
+    CHECK(r.bytes && !holds(r.bytes, r.n_bytes, "battery"));
+    CHECK_STR(r.refused, NULL);
+    if (CHECK(r.crash) && CHECK_INT(r.crash->n_threads, 3)) {
+        const struct crash_thread *t = &r.crash->threads[0];
+        CHECK(t->n_frames >= 54);
+        for (uint32_t i = 0; i < 3; i++)
+            CHECK_INT(r.crash->threads[i].n_frames, n_frames[i]);
+        CHECK_INT(r.crash->n_prewalked, t->n_frames);
+        for (uint32_t i = 0; i < t->n_frames && i < r.crash->n_prewalked; i++)
+            CHECK_INT(t->frames[i].pc, r.crash->prewalked[i]);
+    }
+    run_done(&r);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(a_changed_report_is_known),
-        TEST(a_program_was_replaced), TEST(secrets_are_taken_out)};
+        TEST(a_program_was_replaced), TEST(secrets_are_taken_out),
+        TEST(secrets_stay_out_of_the_spool)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], other))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);

@@ -158,8 +158,8 @@ static void a_sanitized_dump_holds_addresses_only(void)
     CHECK(!memmem(copy, n, "sesame-3", 8));
     CHECK(memmem(bytes, n, "node-7", 6) && !memmem(copy, n, "node-7", 6));
     CHECK_INT(report_read(copy, n, &clean, NULL), 0);
-    const uint64_t expected[8] = {CODE + 8, STACK + 16, 42, (uint64_t)-3, SANITIZED_WORD,
-        SANITIZED_WORD, SANITIZED_WORD, 0};
+    const uint64_t expected[8] = {CODE + 8, STACK + 16, 42, (uint64_t)-3,
+        KNELL_SANITIZED_WORD, KNELL_SANITIZED_WORD, KNELL_SANITIZED_WORD, 0};
     const uint8_t *now = crash_memory_at(clean, STACK, sizeof expected);
     CHECK(now && !memcmp(now, expected, sizeof expected));
     now = crash_memory_at(clean, CODE + 0x100, 16);

@@ -32,7 +32,7 @@ static void clean(
         uint64_t word;
         memcpy(&word, to + at, sizeof word);
         if (!harmless(c, word, &own)) {
-            word = SANITIZED_WORD;
+            word = KNELL_SANITIZED_WORD;
             memcpy(to + at, &word, sizeof word);
         }
     }

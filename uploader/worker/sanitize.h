@@ -8,9 +8,9 @@
 
 /**
  * Replace every word of the stacks and of other captured memory that is neither small,
- * nor points into the thread's own stack, nor into a module, by SANITIZED_WORD. Code
- * (executable memory of modules) stays, and so do the general registers, which the event
- * shows, too. Blanked out are vector registers, the host's name, the command
+ * nor points into the thread's own stack, nor into a module, by KNELL_SANITIZED_WORD.
+ * Code (executable memory of modules) stays, and so do the general registers, which the
+ * event shows, too. Blanked out are vector registers, the host's name, the command
  * line, messages of abort() and of C++ exceptions, whose clean texts the event has, and
  * names of users in paths of home directories.
  *
@@ -21,4 +21,3 @@
  */
 int sanitize_report(const struct crash *c, uint8_t **ret) MUST_CHECK;
 
-#define SANITIZED_WORD 0x0defaced0defacedull
