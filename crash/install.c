@@ -166,11 +166,14 @@ bool kn_install_behind(
     return true;
 }
 
+/* A sanitizer's runtime tells the kernel of a function of its own, which calls ours. */
 static void put_back(
     int signo, void (*ours)(int, siginfo_t *, void *), const struct kn_sigaction *old)
 {
     struct kn_sigaction now;
-    if (!kn_sigaction(signo, NULL, &now) && now.handler == ours)
+    struct sigaction told;
+    if ((!kn_sigaction(signo, NULL, &now) && now.handler == ours) ||
+        (!sigaction(signo, NULL, &told) && told.sa_sigaction == ours))
         (void)kn_sigaction(signo, old, NULL);
 }
 

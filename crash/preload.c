@@ -3,6 +3,9 @@
  *
  *     LD_PRELOAD=libknell-preload.so KNELL_DSN=... SENTRY_RELEASE=... program
  *
+ * The loader calls it after the constructors of the program's libraries, before those of
+ * the program itself: a library that dies there dies as it would have, and unseen.
+ *
  * Everything is taken from the environment, as knell.h says. Threads get their alternate
  * stack when they are created. Handlers that the program installs for crash signals run
  * after the report, as they would have without it; with KNELL_KEEP_SIGNALS=0 they take
@@ -21,10 +24,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 #include <unistd.h>
-
-typedef int create_function(
-    pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
 struct beginning {
     void *(*run)(void *);
@@ -39,17 +40,25 @@ static void *begin(void *arg)
     return b.run(b.arg);
 }
 
-static create_function *next_create(void)
+static void *next_of(const char *name, void **found)
 {
-    static create_function *found;
-    create_function *f = __atomic_load_n(&found, __ATOMIC_ACQUIRE);
-    if (f)
-        return f;
-    void *p = dlsym(RTLD_NEXT, "pthread_create");
-    memcpy(&f, &p, sizeof f);
-    __atomic_store_n(&found, f, __ATOMIC_RELEASE);
-    return f;
+    void *p = __atomic_load_n(found, __ATOMIC_ACQUIRE);
+    if (!p) {
+        p = dlsym(RTLD_NEXT, name);
+        __atomic_store_n(found, p, __ATOMIC_RELEASE);
+    }
+    return p;
 }
+
+/* The function of this name in the next library, which is looked up once. */
+#define NEXT(name, ...)                                                                  \
+    ({                                                                                   \
+        static void *found;                                                              \
+        __typeof__(&name) next;                                                          \
+        void *p = next_of(#name, &found);                                                \
+        memcpy(&next, &p, sizeof next);                                                  \
+        next(__VA_ARGS__);                                                               \
+    })
 
 /**
  * pthread_create(3), with a signal stack for the new thread. Without memory for the
@@ -62,10 +71,40 @@ KNELL_API int pthread_create(
 {
     struct beginning *b = (struct beginning *)malloc(sizeof *b);
     if (!b)
-        return next_create()(thread, attributes, run, arg);
+        return NEXT(pthread_create, thread, attributes, run, arg);
     *b = (struct beginning){run, arg};
-    int r = next_create()(thread, attributes, begin, b);
+    int r = NEXT(pthread_create, thread, attributes, begin, b);
     if (r)
+        free(b);
+    return r;
+}
+
+struct c11_beginning {
+    thrd_start_t run;
+    void *arg;
+};
+
+static int begin_c11(void *arg)
+{
+    const struct c11_beginning b = *(const struct c11_beginning *)arg;
+    free(arg);
+    (void)knell_thread_enter();
+    return b.run(b.arg);
+}
+
+/**
+ * thrd_create(3), which does not come by way of pthread_create(3).
+ *
+ * Context: normal.
+ */
+KNELL_API int thrd_create(thrd_t *thread, thrd_start_t run, void *arg)
+{
+    struct c11_beginning *b = (struct c11_beginning *)malloc(sizeof *b);
+    if (!b)
+        return NEXT(thrd_create, thread, run, arg);
+    *b = (struct c11_beginning){run, arg};
+    int r = NEXT(thrd_create, thread, begin_c11, b);
+    if (r != thrd_success)
         free(b);
     return r;
 }
@@ -74,16 +113,6 @@ typedef int action_function(int, const struct sigaction *, struct sigaction *);
 typedef __sighandler_t signal_function(int, __sighandler_t);
 
 static bool keeps_signals;
-
-static void *next_of(const char *name, void **found)
-{
-    void *p = __atomic_load_n(found, __ATOMIC_ACQUIRE);
-    if (!p) {
-        p = dlsym(RTLD_NEXT, name);
-        __atomic_store_n(found, p, __ATOMIC_RELEASE);
-    }
-    return p;
-}
 
 /**
  * sigaction(2); for the crash signals it says what runs after a report.
@@ -122,16 +151,6 @@ KNELL_API __sighandler_t signal(int signo, __sighandler_t handler)
     memcpy(&next, &p, sizeof next);
     return next(signo, handler);
 }
-
-/* The function of this name in the next library, which is looked up once. */
-#define NEXT(name, ...)                                                                  \
-    ({                                                                                   \
-        static void *found;                                                              \
-        __typeof__(&name) next;                                                          \
-        void *p = next_of(#name, &found);                                                \
-        memcpy(&next, &p, sizeof next);                                                  \
-        next(__VA_ARGS__);                                                               \
-    })
 
 /* The last chance to open files in a spool that is its predecessor's. */
 KNELL_API int setuid(uid_t user)

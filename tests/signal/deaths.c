@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <unistd.h>
 
 #pragma GCC diagnostic ignored "-Wpragmas"
@@ -201,6 +202,19 @@ static void overflow_worker(void)
 static void overflow_bare(void)
 {
     in_thread(overflow_here, false);
+}
+
+static int overflow_c11_here(void *arg)
+{
+    overflow_here();
+    return arg != NULL;
+}
+
+static void overflow_c11(void)
+{
+    thrd_t t;
+    if (thrd_create(&t, overflow_c11_here, NULL) || thrd_join(t, NULL))
+        fail("thrd_create");
 }
 
 static void worker(void)
@@ -533,8 +547,8 @@ const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_
     {"past_end_of_file", past_end_of_file}, {"trapped_syscall", trapped_syscall},
     {"non_canonical", non_canonical}, {"overflow_main", overflow_main},
     {"overflow_worker", overflow_worker}, {"overflow_bare", overflow_bare},
-    {"worker", worker}, {"sp_in_heap", sp_in_heap}, {"sp_unmapped", sp_unmapped},
-    {"sp_zero", sp_zero}, {"in_handler", in_handler},
+    {"overflow_c11", overflow_c11}, {"worker", worker}, {"sp_in_heap", sp_in_heap},
+    {"sp_unmapped", sp_unmapped}, {"sp_zero", sp_zero}, {"in_handler", in_handler},
     {"in_handler_altstack", in_handler_altstack}, {"in_phdr_callback", in_phdr_callback},
     {"loader_lock_held", loader_lock_held}, {"stdio_locked", stdio_locked},
     {"in_atfork", in_atfork}, {"sixteen_at_once", sixteen_at_once},

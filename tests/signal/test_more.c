@@ -59,8 +59,10 @@ static void preloaded(void)
         unsigned n_frames;
     } cases[] = {{"-t 3 null_write", SIGSEGV, 54}, {"abort", SIGABRT, 5},
         {"overflow_main", SIGSEGV, 60},
-        /* a thread that nobody told to enter */
-        {"-t 3 overflow_bare", SIGSEGV, 60}};
+        /* threads that nobody told to enter */
+        {"-t 3 overflow_bare", SIGSEGV, 60}, {"-t 3 overflow_c11", SIGSEGV, 60},
+        /* before and after main() */
+        {"in_constructor", SIGSEGV, 54}, {"in_destructor", SIGSEGV, 54}};
     (void)setenv("LD_PRELOAD", preload, 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct run r;
@@ -425,19 +427,24 @@ static void exit_while_another_crashes(void)
  * program as it does without knell. */
 static void thread_sanitizer(void)
 {
-    static const char *const cases[] = {"null_write", "-t 4 worker", "abort"};
+    static const struct {
+        const char *args, *cover_forks;
+    } cases[] = {{"null_write", "0"}, {"-t 4 worker", "0"}, {"abort", "0"},
+        {"-t 4 fork_child", "0"}, {"-t 4 fork_child", "1"}};
     if (access(victim("victim_tsan"), X_OK)) {
         test_skip("the compiler has no -fsanitize=thread");
         return;
     }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct run with, bare;
-        run_victim(victim("victim_tsan"), cases[i], 0, &with);
+        (void)setenv("KNELL_COVER_FORKS", cases[i].cover_forks, 1);
+        run_victim(victim("victim_tsan"), cases[i].args, 0, &with);
+        (void)unsetenv("KNELL_COVER_FORKS");
         CHECK_INT(with.n_reports, 1);
         if (CHECK(with.crash))
             CHECK_INT(with.crash->threads[0].tid, with.tid);
         run_done(&with);
-        run_victim(victim("victim_tsan"), cases[i], RUN_BARE, &bare);
+        run_victim(victim("victim_tsan"), cases[i].args, RUN_BARE, &bare);
         CHECK_INT(with.status, bare.status);
         CHECK_INT(strstr(with.err, "ThreadSanitizer") != NULL,
             strstr(bare.err, "ThreadSanitizer") != NULL);

@@ -96,8 +96,30 @@ void in_thread(void (*f)(void), bool enter)
         fail("pthread_create");
 }
 
+/* Before main(), with the arguments that it will get. */
+__attribute__((constructor)) static void construct(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[argc - 1], "in_constructor"))
+        null_write_deep();
+}
+
+static bool dies_in_destructor;
+
+__attribute__((destructor)) static void destruct(void)
+{
+    if (dies_in_destructor)
+        null_write_deep();
+}
+
+static void in_destructor(void)
+{
+    dies_in_destructor = true;
+    exit(0);
+}
+
+static const struct named own_deaths[] = {{"in_destructor", in_destructor}, {NULL, NULL}};
 static const struct named *const all_deaths[] = {
-    deaths, deaths_inside, deaths_elsewhere, NULL};
+    deaths, deaths_inside, deaths_elsewhere, own_deaths, NULL};
 static const struct named *const all_worlds[] = {
     worlds, worlds_around, worlds_threads, NULL};
 
