@@ -18,7 +18,7 @@ enum scenario_flags {
     ALL_COUNTS = 1 << 16, /* matters with many threads: also run with 8 and 500 */
     ROOT = 1 << 17,       /* the victim itself needs privileges */
     ANY_THREAD = 1 << 18,
-    OTHER_STATUS = 1 << 19, /* one of several signals wins */
+    OTHER_STATUS = 1 << 19, /* SIGSEGV or SIGABRT wins */
     NO_FRAMES = 1 << 20,    /* the stack itself is lost */
     NO_FUNCTION = 1 << 21,  /* frames, but not the function of the last words */
     MAY_STAY = 1 << 22,     /* something is left in live/ */
@@ -27,6 +27,7 @@ enum scenario_flags {
     PLAIN = 1 << 25,        /* a sanitizer's runtime changes what happens */
     DEAF_THREAD = 1 << 26,  /* one thread hears no signal and is asleep */
     LOST_THREAD = 1 << 27,  /* ... and is busy */
+    ONE_THREAD = 1 << 28,   /* the one that fork(2) was called by */
     RUN_FLAGS = 0xffff,
 };
 

@@ -114,9 +114,10 @@ static void check_report(const struct scenario *s, const struct run *r)
         CHECK_INT(c->signal.address, s->address);
     if (!(s->flags & ANY_THREAD))
         CHECK_INT(c->threads[0].tid, r->tid);
-    /* The child of a fork(2) has one; a full disk loses the last; without /proc the
-     * others are not known. */
-    if (!strstr(s->name, "fork") && !(s->flags & (RUN_ON_TMPFS | RUN_NO_PROC)))
+    /* A full disk loses the last; without /proc the others are not known. */
+    if (s->flags & ONE_THREAD)
+        CHECK_INT(c->n_threads, 1);
+    else if (!(s->flags & (RUN_ON_TMPFS | RUN_NO_PROC)))
         CHECK(c->n_threads >= (uint32_t)n_threads);
     if (s->flags & (DEAF_THREAD | LOST_THREAD))
         check_deaf(c, s->flags & DEAF_THREAD);
@@ -232,8 +233,12 @@ static bool check_scenario(const struct scenario *s)
         (void)fclose(f);
     }
     run_done(&with);
-    if (s->flags & OTHER_STATUS)
+    CHECK(with.status >= 0); /* it hangs: so may the other */
+    if (s->flags & OTHER_STATUS) {
+        CHECK(WIFSIGNALED(with.status) &&
+              (WTERMSIG(with.status) == SIGSEGV || WTERMSIG(with.status) == SIGABRT));
         return true;
+    }
     run_victim(victim, args, flags | RUN_BARE, &bare);
     CHECK_STR(status_text(with.status), status_text(bare.status));
     CHECK_STR(with.err, bare.err);
