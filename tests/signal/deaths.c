@@ -399,12 +399,14 @@ static void exit_after_crash(void)
     exit(0);
 }
 
-/* Sent from another process: a child that ends at once. */
+/* Sent from another process, a child that ends at once, to one that waits: inside of
+ * fork(3) debuggers see other frames. */
 static void sent(int signo)
 {
     last_words((const void *)sent);
     pid_t pid = fork();
     if (!pid) {
+        wait_until_asleep(getppid());
         kill(getppid(), signo);
         _exit(0);
     }

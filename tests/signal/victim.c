@@ -1,6 +1,7 @@
 #include "victim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <knell/knell.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -46,6 +47,22 @@ static const struct named *find(const struct named *const *lists, const char *na
     }
     fprintf(stderr, "victim: no %s\n", name);
     _exit(98);
+}
+
+void wait_until_asleep(pid_t tid)
+{
+    char path[48], text[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
+    for (int i = 0; i < 3000; i++) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+        if (fd >= 0)
+            close(fd);
+        text[n > 0 ? n : 0] = 0;
+        if (strstr(text, ") S "))
+            return;
+        usleep(1000);
+    }
 }
 
 static int n_idle;

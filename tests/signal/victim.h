@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct named {
     const char *name;
@@ -31,6 +32,9 @@ void die_deep(int depth, void (*f)(void));
 void null_write(void);
 /* The same, at the end of 50 calls. */
 void null_write_deep(void);
+/* Wait for a thread to sleep; some seconds at most, for it may be stopped or not be seen.
+ */
+void wait_until_asleep(pid_t tid);
 /* End the program without a crash: because of a fault in the test; because this machine
  * has not what is needed. */
 void fail(const char *what) __attribute__((noreturn));

@@ -235,21 +235,12 @@ static void start(void *(*f)(void *))
     usleep(5000);
 }
 
-static bool asleep(pid_t tid)
-{
-    char path[48], text[64] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    close(fd);
-    return n > 0 && strstr(text, ") S ");
-}
-
 static void a_deaf_thread(void)
 {
     start(deaf_sleep);
-    while (!sleeper || !asleep(sleeper))
+    while (!sleeper)
         usleep(1000);
+    wait_until_asleep(sleeper);
 }
 
 static void *sigwait_all(void *arg)
@@ -268,8 +259,9 @@ static void *sigwait_all(void *arg)
 static void a_sigwaiter(void)
 {
     start(sigwait_all);
-    while (!sleeper || !asleep(sleeper))
+    while (!sleeper)
         usleep(1000);
+    wait_until_asleep(sleeper);
 }
 
 /* Its own pages are not to be written to any more, or are gone. */
