@@ -39,6 +39,11 @@ enum {
 void kn_regs_record(const ucontext_t *uc, kn_context *ret);
 
 /**
+ * Context: signal handler.
+ */
+void kn_regs_forget_vectors(kn_context *c);
+
+/**
  * The record of a thread of which only these are known (proc(5), /proc/PID/syscall).
  *
  * Context: signal handler.

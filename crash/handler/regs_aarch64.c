@@ -47,6 +47,11 @@ void kn_regs_record(const ucontext_t *uc, kn_context *c)
     }
 }
 
+void kn_regs_forget_vectors(kn_context *c)
+{
+    memset(c->v, 0, sizeof c->v);
+}
+
 void kn_regs_from_syscall(
     uint64_t number, const uint64_t *a, uint64_t sp, uint64_t pc, kn_context *c)
 {

@@ -45,6 +45,11 @@ void kn_regs_record(const ucontext_t *uc, kn_context *c)
     }
 }
 
+void kn_regs_forget_vectors(kn_context *c)
+{
+    memset(c->fxsave, 0, sizeof c->fxsave);
+}
+
 void kn_regs_from_syscall(
     uint64_t number, const uint64_t *a, uint64_t sp, uint64_t pc, kn_context *c)
 {

@@ -34,18 +34,20 @@ static bool is_harmless(
     return (m && m->end_flags & KN_MAP_EXEC) || kn_modules_find(c, word);
 }
 
-/* @at: where the bytes of the scratch, @n of them, lie in the process. */
-static void clean(
-    struct kn_capture *c, uint64_t at, uint32_t n, const struct range *whole)
+void kn_sanitize(const struct kn_capture *c, void *copy, uint32_t n, uint64_t at,
+    uint64_t start, uint64_t n_range)
 {
-    uint8_t *bytes = c->scratch;
+    const struct range whole = {start, n_range};
+    uint8_t *bytes = (uint8_t *)copy;
     uint32_t i = (uint32_t)(-at & 7);
+    if (!c->process->sanitizes)
+        return;
     i = i < n ? i : n;
     memset(bytes, 0, i);
     for (; i + sizeof(uint64_t) <= n; i += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, bytes + i, sizeof word);
-        if (is_harmless(c, word, whole))
+        if (is_harmless(c, word, &whole))
             continue;
         word = KNELL_SANITIZED_WORD;
         memcpy(bytes + i, &word, sizeof word);
@@ -55,7 +57,6 @@ static void clean(
 
 uint32_t kn_sanitize_put(struct kn_capture *c, uint64_t address, uint32_t n)
 {
-    const struct range whole = {address, n};
     uint32_t got = 0;
     if (!c->process->sanitizes)
         return kn_sink_memory(&c->sink, address, n);
@@ -68,9 +69,15 @@ uint32_t kn_sanitize_put(struct kn_capture *c, uint64_t address, uint32_t n)
         if (!kn_memory_copy(c->scratch, at, part))
             break;
         if (!is_code(kn_maps_find(c, at)))
-            clean(c, at, part, &whole);
+            kn_sanitize(c, c->scratch, part, at, address, n);
         kn_sink_put(&c->sink, c->scratch, part);
         got += part;
     }
     return got;
+}
+
+void kn_sanitize_registers(const struct kn_capture *c, kn_context *context)
+{
+    if (c->process->sanitizes)
+        kn_regs_forget_vectors(context);
 }

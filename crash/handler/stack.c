@@ -75,6 +75,7 @@ void kn_stack_crashed(struct kn_capture *c)
         .state = KN_THREAD_HERE, .tid = c->tid, .uc = c->uc, .how = KNELL_THREAD_SIGNAL};
     c->n_threads = 1;
     kn_regs_record(c->uc, &context);
+    kn_sanitize_registers(c, &context);
     kn_sink_align(&c->sink, 16);
     t->context_rva = kn_sink_at(&c->sink);
     kn_sink_put(&c->sink, &context, sizeof context);

@@ -6,6 +6,7 @@
 #include "crash/handler/minidump.h"
 #include "crash/handler/proc.h"
 #include "crash/handler/regs.h"
+#include "crash/handler/sanitize.h"
 #include "crash/handler/stack.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -335,6 +336,7 @@ static void put_thread(struct kn_capture *c, uint32_t i)
     uint64_t sp = 0;
     if (__atomic_load_n(&t->state, __ATOMIC_ACQUIRE) == KN_THREAD_HERE) {
         kn_regs_record(t->uc, &context);
+        kn_sanitize_registers(c, &context);
         sp = kn_regs_sp(t->uc);
         t->how = KNELL_THREAD_SIGNAL;
     } else if (read_syscall(c, t->tid, &context, &sp)) {

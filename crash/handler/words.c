@@ -4,7 +4,9 @@
 #include "crash/handler/evidence.h"
 #include "crash/handler/memory.h"
 #include "crash/handler/regs.h"
+#include "crash/handler/sanitize.h"
 #include <stddef.h>
+#include <string.h>
 
 #include "crash/handler/poison.h"
 
@@ -28,8 +30,9 @@ static void put_signal(struct knell_journal_crash *w, const struct kn_capture *c
 }
 
 /* As far up as it goes; never arguments and environment. */
-static void put_stack(struct knell_journal_crash *w, const struct kn_capture *c)
+static void put_stack(struct knell_journal_crash *w, struct kn_capture *c)
 {
+    uint8_t *scratch = c->scratch;
     uint64_t from = w->stack_start, end = from + sizeof w->stack;
     uint64_t main_end = c->process->main_stack_end;
     uint32_t n = 0;
@@ -39,8 +42,10 @@ static void put_stack(struct knell_journal_crash *w, const struct kn_capture *c)
     while (end > from + n) {
         uint64_t left = end - from - n;
         uint32_t part = left < STACK_PART_BYTES ? (uint32_t)left : STACK_PART_BYTES;
-        if (!kn_memory_copy(w->stack + n, from + n, part))
+        if (!kn_memory_copy(scratch, from + n, part))
             break;
+        kn_sanitize(c, scratch, part, from + n, from, end - from);
+        memcpy(w->stack + n, scratch, part);
         n += part;
     }
     __atomic_store_n(&w->n_stack, n, __ATOMIC_RELEASE);
@@ -65,7 +70,9 @@ void kn_words_put(struct kn_capture *c)
         w->arch = KN_ARCH;
         w->n_context = sizeof(kn_context);
         w->stack_start = (sp > KN_RED_ZONE_BYTES ? sp - KN_RED_ZONE_BYTES : sp) & ~15ull;
-        kn_regs_record(c->uc, (kn_context *)(void *)w->context);
+        kn_context *context = (kn_context *)(void *)w->context;
+        kn_regs_record(c->uc, context);
+        kn_sanitize_registers(c, context);
         uint32_t sum = knell_journal_sum((const uint8_t *)w + from,
             offsetof(struct knell_journal_crash, step) - from, c->tid);
         __atomic_store_n(&w->sum, sum, __ATOMIC_RELEASE);

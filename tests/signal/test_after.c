@@ -119,20 +119,49 @@ static void secrets_are_taken_out(void)
     run_done(&r);
 }
 
+/* In any file of the spool: the report, and the journal with its last words. */
+static bool anywhere(const struct run *r, const char *pattern)
+{
+    char command[400];
+    (void)snprintf(
+        command, sizeof command, "LC_ALL=C grep -rqaP '%s' '%s'", pattern, r->spool);
+    return system(command) == 0;
+}
+
+/* Vector registers, by way of which memory is copied, are memory. */
+static void registers_with_secrets_stay_out_of_the_spool(void)
+{
+    static const char bytes[] = "\\xa5{16}";
+    struct run r;
+    run_victim(victim, "with_vectors", 0, &r);
+    if (r.status == 77 << 8) {
+        test_skip(r.err);
+        run_done(&r);
+        return;
+    }
+    CHECK(anywhere(&r, bytes));
+    run_done(&r);
+    (void)setenv("KNELL_SANITIZE", "1", 1);
+    run_victim(victim, "with_vectors", 0, &r);
+    (void)unsetenv("KNELL_SANITIZE");
+    CHECK(r.crash && !anywhere(&r, bytes));
+    run_done(&r);
+}
+
 /* Where the program asks for it they do not even reach the disk, and no frame is lost. */
 static void secrets_stay_out_of_the_spool(void)
 {
     struct run r;
     uint32_t n_frames[3] = {0};
     run_victim(victim, "-t 3 with_secrets", 0, &r);
-    CHECK(holds(r.bytes, r.n_bytes, secret));
+    CHECK(anywhere(&r, "battery"));
     for (uint32_t i = 0; r.crash && i < r.crash->n_threads && i < 3; i++)
         n_frames[i] = r.crash->threads[i].n_frames;
     run_done(&r);
     (void)setenv("KNELL_SANITIZE", "1", 1);
     run_victim(victim, "-t 3 with_secrets", 0, &r);
     (void)unsetenv("KNELL_SANITIZE");
-    CHECK(r.bytes && !holds(r.bytes, r.n_bytes, "battery"));
+    CHECK(r.n_bytes && !anywhere(&r, "battery"));
     CHECK_STR(r.refused, NULL);
     if (CHECK(r.crash) && CHECK_INT(r.crash->n_threads, 3)) {
         const struct crash_thread *t = &r.crash->threads[0];
@@ -150,7 +179,8 @@ int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(a_changed_report_is_known),
         TEST(a_program_was_replaced), TEST(secrets_are_taken_out),
-        TEST(secrets_stay_out_of_the_spool)};
+        TEST(secrets_stay_out_of_the_spool),
+        TEST(registers_with_secrets_stay_out_of_the_spool)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], other))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);
