@@ -20,4 +20,3 @@
  * Source: the rules of Breakpad's minidump sanitizer, in words of 8 bytes.
  */
 int sanitize_report(const struct crash *c, uint8_t **ret) MUST_CHECK;
-
