@@ -157,6 +157,15 @@ static bool is_needed(const struct kn_capture *c, uint32_t step)
     return !run.is_late || last & 1u << step || (!c->n_commits && least & 1u << step);
 }
 
+/* After the deadline each step has its own time: not what the one before it left. */
+static void give_time(void)
+{
+    const struct itimerspec when = {.it_value = {0, AFTER_DEADLINE_MS * 1000000L},
+        .it_interval = {0, AFTER_DEADLINE_MS * 1000000L}};
+    if (run.is_late && run.timer >= 0)
+        (void)KN_SYS4(SYS_timer_settime, run.timer, 0, &when, NULL);
+}
+
 /**
  * Write one report of a thread into c's file, step by step. A step that faults is left
  * out.
@@ -175,6 +184,7 @@ static void run_steps(struct kn_capture *c)
         if (!is_needed(c, step))
             continue;
         c->step = step;
+        give_time();
         kn_words_step(c, step);
         KN_FAILPOINT(step_names[c->step]);
         do_step(c, c->step);
