@@ -16,6 +16,7 @@ enum {
      * them at once. */
     PAGES_AN_ADDRESS = 4,
     HUGE_PAGE_BYTES = 1 << 21,
+    CHECKED_BYTES = 1 << 17, /* read at once and checked while they are near */
 };
 
 size_t cache_item_bytes(const struct cache_head *h, enum cache_part part)
@@ -293,13 +294,16 @@ void cache_expect(struct cache *c, size_t n_addresses)
         return;
     IGNORE(madvise(c->bytes, room_bytes(c), MADV_HUGEPAGE), "only slower");
     IGNORE(madvise(c->bytes, room_bytes(c), MADV_POPULATE_WRITE), "the same");
-    if (read_at(c->fd, c->bytes, (size_t)c->head.n_bytes, CACHE_PAGE_BYTES) < 0) {
-        c->bad = true;
-        return;
+    for (uint64_t page = 0; page < pages && !c->bad;) {
+        uint64_t at = page * CACHE_PAGE_BYTES, left = c->head.n_bytes - at;
+        size_t n = left < CHECKED_BYTES ? (size_t)left : CHECKED_BYTES;
+        c->bad = read_at(c->fd, c->bytes + at, n, CACHE_PAGE_BYTES + at) < 0;
+        for (uint64_t end = page + CHECKED_BYTES / CACHE_PAGE_BYTES;
+             page < end && page < pages && !c->bad; page++)
+            (void)take_page(c, page);
     }
-    for (uint64_t page = 0; page < pages && !c->bad; page++)
-        (void)take_page(c, page);
-    c->table.whole = !c->bad;
+    const struct table *t = &c->table;
+    c->table.whole = !c->bad && (!t->n_text || !t->text[t->n_text - 1]);
 }
 
 bool cache_need(struct cache *c, const void *p, size_t n)

@@ -67,7 +67,7 @@ struct cache;
 
 struct table {
     struct cache *pages; /* of a table in the cache: makes items readable; else NULL */
-    bool whole;          /* all of them are already */
+    bool whole;          /* all of them are already, and the last string ends */
     char *text;          /* NUL-terminated strings; offsets are their names */
     uint32_t n_text, max_text;
     uint32_t *text_slots, n_text_slots, n_strings;

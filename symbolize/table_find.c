@@ -177,6 +177,8 @@ uint32_t table_readable_at(const struct table *t, uint32_t function)
 
 const char *table_text(const struct table *t, uint32_t at)
 {
+    if (t->whole)
+        return at < t->n_text ? t->text + at : NULL;
     /* A string ends inside the table, and each piece is readable before it is searched.
      */
     for (uint32_t from = at; from < t->n_text;) {
