@@ -32,6 +32,32 @@ static pid_t start(const char *const *argv, const char *dsn)
     return pid;
 }
 
+/* What an operator sees of it while it runs: from its journal, as it is at that moment.
+ */
+static void check_seen_while_it_lives(pid_t pid)
+{
+    static char text[65536];
+    char command[1024];
+    (void)snprintf(command, sizeof command,
+        "env -i HOME=/nonexistent %s %s --json status", spool_env, INSPECT);
+    FILE *f = popen(command, "re");
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    text[n] = '\0';
+    CHECK(f && pclose(f) != -1);
+    cJSON *status = cJSON_Parse(text);
+    const cJSON *living = json_at(status, "spools/0/living");
+    CHECK_INT(cJSON_GetArraySize(living), 1);
+    CHECK_INT(json_number(living, "0/pid"), pid);
+    CHECK_STR(json_text(living, "0/app"), "echod");
+    CHECK_STR(json_text(living, "0/release"), "echod@1.4.2");
+    CHECK_INT(json_number(living, "0/captured"), 1);
+    CHECK_INT(json_number(living, "0/suppressed"), 0);
+    /* A line, /db, its error and /health. */
+    CHECK_INT(json_number(living, "0/breadcrumbs"), 4);
+    CHECK_INT(json_number(status, "spools/0/unadopted"), 0);
+    cJSON_Delete(status);
+}
+
 /* The port is in the file once its line is whole. */
 static uint16_t read_port(const char *path)
 {
@@ -130,6 +156,7 @@ static void tells_what_happens_in_its_connections(void)
     (void)sscanf(ask(one, "/db\n"), "the database is down, report %32[0-9a-f]", id);
     /* The report, and the transactions so far. */
     CHECK(!strncmp(ask(one, "/health\n"), "armed 2 reports waiting, 1 captured", 35));
+    check_seen_while_it_lives(pid);
     CHECK_STR(ask(two, "/crash\n"), "");
     CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
     (void)fclose(one);

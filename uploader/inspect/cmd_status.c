@@ -4,7 +4,9 @@
 #include "uploader/deliver/dsn.h"
 #include "uploader/deliver/ledger.h"
 #include "uploader/inspect/commands.h"
+#include "uploader/inspect/living.h"
 #include "uploader/inspect/row.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/inspect/store.h"
 #include "uploader/inspect/unadopted.h"
 #include "uploader/inspect/when.h"
@@ -23,6 +25,8 @@ struct status {
     uint64_t bytes[SPOOL_N_STATES];
     uint64_t oldest_ms, newest_ms, next_due_s;
     unsigned n_unadopted;
+    size_t n_living; /* of living, LIVING_MAX at most are there */
+    struct living living[LIVING_MAX];
     bool busy; /* an uploader holds the lock */
     enum config_consent consent;
     size_t n_destinations;
@@ -98,12 +102,13 @@ static void judge(struct status *x)
     }
 }
 
+/* @x  n_unadopted is set */
 static void look(struct session *s, const struct store *t, size_t at,
     const struct config *config, struct status *x)
 {
-    *x = (struct status){.spool = t->spools[at].spool};
+    x->spool = t->spools[at].spool;
     count(t, at, x);
-    x->n_unadopted = unadopted_count(x->spool);
+    x->n_living = living_list(x->spool, x->living);
     int err = spool_lock(t->spools[at].spool);
     x->busy = err == -EBUSY;
     if (!err)
@@ -142,6 +147,21 @@ static void put_json(struct json *j, const struct status *x)
     json_text(j, "next_try",
         x->next_due_s ? when_iso(time, (int64_t)x->next_due_s * 1000) : NULL);
     json_uint(j, "unadopted", x->n_unadopted);
+    json_array(j, "living");
+    for (size_t i = 0; i < x->n_living && i < LIVING_MAX; i++) {
+        const struct living *l = &x->living[i];
+        json_object(j, NULL);
+        json_uint(j, "pid", l->pid);
+        json_text(j, "app", l->app);
+        json_text(j, "release", l->release);
+        json_text(j, "since", when_iso(time, l->start_ms));
+        json_text(j, "last_sign", when_iso(time, l->last_sign_ms));
+        json_uint(j, "breadcrumbs", l->n_breadcrumbs);
+        json_uint(j, "captured", l->captured);
+        json_uint(j, "suppressed", l->suppressed);
+        json_end_object(j);
+    }
+    json_end_array(j);
     json_bool(j, "uploading", x->busy);
     json_text(j, "consent", consent_word(x->consent));
     json_array(j, "destinations");
@@ -182,6 +202,24 @@ static void put_counts(const struct session *s, const struct status *x)
     (void)fputs(any ? "\n" : " none\n", o->f);
 }
 
+static void put_living(const struct session *s, const struct status *x)
+{
+    const struct out *o = &s->out;
+    char age[WHEN_BYTES];
+    for (size_t i = 0; i < x->n_living && i < LIVING_MAX; i++) {
+        const struct living *l = &x->living[i];
+        (void)fputs(i ? "              " : "      Living  ", o->f);
+        out_text(o, STYLE_PLAIN, l->app);
+        (void)fprintf(o->f,
+            ", PID %u, for %s: %u breadcrumbs, %" PRIu64 " errors captured, %" PRIu64
+            " suppressed\n",
+            l->pid, when_age(age, s->now_ms - l->start_ms), l->n_breadcrumbs, l->captured,
+            l->suppressed);
+    }
+    if (x->n_living > LIVING_MAX)
+        (void)fprintf(o->f, "              and %zu more\n", x->n_living - LIVING_MAX);
+}
+
 static void put_text(const struct session *s, const struct status *x)
 {
     const struct out *o = &s->out;
@@ -206,6 +244,7 @@ static void put_text(const struct session *s, const struct status *x)
             "     Pending  %u dead process%s without a report; `knell verify --repair` "
             "makes one\n",
             x->n_unadopted, x->n_unadopted == 1 ? "" : "es");
+    put_living(s, x);
     (void)fprintf(o->f, "    Uploader  %s\n", x->busy ? "at work" : "not running");
     (void)fprintf(o->f, "     Consent  %s\n", consent_word(x->consent));
     for (size_t i = 0; i < x->n_destinations; i++) {
@@ -225,6 +264,11 @@ static void put_text(const struct session *s, const struct status *x)
 
 static int put_all(struct session *s, const struct store *t, const struct config *config)
 {
+    unsigned n_unadopted[STORE_MAX_SPOOLS];
+    /* Asks /proc for processes, which is not there any more once we are shut in. */
+    for (size_t i = 0; i < t->n_spools; i++)
+        n_unadopted[i] = unadopted_count(t->spools[i].spool);
+    shut_in(s, t);
     const bool lines = s->options.json == JSON_FORM_LINES;
     struct json j = {0};
     int worst = EXIT_OK;
@@ -233,7 +277,7 @@ static int put_all(struct session *s, const struct store *t, const struct config
         json_array(&j, "spools");
     }
     for (size_t i = 0; i < t->n_spools; i++) {
-        struct status x;
+        struct status x = {.n_unadopted = n_unadopted[i]};
         look(s, t, i, config, &x);
         worst = x.health > worst ? x.health : worst;
         if (!s->options.json) {
