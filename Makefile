@@ -19,6 +19,7 @@ build: ## build everything (PRESET=debug|release|asan|tsan|coverage|fuzz)
 
 install: programs ## install under PREFIX (default /usr/local)
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX) >/dev/null
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH="$$PATH:/sbin" ldconfig # else nothing finds libknell.so
 
 check: ## formatting, and the tests that take seconds
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror

@@ -44,8 +44,8 @@ static bool beside_library(char *out, size_t n)
             if (!slash)
                 break;
             *slash = 0;
-            (void)snprintf(out, n, "%s/bin/" PROGRAM, library);
-            if (is_program(out))
+            int k = snprintf(out, n, "%s/bin/" PROGRAM, library);
+            if (k > 0 && (size_t)k < n && is_program(out)) /* a cut path is another's */
                 return true;
         }
     }

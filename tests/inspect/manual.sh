@@ -110,6 +110,11 @@ for member in $(sed -n '/^struct knell_options {/,/^};/p' "$source/include/knell
         fail "knell.3 lacks the option $member"
 done
 
+# The report that the README shows is of echod as it is.
+line=$(grep -n 'c->n_commands++;' "$source/tests/daemon/echod.c" | cut -d: -f1)
+grep -qx "  in count_command at echod.c:$line" "$source/README.md" ||
+    fail "README.md shows another echod: its line is $line now; take the text of make demo"
+
 # Which pages and system calls this machine has manuals of is no matter of style.
 if command -v mandoc >/dev/null; then
     mandoc -Tlint -W style "$source"/man/*.[1-8] 2>&1 |
