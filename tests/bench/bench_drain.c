@@ -75,7 +75,8 @@ static void drain(unsigned n, bool gzip)
     struct ingest s = ingest_start(&(struct ingest_options){.script = "200/body={}"});
     struct fake *f = fake_new(
         (const char *[]){gzip ? "upload.compression=gzip" : "upload.compression=none",
-            "spool.max_reports=0", "spool.max_bytes=0", NULL});
+            "spool.max_reports=0", "spool.max_bytes=0", "spool.retain_sent_bytes=0",
+            NULL}); /* the whole of it, and nothing is given up */
     fake_destination(f, "http://key@127.0.0.1:%d/7", s.port);
     f->n_event_bytes = EVENT_BYTES;
     fill(f, n);

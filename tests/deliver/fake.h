@@ -28,6 +28,7 @@ struct fake {
     struct pipeline_result result; /* of the last fake_run() */
     struct pipeline_options options;
     size_t n_event_bytes; /* pad each event to about this size */
+    char *padding;        /* of those; NULL: not made yet */
     /* of the report in hand */
     const uint8_t *report;
     size_t n_report;
