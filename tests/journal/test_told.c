@@ -190,12 +190,13 @@ static void sessions(void)
 /* A share of the events is enough for who looks at them, not for the rate of crashes. */
 static void a_sampled_out_event_leaves_its_session(void)
 {
+    static const char rules[] = "[rules]\nsample = type=SIGSEGV 0\n";
     char config[300];
     new_place();
     (void)tell_with("", "segv", "KNELL_SESSIONS=1");
     const char *folder = test_tmpdir();
     (void)snprintf(config, sizeof config, "KNELL_CONFIG=%s/knell.conf", folder);
-    test_write_file(folder, "knell.conf", "[rules]\nsample = type=SIGSEGV 0\n", 34);
+    test_write_file(folder, "knell.conf", rules, sizeof rules - 1);
     upload_with(config);
     CHECK_INT(envelopes_count(&got, "event"), 0);
     CHECK_INT(envelopes_count(&got, "session"), 2);
