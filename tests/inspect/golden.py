@@ -7,7 +7,7 @@ libcs is replaced. JSON is checked against the schema that is installed; a membe
 schema does not know fails. Every command also runs on reports whose names try to drive the
 terminal, and on a terminal of its own for colours and the pager.
 """
-import difflib, html.parser, http.server, json, os, pty, re, select, shutil, signal
+import ctypes, difflib, html.parser, http.server, json, os, pty, re, select, shutil, signal
 import subprocess, sys, tempfile, termios, threading, time, struct, fcntl, unicodedata
 
 KNELL, UPLOAD, VICTIM, SOURCE = (os.path.abspath(p) for p in sys.argv[1:5])
@@ -734,6 +734,31 @@ def hostile_names():
     crash(spool, "null", "hostile", victim=victim)
     crash(spool, "divide", "hostile", victim=victim)
     crash(spool, "wait", "hostile", victim=victim, kill=signal.SIGKILL)
+    crash(spool, "assert", "hostile", victim=victim)
+    # Who sent a signal has a name, too.
+    named = ctypes.CDLL(None).prctl
+    with open("/proc/self/comm", "rb") as f:
+        before = f.read().rstrip(b"\n")
+    named(15, b"\033[2J\x9b31m\xe2\x80\xae<b>", 0, 0, 0) # PR_SET_NAME
+    crash(spool, "wait", "hostile", victim=victim, kill=signal.SIGABRT)
+    named(15, before, 0, 0, 0)
+    kinds = knell(spool, "-F", "kind").stdout.decode().split()
+    if not {"crash", "error", "message"} <= set(kinds):
+        fail("hostile reports are of the kinds %s" % kinds)
+    for words in ["show"], ["show", "--modules", "--registers"], ["threads"], ["crumbs"], ["stack"], ["show", "--as-sent"]:
+        for form in [], ["--json"], ["--json=lines"]:
+            r = knell(spool, *form, *words, "-n", "99")
+            if r.returncode:
+                fail("hostile %s: %d %s" % (form + words, r.returncode, r.stderr))
+            if form or "--as-sent" not in words: # to a pipe: the very bytes
+                harmless("hostile %s" % (form + words), r.stdout + r.stderr)
+        out, _ = on_terminal(spool, *words, "-n", "99", "--no-pager")
+        harmless("hostile %s on a terminal" % words, out, colours=True)
+    r = knell(spool, "show", "-n", "99")
+    for what in (b"owned\\x07\\x1b[2J<script>", b"sent by process %d (?[2J" % os.getpid(), b"Assertion `\\x1b"):
+        if what not in r.stdout:
+            fail("hostile: %r is not shown harmless" % what)
+    knell(spool, "rm", "--yes", "kind=error", "kind=message")
     upload(spool, KNELL_DSN="http://0123456789abcdef0123456789abcdef@127.0.0.1:1/1")
     # The history lies in the spool, too.
     with open(os.path.join(spool, "log"), "a") as f:

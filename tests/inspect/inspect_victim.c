@@ -63,20 +63,20 @@ static int die(const char *how)
     if (!strcmp(how, "wait")) /* to be killed */
         for (;;)
             (void)pause();
+    if (!strcmp(how, "assert"))
+        rest_asserts_badly();
     return 1;
 }
 
 /* What a daemon might be called by somebody who wants to drive an operator's terminal or
  * browser. */
-#define HOSTILE "\033]0;owned\007\033[2J<script>alert(1)</script>\"'&\342\200\256"
-
 static void name_badly(struct knell_options *o)
 {
     o->app = "app" HOSTILE;
     o->release = "release" HOSTILE;
     o->environment = "environment" HOSTILE;
     o->dist = "dist" HOSTILE;
-    knell_set_tag("key" HOSTILE, "value" HOSTILE);
+    rest_says_badly();
 }
 
 static void fail(void)

@@ -1,8 +1,13 @@
 #include "rest.h"
+#include <knell/capture.h>
+#include <knell/scope.h>
+#include <knell/trace.h>
 
+#include <assert.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,4 +53,34 @@ void rest_after(pthread_barrier_t *barrier)
 bool rest_closes_files(void)
 {
     return close_range(STDERR_FILENO + 1, ~0u, 0) == 0;
+}
+
+void rest_says_badly(void)
+{
+    static const char *const hostile = HOSTILE;
+    const struct knell_data facts[] = {
+        knell_text(hostile, hostile), knell_text("plain", hostile)};
+    const struct knell_user user = {hostile, hostile, hostile, hostile, facts, 2};
+    knell_set_tag("key" HOSTILE, "value" HOSTILE);
+    knell_set_user(&user);
+    knell_set_context(hostile, facts, 2);
+    knell_set_extra(facts[0]);
+    knell_set_fingerprint(&hostile, 1);
+    knell_set_transaction(hostile);
+    knell_attach_bytes(hostile, hostile, strlen(hostile));
+    knell_attach_file(hostile, hostile);
+    knell_add_breadcrumb_data(KNELL_LEVEL_ERROR, hostile, hostile, facts, 2);
+    struct knell_error e = KNELL_ERROR_INIT;
+    e.type = e.message = e.domain = e.operation = hostile;
+    e.details = facts;
+    e.n_details = 2;
+    (void)knell_capture_error(&e);
+    (void)knell_capture_message(KNELL_LEVEL_WARNING, hostile);
+    (void)knell_transaction_start(hostile, hostile, NULL);
+    (void)knell_span_start(NULL, hostile, hostile);
+}
+
+void rest_asserts_badly(void)
+{
+    __assert_fail(HOSTILE, HOSTILE, 1, HOSTILE);
 }

@@ -9,3 +9,10 @@ void rest_after(pthread_barrier_t *barrier);
 
 /* Close every descriptor above stderr, as programs do that become daemons. */
 bool rest_closes_files(void);
+
+/* A text that would drive a terminal and a browser. */
+#define HOSTILE "\033]0;owned\007\033[2J<script>alert(1)</script>\"'&\342\200\256"
+/* Set everything that knell takes texts for to it, and report errors of that. */
+void rest_says_badly(void);
+/* Die of an assertion that reads so. */
+void rest_asserts_badly(void);

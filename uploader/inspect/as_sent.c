@@ -61,7 +61,8 @@ static void put_readable(struct session *s, const uint8_t *p, size_t n)
     cJSON *all = is_text(p, n) ? cJSON_ParseWithLength((const char *)p, n) : NULL;
     char *text = all ? cJSON_Print(all) : NULL;
     if (!text)
-        (void)fprintf(s->out.f, "(%zu bytes)\n", n);
+        (void)fprintf(
+            s->out.f, s->options.json ? "{\"bytes\": %zu}\n" : "(%zu bytes)\n", n);
     for (const char *line = text; line && *line;) {
         size_t length = strcspn(line, "\n");
         /* cJSON indents with tabs. */
