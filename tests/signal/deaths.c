@@ -406,7 +406,7 @@ static void sent(int signo)
     last_words((const void *)sent);
     pid_t pid = fork();
     if (!pid) {
-        wait_until_asleep(getppid());
+        wait_for_state(getppid(), 'S');
         kill(getppid(), signo);
         _exit(0);
     }

@@ -76,6 +76,8 @@ const struct scenario scenarios[] = {
         SEGV_MAPERR, 0x10, 54, NULL, ALL_COUNTS | LOST_THREAD},
     {19, "sigwaiter", "-d 60000 -w a_sigwaiter null_write", 1, SIGSEGV, SEGV_MAPERR, 0x10,
         54, NULL, ALL_COUNTS | DEAF_THREAD},
+    {19, "vfork_waiter", "-d 60000 -w a_vfork_waiter null_write", 1, SIGSEGV, SEGV_MAPERR,
+        0x10, 54, NULL, ALL_COUNTS | DEAF_THREAD},
     {20, "threads_come_and_go", "-w threads_come_and_go null_write", 1, SIGSEGV,
         SEGV_MAPERR, 0x10, 54, NULL, ALL_COUNTS},
     {21, "fork_child", "fork_child", 1, SIGSEGV, SEGV_MAPERR, 0x10, 54, NULL,

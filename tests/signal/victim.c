@@ -49,8 +49,9 @@ static const struct named *find(const struct named *const *lists, const char *na
     _exit(98);
 }
 
-void wait_until_asleep(pid_t tid)
+void wait_for_state(pid_t tid, char state)
 {
+    const char sought[] = {')', ' ', state, ' ', 0};
     char path[48], text[64];
     (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)tid);
     for (int i = 0; i < 3000; i++) {
@@ -59,7 +60,7 @@ void wait_until_asleep(pid_t tid)
         if (fd >= 0)
             close(fd);
         text[n > 0 ? n : 0] = 0;
-        if (strstr(text, ") S "))
+        if (strstr(text, sought))
             return;
         usleep(1000);
     }

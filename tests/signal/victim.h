@@ -32,9 +32,9 @@ void die_deep(int depth, void (*f)(void));
 void null_write(void);
 /* The same, at the end of 50 calls. */
 void null_write_deep(void);
-/* Wait for a thread to sleep; some seconds at most, for it may be stopped or not be seen.
- */
-void wait_until_asleep(pid_t tid);
+/* Wait for a thread to be in a state of proc(5), 'S' for asleep; some seconds at most,
+ * for it may be stopped or not be seen. */
+void wait_for_state(pid_t tid, char state);
 /* End the program without a crash: because of a fault in the test; because this machine
  * has not what is needed. */
 void fail(const char *what) __attribute__((noreturn));

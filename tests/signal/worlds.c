@@ -240,7 +240,7 @@ static void a_deaf_thread(void)
     start(deaf_sleep);
     while (!sleeper)
         usleep(1000);
-    wait_until_asleep(sleeper);
+    wait_for_state(sleeper, 'S');
 }
 
 static void *sigwait_all(void *arg)
@@ -261,7 +261,7 @@ static void a_sigwaiter(void)
     start(sigwait_all);
     while (!sleeper)
         usleep(1000);
-    wait_until_asleep(sleeper);
+    wait_for_state(sleeper, 'S');
 }
 
 /* Its own pages are not to be written to any more, or are gone. */

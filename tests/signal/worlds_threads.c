@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -125,7 +126,32 @@ static void blocks_all_everywhere(void)
     pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
+static _Atomic pid_t parent;
+
+/* Until the child is gone or another program. */
+static void *wait_in_vfork(void *arg)
+{
+    parent = gettid();
+    if (!vfork()) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    return arg;
+}
+
+/* A thread that hears no signal but the one that kills: it waits for its child's memory.
+ */
+static void a_vfork_waiter(void)
+{
+    start(wait_in_vfork);
+    while (!parent)
+        usleep(1000);
+    wait_for_state(parent, 'D');
+}
+
 const struct named worlds_threads[] = {{"a_profiler", a_profiler},
     {"modules_come_and_go", modules_come_and_go}, {"an_io_uring", an_io_uring},
     {"real_time_spinner", real_time_spinner},
-    {"blocks_all_everywhere", blocks_all_everywhere}, {NULL, NULL}};
+    {"blocks_all_everywhere", blocks_all_everywhere}, {"a_vfork_waiter", a_vfork_waiter},
+    {NULL, NULL}};
