@@ -1,21 +1,61 @@
 #include "test.h"
 #include "tmpdir.h"
 
+#include "uploader/inspect/unadopted.h"
+#include "uploader/report/obituary.h"
 #include "uploader/spool/adopt.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <knell/journal.h>
+#include <knell/knell.h>
 #include <knell/minidump.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define EVENT "00112233445566778899aabbccddeeff"
 #define STEM "ef126bac-4711-123456-" EVENT
 
 static const char *proc; /* a made-up /proc */
+
+/* A daemon that closes every descriptor loses its locks, and lives. Where /proc cannot be
+ * read, nothing but a lock says so. */
+static void a_living_process_without_its_locks_is_spared(void)
+{
+    struct spool *s = NULL;
+    struct adopt_result a = {0};
+    int ready[2], status;
+    char byte;
+    CHECK_INT(spool_open(test_tmpdir(), true, &s), 0);
+    CHECK(!pipe(ready));
+    pid_t pid = fork();
+    if (!pid) {
+        struct knell_options o = KNELL_OPTIONS_INIT;
+        o.spool_dir = s->path;
+        o.dsn = "";
+        o.start_uploader = KNELL_OFF;
+        if (knell_start(&o) || write(ready[1], "", 1) != 1)
+            _exit(1);
+        closefrom(3);
+        (void)raise(SIGSTOP);
+        for (;;)
+            pause();
+    }
+    CHECK_INT(read(ready[0], &byte, 1), 1);
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    unadopted_spare_living(s);
+    CHECK_INT(adopt_all(s, obituary_write, NULL, "/proc/none", &a), 0);
+    CHECK_INT(a.n_dumps + a.n_obituaries, 0);
+    CHECK_INT(test_count_files(s->path, "live"), 2);
+    CHECK_INT(test_count_files(s->path, "new"), 0);
+    (void)kill(pid, SIGKILL);
+    CHECK(waitpid(pid, &status, 0) == pid);
+    spool_close(s);
+}
 
 static struct spool *make(void)
 {
@@ -275,7 +315,8 @@ static void every_cut_of_a_dump_is_survived(void)
     spool_close(s);
 }
 
-TEST_MAIN(TEST(a_committed_dump_becomes_a_report), TEST(a_running_process_is_left_alone),
+TEST_MAIN(TEST(a_living_process_without_its_locks_is_spared),
+    TEST(a_committed_dump_becomes_a_report), TEST(a_running_process_is_left_alone),
     TEST(an_unclean_journal_gets_an_obituary), TEST(an_obituary_is_written_once),
     TEST(clean_and_dumped_journals_are_removed), TEST(damaged_files_are_quarantined),
     TEST(a_segment_goes_out_when_it_holds_something),
