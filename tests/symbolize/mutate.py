@@ -117,7 +117,8 @@ def main():
                 f.write(mutant(original, places))
             ask = [f"{random.choice(code) + random.randrange(64):#x}" for _ in range(20)]
             try:
-                p = subprocess.run([tool, "--debug-dir", f"{folder}/dbg", "-afiCe", program, *ask],
+                p = subprocess.run([tool, "--debug-dir", f"{folder}/dbg", "--deadline", "5000",
+                                    "-afiCe", program, *ask],
                                    capture_output=True, timeout=20)
                 # A sanitizer's exit code is 1 as well.
                 failed = (p.returncode not in (0, 1) or b"Sanitizer" in p.stderr or

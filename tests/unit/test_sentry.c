@@ -106,6 +106,97 @@ static void says_what_servers_need(void)
     dump_free(d);
 }
 
+/* Every field of a frame, and when it is left out. */
+static void says_what_a_frame_is(void)
+{
+    static const char *const lines[] = {"{", "    fall();", ""};
+    const struct crash_frame whole = {.function = "ns::fall(int)",
+        .symbol = "_ZN2ns4fallEi.cold",
+        .file = "src/fall.cc",
+        .directory = "/build",
+        .line = 7,
+        .column = 5,
+        .function_address = 0x400ff0,
+        .in_app = true,
+        .status = KNELL_SYMBOL_OK,
+        .context = lines,
+        .n_before = 1,
+        .n_context = 3};
+    struct crash_frame plain = whole, inside = whole, named = whole, above = whole;
+    plain.symbol = plain.function = "fall"; /* C: one name */
+    inside.file = "/build/src/fall.cc";
+    named.status = KNELL_SYMBOL_SYMTAB_ONLY; /* a server may know more */
+    named.file = NULL;
+    named.line = named.column = named.n_context = 0;
+    above.function_address = 0x401001;
+    above.column = 0;
+    const struct {
+        const struct crash_frame *frame;
+        const char *field, *value;
+    } rows[] = {
+        {&whole, "function", "\"ns::fall(int)\""},
+        {&whole, "raw_function", "\"_ZN2ns4fallEi.cold\""},
+        {&whole, "symbol", "\"_ZN2ns4fallEi.cold\""},
+        {&whole, "filename", "\"src/fall.cc\""},
+        {&whole, "abs_path", "\"/build/src/fall.cc\""},
+        {&whole, "lineno", "7"},
+        {&whole, "colno", "5"},
+        {&whole, "pre_context.0", "\"{\""},
+        {&whole, "context_line", "\"    fall();\""},
+        {&whole, "post_context.0", "\" \""},
+        {&whole, "in_app", "true"},
+        {&whole, "symbol_addr", "\"0x400ff0\""},
+        {&whole, "instruction_addr", "\"0x401000\""},
+        {&whole, "trust", "\"context\""},
+        {&whole, "data", "{\"symbolicator_status\":\"symbolicated\"}"},
+        {&plain, "function", "\"fall\""},
+        {&plain, "raw_function", NULL},
+        {&plain, "symbol", NULL},
+        {&inside, "filename", "\"src/fall.cc\""},
+        {&inside, "abs_path", "\"/build/src/fall.cc\""},
+        {&named, "function", "\"ns::fall(int)\""},
+        {&named, "filename", "\"exampled\""},
+        {&named, "abs_path", NULL},
+        {&named, "lineno", NULL},
+        {&named, "context_line", NULL},
+        {&named, "data", NULL},
+        {&named, "trust", "\"context\""},
+        {&above, "symbol_addr", NULL},
+        {&above, "colno", NULL},
+    };
+    struct dump *d = dump_example();
+    struct crash *c = walked(d);
+    struct crash_thread *t = c->threads;
+    while (t < c->threads + c->n_threads && !t->crashed)
+        t++;
+    if (!CHECK(t < c->threads + c->n_threads && t->n_frames == 2))
+        return;
+    const struct crash_frame found = t->frames[0];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct crash_frame *f = &t->frames[0];
+        char path[128];
+        cJSON *event;
+        *f = *rows[i].frame;
+        f->pc = found.pc;
+        f->module = found.module;
+        f->trust = found.trust;
+        (void)snprintf(path, sizeof path, "exception.values.0.stacktrace.frames.1.%s",
+            rows[i].field);
+        CHECK_INT(sentry_event(c, NULL, &event), 0);
+        if (!CHECK_STR(at(event, path), rows[i].value))
+            printf("in row %zu, %s\n", i, rows[i].field);
+        cJSON_Delete(event);
+        const struct event_options bare = {.no_frame_hints = true};
+        CHECK_INT(sentry_event(c, &bare, &event), 0);
+        CHECK_STR(at(event, "exception.values.0.stacktrace.frames.1.data"), NULL);
+        CHECK_STR(at(event, "exception.values.0.stacktrace.frames.1.trust"), NULL);
+        cJSON_Delete(event);
+    }
+    t->frames[0] = found;
+    crash_free(c);
+    dump_free(d);
+}
+
 static void keeps_to_its_options(void)
 {
     struct dump *d = dump_example();
@@ -297,6 +388,7 @@ static void a_session_has_the_events_release(void)
     CHECK(!update);
 }
 
-TEST_MAIN(TEST(says_what_servers_need), TEST(keeps_to_its_options),
-    TEST(makes_any_text_valid), TEST(refuses_wrong_types), TEST(becomes_a_log_record),
-    TEST(survives_failing_allocations), TEST(a_session_has_the_events_release))
+TEST_MAIN(TEST(says_what_servers_need), TEST(says_what_a_frame_is),
+    TEST(keeps_to_its_options), TEST(makes_any_text_valid), TEST(refuses_wrong_types),
+    TEST(becomes_a_log_record), TEST(survives_failing_allocations),
+    TEST(a_session_has_the_events_release))
