@@ -1,7 +1,6 @@
 #include "test.h"
 #include "tmpdir.h"
 
-#include "uploader/inspect/unadopted.h"
 #include "uploader/report/obituary.h"
 #include "uploader/spool/adopt.h"
 
@@ -22,9 +21,9 @@
 
 static const char *proc; /* a made-up /proc */
 
-/* A daemon that closes every descriptor loses its locks, and lives. Where /proc cannot be
- * read, nothing but a lock says so. */
-static void a_living_process_without_its_locks_is_spared(void)
+/* A daemon that closes every descriptor keeps its locks: its mappings hold them. Where
+ * /proc cannot be read, nothing else says that it lives. */
+static void a_living_process_without_descriptors_is_left_alone(void)
 {
     struct spool *s = NULL;
     struct adopt_result a = {0};
@@ -47,13 +46,14 @@ static void a_living_process_without_its_locks_is_spared(void)
     }
     CHECK_INT(read(ready[0], &byte, 1), 1);
     CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
-    unadopted_spare_living(s);
     CHECK_INT(adopt_all(s, obituary_write, NULL, "/proc/none", &a), 0);
     CHECK_INT(a.n_dumps + a.n_obituaries, 0);
     CHECK_INT(test_count_files(s->path, "live"), 2);
     CHECK_INT(test_count_files(s->path, "new"), 0);
     (void)kill(pid, SIGKILL);
     CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK_INT(adopt_all(s, obituary_write, NULL, "/proc/none", &a), 0);
+    CHECK_INT(a.n_obituaries, 1);
     spool_close(s);
 }
 
@@ -315,7 +315,7 @@ static void every_cut_of_a_dump_is_survived(void)
     spool_close(s);
 }
 
-TEST_MAIN(TEST(a_living_process_without_its_locks_is_spared),
+TEST_MAIN(TEST(a_living_process_without_descriptors_is_left_alone),
     TEST(a_committed_dump_becomes_a_report), TEST(a_running_process_is_left_alone),
     TEST(an_unclean_journal_gets_an_obituary), TEST(an_obituary_is_written_once),
     TEST(clean_and_dumped_journals_are_removed), TEST(damaged_files_are_quarantined),

@@ -1,7 +1,5 @@
 #include "uploader/inspect/shut_in.h"
 
-#include "uploader/inspect/unadopted.h"
-
 #include "uploader/worker/sandbox.h"
 #include "uploader/worker/sandbox_files.h"
 
@@ -59,8 +57,6 @@ void shut_in(struct session *s, const struct store *t)
     const char *ours[WORKER_MAX_WRITABLE + 1] = {NULL};
     if (IS_INSTRUMENTED)
         return;
-    for (size_t i = 0; i < t->n_spools; i++) /* who lives cannot be asked any more */
-        unadopted_spare_living(t->spools[i].spool);
     if (session_settings(s))
         worker_settings_files(s->settings, readable, ours);
     while (readable[n_readable])

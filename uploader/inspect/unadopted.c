@@ -74,27 +74,6 @@ unsigned unadopted_count(const struct spool *s)
     return c.n;
 }
 
-static int spare(void *ctx, const char *file, const struct spool_name *name)
-{
-    const struct count *c = ctx;
-    struct spool_live_name live;
-    CLEANUP(close_p) int fd = -1;
-    (void)name;
-    if (spool_live_name_parse(file, &live) || !adopt_is_alive(&live, "/proc") ||
-        spool_open_file(c->spool, SPOOL_LIVE, file, KNELL_MAX_REPORT_BYTES, &fd, NULL))
-        return 0;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        (void)take_fd(&fd); /* stays open, and so locked */
-    return 0;
-}
-
-void unadopted_spare_living(const struct spool *s)
-{
-    struct count c = {.spool = s};
-    if (s->state_fd[SPOOL_LIVE] >= 0)
-        IGNORE(spool_each(s, SPOOL_LIVE, spare, &c), "the others are asked again");
-}
-
 void unadopted_tell(FILE *f, unsigned n)
 {
     if (n)

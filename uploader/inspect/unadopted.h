@@ -10,13 +10,6 @@
  * holds; changes nothing. */
 unsigned unadopted_count(const struct spool *s);
 
-/**
- * Hold the locks of files whose process lives and has lost them, as by closing all of its
- * descriptors: from now to the end of this program such a process is not taken for dead,
- * whether /proc can be read or not.
- */
-void unadopted_spare_living(const struct spool *s);
-
 /* "1 process died ...: `knell verify --repair` takes its report in." Nothing when @n is
  * 0. */
 void unadopted_tell(FILE *f, unsigned n);
