@@ -53,6 +53,15 @@ offers SEGV knell list --signal S
 offers hold knell list --state h
 offers lldb knell debug --debugger l
 offers zsh knell completion z
+if command -v bash >/dev/null; then # to which --state=h is three words
+    complete knell list --state = h | grep -qx hold || fail "bash: --state=h is not hold"
+    complete knell list --state = | grep -qx hold || fail "bash: --state= offers no hold"
+fi
+# zsh on a terminal of its own: it completes only there.
+if command -v zsh >/dev/null && command -v python3 >/dev/null; then
+    mkdir "$tmp/zsh" && cp "$source/uploader/inspect/completions/_knell" "$tmp/zsh"
+    python3 "$source/tests/inspect/zsh.py" "$tmp/zsh" || fail "zsh does not complete"
+fi
 if command -v bash >/dev/null && complete knell list --as | grep -q as-sent; then
     fail "bash: list offers --as-sent"
 fi

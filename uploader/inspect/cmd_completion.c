@@ -39,6 +39,9 @@ static void bash(FILE *f)
         "_knell() {\n"
         "    local current=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]}\n"
         "    local command=list word options\n"
+        "    # --state=new is three words to bash.\n"
+        "    [ \"$last\" = = ] && last=${COMP_WORDS[COMP_CWORD-2]}\n"
+        "    [ \"$current\" = = ] && current=\n"
         "    COMPREPLY=()\n"
         "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
         "        case $word in\n        ",

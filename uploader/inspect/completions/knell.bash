@@ -3,6 +3,9 @@ _knell_ids() { knell --quiet -F event_id 2>/dev/null | cut -c1-8; }
 _knell() {
     local current=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]}
     local command=list word options
+    # --state=new is three words to bash.
+    [ "$last" = = ] && last=${COMP_WORDS[COMP_CWORD-2]}
+    [ "$current" = = ] && current=
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
