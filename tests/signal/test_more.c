@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/procfs.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -367,6 +368,45 @@ static void late_libraries_are_listed(void)
     run_done(&r);
 }
 
+static long fact(const struct crash *c, const char *key)
+{
+    const size_t n = strlen(key);
+    const char *at =
+        c->facts.text ? memmem(c->facts.text, c->facts.n_bytes, key, n) : NULL;
+    return at ? strtol(at + n, NULL, 10) : -1;
+}
+
+/* What stood around the death: limits, descriptors, the process's status and age. */
+static void surroundings_are_told(void)
+{
+    struct run r;
+    char number[32];
+    struct rlimit stack;
+    (void)getrlimit(RLIMIT_STACK, &stack);
+    run_victim(victim("victim"), "-t 3 -w all_descriptors_used null_write", 0, &r);
+    check_signal(&r, SIGSEGV);
+    if (r.crash) {
+        const struct crash *c = r.crash;
+        CHECK_INT(fact(c, "limit.core="), 0);
+        CHECK_INT(fact(c, "limit.nofile="), 1100);
+        CHECK(fact(c, "open_fds=") >= 1000 && fact(c, "open_fds=") <= 1100);
+        CHECK_INT(fact(c, "threads="), 3);
+        CHECK(fact(c, "uptime_ms=") >= 0);
+        (void)snprintf(number, sizeof number, "limit.stack=%s",
+            stack.rlim_cur == RLIM_INFINITY ? "unlimited" : "");
+        CHECK(has(&c->facts, number));
+        if (stack.rlim_cur != RLIM_INFINITY)
+            CHECK_INT(fact(c, "limit.stack="), (long)stack.rlim_cur);
+        CHECK(memmem(r.bytes, r.n_bytes, "Name:\tvictim\n", 13) != NULL);
+        bool has_vdso = false;
+        for (uint32_t i = 0; i < c->n_memory; i++)
+            has_vdso |= c->memory[i].n_bytes >= 4096 &&
+                        !memcmp(c->memory[i].bytes, ELFMAG, SELFMAG);
+        CHECK(has_vdso);
+    }
+    run_done(&r);
+}
+
 /* The kind of CPU, where Breakpad's and other readers look for it. */
 static void cpu_is_described(void)
 {
@@ -482,8 +522,9 @@ int main(int argc, char **argv)
         TEST(core_dumps), TEST(uploader_is_started), TEST(no_forbidden_calls),
         TEST(ten_thousand_threads), TEST(second_crash_is_listed),
         TEST(exit_while_another_crashes), TEST(late_libraries_are_listed),
-        TEST(cpu_is_described), TEST(waits_for_those_that_come), TEST(a_thread_is_stuck),
-        TEST(file_system_hangs), TEST(thread_sanitizer), TEST(valgrind)};
+        TEST(surroundings_are_told), TEST(cpu_is_described),
+        TEST(waits_for_those_that_come), TEST(a_thread_is_stuck), TEST(file_system_hangs),
+        TEST(thread_sanitizer), TEST(valgrind)};
     if (argc < 3 || !realpath(argv[1], folder) || !realpath(argv[2], preload))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 2, argv + 2);
