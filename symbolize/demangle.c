@@ -55,14 +55,18 @@ static int run(const char *name, struct readable *r)
     return cplus_demangle_v3_callback(name, DMGL_PARAMS | DMGL_ANSI, append, r);
 }
 
+/* Apart from its caller, whose variables a jump back need not keep. */
+static __attribute__((noinline)) bool is_readable(const char *name, struct readable *r)
+{
+    r->n = 0;
+    return !setjmp(r->too_long) && run(name, r) && r->n;
+}
+
 /* @name where it is no mangled one. */
 static const char *make_readable(struct store *out, const char *name)
 {
     struct readable r;
-    r.n = 0;
-    if (setjmp(r.too_long) || !run(name, &r) || r.n == 0)
-        return name;
-    return store_text(out, r.text, r.n);
+    return is_readable(name, &r) ? store_text(out, r.text, r.n) : name;
 }
 
 const char *demangle(struct store *out, const char *name, bool on)
