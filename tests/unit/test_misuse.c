@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <knell/knell.h>
 #include <math.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,6 +211,84 @@ static void in_a_fork_child(void)
     knell_stop();
 }
 
+static bool over;
+
+/* All that takes a lock of knell's, and what writes without one. */
+static void take_locks(void)
+{
+    struct knell_status s = KNELL_STATUS_INIT;
+    const struct knell_user user = {.id = "somebody"};
+    struct knell_heart *h = knell_watch("loop", 3600000);
+    knell_unwatch(h);
+    knell_set_user(&user);
+    knell_log(KNELL_LEVEL_INFO, "a line");
+    (void)knell_rearm();
+    (void)knell_status(&s);
+}
+
+static void *take_locks_all_the_time(void *unused)
+{
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
+        take_locks();
+    return unused;
+}
+
+/* Which a thread that is not in the child may hold there. */
+static void a_fork_child_waits_for_nobody(void)
+{
+    char spool[300];
+    pthread_t t;
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    CHECK_INT(start(spool), 0);
+    CHECK(!pthread_create(&t, NULL, take_locks_all_the_time, NULL));
+    for (int i = 0; i < 300; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (!pid) {
+            (void)alarm(30); /* rather than for ever */
+            take_locks();
+            knell_stop();
+            _exit(0);
+        }
+        if (!CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status)))
+            break;
+    }
+    __atomic_store_n(&over, true, __ATOMIC_RELAXED);
+    CHECK(!pthread_join(t, NULL));
+    knell_stop();
+}
+
+static sig_atomic_t n_handled;
+
+static void leave_breadcrumb(int signo)
+{
+    (void)signo;
+    knell_add_breadcrumb(KNELL_LEVEL_INFO, "handler", "from a signal handler");
+    n_handled++;
+}
+
+/* It interrupts the same function at any instruction. */
+static void breadcrumbs_from_a_signal_handler(void)
+{
+    enum { N_HANDLED = 500 };
+    char spool[300];
+    struct sigaction sa = {.sa_handler = leave_breadcrumb}, before;
+    const struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+    struct knell_status s = KNELL_STATUS_INIT;
+    uint64_t n = 0;
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    CHECK_INT(start(spool), 0);
+    knell_add_breadcrumb(KNELL_LEVEL_INFO, "thread", "first");
+    CHECK(!sigaction(SIGALRM, &sa, &before) && !setitimer(ITIMER_REAL, &often, NULL));
+    for (; n_handled < N_HANDLED; n++)
+        knell_add_breadcrumb(KNELL_LEVEL_INFO, "thread", "from the thread");
+    CHECK(!setitimer(ITIMER_REAL, &never, NULL));
+    CHECK(!sigaction(SIGALRM, &before, NULL) && !knell_status(&s));
+    CHECK_INT(s.breadcrumbs, n + (uint64_t)n_handled + 1);
+    CHECK_INT(s.breadcrumbs_lost, 0);
+    knell_stop();
+}
+
 static void a_start_that_fails(void)
 {
     CHECK(start("/proc/no/such") < 0);
@@ -222,4 +303,5 @@ static void with_huge(void)
 }
 
 TEST_MAIN(TEST(with_huge), TEST(before_during_and_after), TEST(in_a_fork_child),
+    TEST(a_fork_child_waits_for_nobody), TEST(breadcrumbs_from_a_signal_handler),
     TEST(a_start_that_fails))
