@@ -681,6 +681,45 @@ static void the_program_says_how_it_went(void)
     ingest_stop(&server);
 }
 
+static unsigned count_due(const struct fake *f)
+{
+    struct spool *s = NULL;
+    struct spool_list l = {0};
+    unsigned n = 0;
+    CHECK_INT(spool_open(f->path, true, &s), 0);
+    CHECK_INT(spool_list_add(s, SPOOL_WAIT, &l), 0);
+    for (size_t i = 0; i < l.n; i++)
+        n += l.names[i].not_before_s <= (uint64_t)time(NULL);
+    spool_list_done(&l);
+    spool_close(s);
+    return n;
+}
+
+/* What waits for hours is due now when a person says so, and a long drain is watched. */
+static void a_person_can_have_all_of_them_now(void)
+{
+    const char *dir = test_tmpdir();
+    struct fake *f = fake_new(NULL);
+    char command[700], dsn[64];
+    struct spool_name later = {
+        .signo = 11, .attempts = 3, .not_before_s = (uint64_t)time(NULL) + 5 * 3600};
+    snprintf(dsn, sizeof dsn, "http://k@127.0.0.1:1/1");
+    for (unsigned i = 0; i < 3; i++)
+        fake_report(f, "wait", i, "MDMP", &later);
+    CHECK_INT(upload(dir, f->path, dsn, "-q"), 6);
+    CHECK_INT(fake_count(f, "wait"), 3);
+    CHECK_INT(count_due(f), 0);
+    snprintf(command, sizeof command,
+        "KNELL_CONFIG=/dev/null " KNELL_PROGRAM " -D %s retry --all > %s/retried",
+        f->path, dir);
+    CHECK_INT(system(command), 0);
+    CHECK_INT(count_due(f), 3);
+    CHECK_INT(upload(dir, f->path, dsn, "--progress"), 0);
+    CHECK_INT(fake_count(f, "bad"), 6); /* taken up, and four bytes are no report */
+    CHECK(file_has(dir, "said", "\r3 of 3"));
+    fake_free(f);
+}
+
 /* As many settings as there is room for, and one more. */
 static void settings_are_counted(void)
 {
@@ -740,4 +779,5 @@ TEST_MAIN(TEST(sizes_that_wrap_are_refused), TEST(a_reader_has_its_limits),
     TEST(secrets_are_not_told), TEST(figures_are_written_for_prometheus),
     TEST(an_idle_start_opens_no_socket), TEST(root_becomes_the_owner),
     TEST(root_that_stays_root_says_so), TEST(the_program_says_how_it_went),
-    TEST(settings_are_counted), TEST(nothing_takes_the_place_of_stderr))
+    TEST(a_person_can_have_all_of_them_now), TEST(settings_are_counted),
+    TEST(nothing_takes_the_place_of_stderr))

@@ -9,10 +9,15 @@
 #include <knell/journal.h>
 #include <knell/knell.h>
 #include <knell/minidump.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,6 +171,29 @@ static void a_committed_dump_becomes_a_report(void)
     spool_close(s);
 }
 
+/* The run in a child that is ended by flock(2). Returns its wait status, of an exit the
+ * number of those alive. */
+static int run_without_locks(struct spool *s)
+{
+    const struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_flock, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const struct sock_fprog program = {
+        .len = sizeof code / sizeof *code, .filter = (void *)(uintptr_t)code};
+    int status = -1;
+    pid_t pid = fork();
+    if (!pid) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+            _exit(1); /* no filters here: nothing is shown */
+        _exit((int)run(s).n_alive);
+    }
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
 static void a_running_process_is_left_alone(void)
 {
     struct spool *s = make();
@@ -180,6 +208,8 @@ static void a_running_process_is_left_alone(void)
         "18 123456 20 21\n";
     test_write_file(proc, "4711/stat", stat, sizeof stat - 1);
     CHECK_INT(run(s).n_alive, 1);
+    /* One that is about to lock its files must not find them locked. */
+    CHECK_INT(run_without_locks(s), 1 << 8);
     /* Another process with that pid. */
     static const char later[] = "4711 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 "
                                 "18 123457 20 21\n";

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -174,10 +175,22 @@ static bool agreed(const struct session *s, size_t n)
     return answer == 'y' || answer == 'Y';
 }
 
+/* retry --all, and nothing said of which: every report that waits, in the spool that is
+ * named or in all of them. */
+static void take_all_that_wait(struct options *o)
+{
+    const char *named = o->spool ? o->spool : getenv("KNELL_SPOOL");
+    if (o->command != COMMAND_RETRY || !o->all || select_is_given(o))
+        return;
+    o->states = 1u << SPOOL_WAIT;
+    o->all = !named || !*named;
+}
+
 int command_move(struct session *s)
 {
     struct store t = {0};
     struct selection x = {0};
+    take_all_that_wait(&s->options);
     if (!select_is_given(&s->options)) {
         session_complain(s, "%s: say which reports (see `knell help %s`)",
             command_specs[s->options.command].name,

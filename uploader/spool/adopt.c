@@ -63,10 +63,12 @@ static int take(struct adoption *a, const char *file, const struct spool_live_na
     int r = spool_open_file(a->spool, SPOOL_LIVE, file, max, &fd, &st);
     if (r < 0)
         return r;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? -EBUSY : -errno;
+    /* Asked before the lock: a process that is just making its files is about to lock
+     * them, and must not find us there. */
     if (adopt_is_alive(live, a->proc))
         return -EBUSY;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? -EBUSY : -errno;
     /* Another adopter may have moved it between our open and our lock. */
     if (fstatat(a->spool->state_fd[SPOOL_LIVE], file, &named, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
