@@ -105,13 +105,19 @@ static inline uint32_t knell_journal_sum(const void *bytes, size_t n, uint64_t s
 {
     const uint8_t *p = (const uint8_t *)bytes;
     uint64_t h = seed ^ (n * 0x9e3779b97f4a7c15u), word;
-    for (; n >= 8; p += 8, n -= 8) {
+    size_t left = n;
+    for (; left >= 8; p += 8, left -= 8) {
         memcpy(&word, p, 8);
         h = (h ^ word) * 0xff51afd7ed558ccdu;
         h ^= h >> 32;
     }
     word = 0;
-    memcpy(&word, p, n);
+    if (left > 0 && n >= 8) { /* the last 8 bytes at once: no call for a few of them */
+        memcpy(&word, p + left - 8, 8);
+        word >>= 8 * (8 - left);
+    } else if (left > 0) {
+        memcpy(&word, p, left);
+    }
     h = (h ^ word) * 0xc4ceb9fe1a85ec53u;
     h ^= h >> 32;
     return (uint32_t)h ? (uint32_t)h : 1;
