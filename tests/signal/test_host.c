@@ -93,9 +93,10 @@ static void previous_handler_ends_it(void)
     }
 }
 
-static bool holds(const struct run *r, const char *text)
+static bool is_told(const struct run *r, const char *text)
 {
-    return r->bytes && memmem(r->bytes, r->n_bytes, text, strlen(text));
+    const struct crash_text *j = &r->crash->journal_image;
+    return memmem(j->text, j->n_bytes, text, strlen(text));
 }
 
 /* Knell's descriptors have become the program's: a child closes none of them, and what it
@@ -106,7 +107,7 @@ static void reuses_descriptors_and_forks(void)
     check(&r, "reuses_and_forks", 1, SIGABRT);
     CHECK_STR(r.out, "child has its descriptors\n");
     if (CHECK(r.crash && r.crash->journal)) {
-        CHECK(holds(&r, "of the parent") && !holds(&r, "of the child"));
+        CHECK(is_told(&r, "of the parent") && !is_told(&r, "of the child"));
         CHECK_INT(r.crash->journal->pid, r.crash->pid);
     }
     run_done(&r);
