@@ -22,6 +22,7 @@ struct kn_areas {
     struct knell_journal_tag *tags;        /* KNELL_GLOBAL_TAGS */
     struct knell_journal_heart *hearts;    /* KNELL_MAX_HEARTS */
     struct kn_told told;
+    char baggage[320]; /* public key, release and environment, as spans send it on */
     struct kn_buckets buckets;
 
     pthread_mutex_t lock;  /* of what follows, and of the global list and the session */

@@ -45,10 +45,10 @@ struct knell_span {
     char *baggage; /* as it came in; NULL: begun here */
 };
 
-static char dsc[320]; /* public key, release and environment as baggage */
 static uint32_t n_forks;
 
-void kn_span_start_with(const char *dsn, const char *release, const char *environment)
+void kn_span_start_with(
+    struct kn_areas *a, const char *dsn, const char *release, const char *environment)
 {
     char key[80] = "";
     const char *p = strstr(dsn, "://");
@@ -57,10 +57,11 @@ void kn_span_start_with(const char *dsn, const char *release, const char *enviro
         if (n < sizeof key)
             memcpy(key, p + 3, n);
     }
-    dsc[0] = '\0';
-    size_t n = kn_baggage_add(dsc, sizeof dsc, 0, "sentry-public_key", key);
-    n = kn_baggage_add(dsc, sizeof dsc, n, "sentry-release", release);
-    (void)kn_baggage_add(dsc, sizeof dsc, n, "sentry-environment", environment);
+    char *out = a->baggage;
+    const size_t room = sizeof a->baggage;
+    size_t n = kn_baggage_add(out, room, 0, "sentry-public_key", key);
+    n = kn_baggage_add(out, room, n, "sentry-release", release);
+    (void)kn_baggage_add(out, room, n, "sentry-environment", environment);
 }
 
 void kn_span_fork_child(void)
@@ -501,10 +502,11 @@ void knell_trace_outgoing(const struct knell_span *span, struct knell_outgoing *
         kn_baggage_add(ret->baggage, sizeof ret->baggage, 0, "sentry-trace_id", trace_id);
     n = kn_baggage_add(ret->baggage, sizeof ret->baggage, n, "sentry-sampled",
         sampled ? "true" : "false");
-    if (dsc[0] && n + strlen(dsc) + 2 <= sizeof ret->baggage) {
+    const char *program = span->root->areas->baggage;
+    if (program[0] && n + strlen(program) + 2 <= sizeof ret->baggage) {
         ret->baggage[n++] = ',';
-        (void)snprintf(ret->baggage + n, sizeof ret->baggage - n, "%s", dsc);
-        n += strlen(dsc);
+        (void)snprintf(ret->baggage + n, sizeof ret->baggage - n, "%s", program);
+        n += strlen(program);
     }
     (void)kn_baggage_add(
         ret->baggage, sizeof ret->baggage, n, "sentry-transaction", span->root->name);

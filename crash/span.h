@@ -38,8 +38,9 @@ void kn_span_fork_child(void);
 bool kn_span_ids(uint8_t trace_id[static 16], uint8_t span_id[static 8]);
 
 /**
- * The DSN's public key, for outgoing baggage.
+ * What spans of this journal send on: the DSN's public key, release and environment.
  *
- * Context: normal, before spans are made.
+ * Context: normal, before @a is published.
  */
-void kn_span_start_with(const char *dsn, const char *release, const char *environment);
+void kn_span_start_with(
+    struct kn_areas *a, const char *dsn, const char *release, const char *environment);

@@ -75,7 +75,7 @@ void kn_tell_start(struct kn_journal *j, const struct kn_spool *spool, const cha
     (void)pthread_mutex_unlock(&tell.lock);
     note_memory(a);
     kn_segment_start(spool, stem, settings, id);
-    kn_span_start_with(settings->dsn, settings->release, settings->environment);
+    kn_span_start_with(a, settings->dsn, settings->release, settings->environment);
     kn_areas_publish(a);
     kn_exit_note_start(a);
     if (a->told.sessions)
