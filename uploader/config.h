@@ -68,6 +68,7 @@ struct config {
     uint64_t retain_bad_bytes, worker_deaths;
     /* [event] */
     bool send_default_pii, send_cmdline, scrub, frame_hints, send_fingerprint;
+    bool send_changed;
     uint64_t max_event_bytes, max_threads, max_frames;
     char *scrub_patterns, *in_app_include, *in_app_exclude, *tags;
     uint64_t context_lines, attached_file_bytes;

@@ -127,6 +127,9 @@ const struct config_key config_keys[] = {
     KEY("event", "send_fingerprint", CONFIG_SWITCH, send_fingerprint, "no",
         "signal and functions as the event's fingerprint: the same groups on every kind "
         "of server"),
+    KEY("event", "send_changed", CONFIG_SWITCH, send_changed, "no",
+        "a report whose checksum is wrong is sent for what it still tells, and says so; "
+        "no: it is quarantined"),
     KEY("event", "in_app_include", CONFIG_LINES, in_app_include, NULL,
         "pattern of modules or functions of the application"),
     KEY("event", "in_app_exclude", CONFIG_LINES, in_app_exclude, NULL,

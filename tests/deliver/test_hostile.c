@@ -133,14 +133,19 @@ static bool make_hostile(const struct stage *s, enum kind kind, const char *path
 }
 
 /* Ends what hangs: a status of 124. All cuts and bits of a report are some 70,000. */
-static int upload(const struct stage *s)
+static int upload_with(const struct stage *s, const char *option)
 {
     const char *limit_s = step > 1 ? "120" : "7200";
     return stage_run(
         s, (const char *const[]){"/usr/bin/timeout", limit_s, UPLOAD_PROGRAM, "-v",
                "--set=spool.max_reports=1000000", "--set=spool.max_bytes=16G",
                "--set=spool.retain_bad_bytes=16G", "--set=spool.retain_sent_bytes=16G",
-               "--set=spool.keep_free=0", NULL});
+               "--set=spool.keep_free=0", option, NULL});
+}
+
+static int upload(const struct stage *s)
+{
+    return upload_with(s, NULL);
 }
 
 static long resident_kib(void)
@@ -376,31 +381,38 @@ static int count_marked(const struct stage *s)
     return n;
 }
 
-/* Each of them is sent (as far as it goes) or refused; none is lost, none ends the pass,
- * and none kills the worker. @marked  what is sent says that it was changed */
-static void check_damaged(struct stage *s, int n, bool marked)
+/* Each of them is refused; none is lost, none ends the pass, and none kills the worker.
+ */
+static void check_quarantined(struct stage *s, int n)
 {
-    int failures = test_failures();
     CHECK_INT(upload(s), 0);
-    int bad = stage_count(s, SPOOL_BAD);
-    CHECK_INT(bad % 2, 0);
-    CHECK_INT(count_reasons(s), bad / 2);
-    CHECK_INT(stage_count(s, SPOOL_SENT) + bad / 2, n + 1);
+    CHECK_INT(count_reasons(s), n);
+    CHECK_INT(stage_count(s, SPOOL_BAD), 2 * n);
+    CHECK_INT(stage_count(s, SPOOL_SENT), 1);
     CHECK_INT(
         stage_count(s, SPOOL_WAIT), 0); /* a worker's death would have put it there */
-    if (marked)
-        CHECK_INT(count_marked(s), n - bad / 2);
-    CHECK_INT(stage_verify(s), marked ? 5 : 0);
-    printf("%d damaged reports: %d refused, largest process %ld KiB\n", n, bad / 2,
-        resident_kib());
-    if (test_failures() > failures)
-        stage_show(s);
-    stage_free(s);
+    CHECK_INT(stage_verify(s), 0);
+    printf("%d damaged reports, largest process %ld KiB\n", n, resident_kib());
+}
+
+/* Where that is asked for each is sent as far as it goes, and says so, or refused. */
+static void check_sent_or_quarantined(struct stage *s, int n)
+{
+    CHECK_INT(upload_with(s, "--set=event.send_changed=yes"), 0);
+    int bad = count_reasons(s);
+    CHECK_INT(stage_count(s, SPOOL_BAD), 2 * bad);
+    CHECK_INT(stage_count(s, SPOOL_SENT) + bad, n + 1);
+    CHECK_INT(stage_count(s, SPOOL_WAIT), 0);
+    CHECK(bad < n / 10);
+    CHECK_INT(count_marked(s), n - bad);
+    CHECK_INT(stage_verify(s), 5);
+    printf("%d damaged reports: %d refused\n", n, bad);
 }
 
 static void every_cut_of_a_report(void)
 {
     struct stage *s = begin();
+    int failures = test_failures();
     struct dump *d = dump_example();
     size_t n;
     int made = 0;
@@ -408,12 +420,15 @@ static void every_cut_of_a_report(void)
     for (size_t i = 0; i < n; i += step, made++)
         put_report(s, bytes, i);
     dump_free(d);
-    check_damaged(s, made, false);
+    check_quarantined(s, made);
+    if (test_failures() > failures)
+        stage_show(s);
+    stage_free(s);
 }
 
-static void every_bit_of_a_report(void)
+/* The small report, once with each of its bits turned. Returns how many were put. */
+static int put_every_bit(const struct stage *s)
 {
-    struct stage *s = begin();
     struct dump *d = dump_example();
     size_t n;
     int made = 0;
@@ -428,7 +443,27 @@ static void every_bit_of_a_report(void)
     }
     free(copy);
     dump_free(d);
-    check_damaged(s, made, true);
+    return made;
+}
+
+static void every_bit_of_a_report(void)
+{
+    struct stage *s = begin();
+    int failures = test_failures();
+    check_quarantined(s, put_every_bit(s));
+    if (test_failures() > failures)
+        stage_show(s);
+    stage_free(s);
+}
+
+static void every_bit_of_a_report_that_is_sent_all_the_same(void)
+{
+    struct stage *s = begin();
+    int failures = test_failures();
+    check_sent_or_quarantined(s, put_every_bit(s));
+    if (test_failures() > failures)
+        stage_show(s);
+    stage_free(s);
 }
 
 static void memory_stays_within_bounds(void)
@@ -460,6 +495,7 @@ int main(int argc, char **argv)
         TEST(live_files_that_are_none_are_put_away), TEST(harmful_names_are_put_away),
         TEST(its_own_files_are_not_trusted), TEST(a_writer_that_goes_on_changes_nothing),
         TEST(every_cut_of_a_report), TEST(every_bit_of_a_report),
+        TEST(every_bit_of_a_report_that_is_sent_all_the_same),
         TEST(memory_stays_within_bounds), TEST(the_largest_report_is_held_once)};
     bool number = argc > 1 && argv[1][0] >= '1' && argv[1][0] <= '9';
     if (number)

@@ -18,6 +18,7 @@ struct verify {
     struct session *s;
     struct spool *spool;
     enum spool_state state;
+    bool sends_changed; /* the uploader does */
     struct json j;
     size_t n_good, n_bad, n_repaired;
 };
@@ -120,6 +121,14 @@ static int check_name(void *ctx, const char *file, const struct spool_name *name
     return 0;
 }
 
+/* It still tells most, and goes where the uploader would put it. */
+static void tell_changed(struct verify *v, const char *file)
+{
+    const char what[] = "changed since it was written: its checksum is another";
+    if (v->state != SPOOL_BAD)
+        tell(v, file, what, v->sends_changed ? NULL : quarantine(v, file, what));
+}
+
 static void check_report(struct verify *v, const struct report *r)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1], what[200];
@@ -142,8 +151,8 @@ static void check_report(struct verify *v, const struct report *r)
     crash_free(c);
     if (!err) {
         v->n_good += !changed;
-        if (changed && v->state != SPOOL_BAD) /* it may still tell most: nobody's loss */
-            tell(v, file, "changed since it was written: its checksum is another", NULL);
+        if (changed)
+            tell_changed(v, file);
         return;
     }
     if (why.what)
@@ -317,7 +326,8 @@ int command_verify(struct session *s)
 {
     struct store t;
     struct selection x = {0};
-    struct verify v = {.s = s};
+    const struct config *config = session_config(s);
+    struct verify v = {.s = s, .sends_changed = config && config->send_changed};
     int err = store_open(s, &t);
     if (!err)
         err = lock_all(s, &t);

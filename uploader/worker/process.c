@@ -16,6 +16,7 @@
 #include "uploader/worker/segment.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,6 +357,12 @@ int worker_make(const uint8_t *report, size_t n, const struct worker_options *op
     int err = report_read(report, n, &c, &why);
     if (err)
         return refuse(ret, err, &why);
+    if (c->is_changed && !o->send_changed) {
+        crash_free(c);
+        why.what = "checksum";
+        why.offset = offsetof(struct knell_md_header, checksum);
+        return refuse(ret, -EBADMSG, &why);
+    }
     struct work w = {.c = c, .report = report, .n = n, .o = o};
     err = process(&w, ret);
     attached_done(&w.attached);

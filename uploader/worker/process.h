@@ -32,6 +32,7 @@ struct worker_options {
     uint32_t hook_timeout_ms;                      /* 0: 5000 */
     uint64_t max_event_bytes;                      /* 0: WORKER_MAX_EVENT_BYTES */
     enum worker_minidump minidump;
+    bool send_changed;            /* not only quarantine what was changed on the disk */
     bool raw_minidump;            /* leave stack contents in an attached minidump */
     uint64_t attached_file_bytes; /* of each file the program attached; 0: none */
     bool no_sentry;               /* no envelope is wanted */

@@ -16,7 +16,7 @@ struct worker_settings {
     char *command;       /* cut into argv */
     const char *argv[MAX_ARGUMENTS + 1];
     uint32_t hook_timeout_ms;
-    bool send_cmdline, raw_minidump, fingerprint;
+    bool send_cmdline, send_changed, raw_minidump, fingerprint;
     uint64_t max_event_bytes;
     uint32_t max_threads, max_frames;
     struct sandbox_limits limits;
@@ -106,6 +106,7 @@ int worker_settings_new(
         strncat(note, scrub_note, n_note - 1);
     s->hook_timeout_ms = (uint32_t)config->hook_timeout_ms;
     s->send_cmdline = config->send_cmdline;
+    s->send_changed = config->send_changed;
     s->raw_minidump = !config->scrub;
     s->fingerprint = config->send_fingerprint;
     s->max_event_bytes = config->max_event_bytes;
@@ -141,6 +142,7 @@ void worker_settings_apply(const struct worker_settings *s, struct worker_option
     o->event.send_cmdline = s->send_cmdline;
     o->before_send = s->argv[0] ? s->argv : NULL;
     o->hook_timeout_ms = s->hook_timeout_ms;
+    o->send_changed = s->send_changed;
     o->raw_minidump = s->raw_minidump;
     o->max_event_bytes = s->max_event_bytes;
     o->event.fingerprint = s->fingerprint;
