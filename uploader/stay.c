@@ -22,7 +22,7 @@ enum {
 
 struct staying {
     const struct stay *s;
-    int events; /* inotify on new/; -1: none, then only the last look counts */
+    int events; /* inotify on new/ and live/; -1: none, then only the last look counts */
     int file;   /* flock(2) of the one that stays */
     uint64_t stamp;
     uint64_t until_ms; /* CLOCK_MONOTONIC */
@@ -54,14 +54,22 @@ static void announce(const struct staying *t)
     (void)n; /* on a full disk it was there before, or staying is of little use */
 }
 
-static int open_events(const char *spool)
+static int watch(int fd, const char *spool, const char *folder, uint32_t what)
 {
     char path[PATH_MAX];
-    int n = snprintf(path, sizeof path, "%s/" KNELL_SPOOL_NEW, spool);
+    int n = snprintf(path, sizeof path, "%s/%s", spool, folder);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return -ENAMETOOLONG;
+    return inotify_add_watch(fd, path, what | IN_DELETE_SELF | IN_ONLYDIR) < 0 ? -errno
+                                                                               : 0;
+}
+
+/* A process that was killed moves nothing: the kernel closes its journal. */
+static int open_events(const char *spool)
+{
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd >= 0 &&
-        (n < 0 || (size_t)n >= sizeof path ||
-            inotify_add_watch(fd, path, IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR) < 0)) {
+    if (fd >= 0 && (watch(fd, spool, KNELL_SPOOL_NEW, IN_MOVED_TO) ||
+                       watch(fd, spool, KNELL_SPOOL_LIVE, IN_CLOSE_WRITE))) {
         (void)close(fd);
         fd = -1;
     }
@@ -158,12 +166,16 @@ int stay_run(const struct stay *s)
 {
     struct staying t = {
         .s = s, .events = open_events(s->path), .file = open_file(s->path)};
+    bool busy = false;
     announce(&t);
     t.until_ms = now_ms(CLOCK_MONOTONIC) + s->seconds * 1000u;
     pass(&t);
     /* Who stays already has seen the announcement, or will when it lets go of the lock.
      */
-    while (t.file >= 0 && !*s->stop && !flock(t.file, LOCK_EX | LOCK_NB)) {
+    while (t.file >= 0 && !*s->stop) {
+        busy = flock(t.file, LOCK_EX | LOCK_NB) != 0;
+        if (busy)
+            break;
         t.stamp = 0; /* what was announced meanwhile counts from now */
         stay_here(&t);
         (void)flock(t.file, LOCK_UN);
@@ -174,5 +186,5 @@ int stay_run(const struct stay *s)
         pass(&t);
     close_p(&t.file);
     close_p(&t.events);
-    return t.status;
+    return busy ? s->busy_status : t.status;
 }

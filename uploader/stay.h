@@ -4,7 +4,8 @@
  *
  * Whoever is asked to stay makes one pass at least. Of several that stay for one spool
  * all but one then leave. A report that came while any of them was asked to stay is
- * taken: the one that remains stays as long as the last of them would have.
+ * taken: the one that remains stays as long as the last of them would have. So is what a
+ * process leaves that is killed meanwhile.
  */
 #pragma once
 #include "symbolize/cleanup.h"
@@ -27,10 +28,11 @@ struct stay {
     /* One pass. Returns an exit status. */
     int (*pass)(void *ctx, const char *path, struct stay_next *ret);
     void *ctx;
+    int busy_status; /* what to return when another one stays */
 };
 
 /**
  * Context: normal; blocks, for minutes.
- * Returns the status of the last pass.
+ * Returns the status of the last pass, or that of another one that stays.
  */
 int stay_run(const struct stay *s);

@@ -258,7 +258,8 @@ static int upload_spool(void *ctx, const char *path)
         .seconds = u->args.stay_s,
         .stop = &stop,
         .pass = upload_once,
-        .ctx = ctx};
+        .ctx = ctx,
+        .busy_status = EXIT_BUSY};
     return stay.seconds ? stay_run(&stay) : upload_once(ctx, path, &next);
 }
 

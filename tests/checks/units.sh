@@ -21,8 +21,19 @@ done
 # Reports one after the other do not end the path unit: no limit but systemd's on starts of
 # the service, 5 in 10 s, and the service lasts too long to reach that.
 if grep TriggerLimit "$dir/knell-upload@.path"; then exit 1; fi
-pause=$(sed -n 's|^ExecStartPost=/bin/sleep \([0-9]*\)$|\1|p' "$dir/knell-upload@.service")
-[ "${pause:-0}" -gt 2 ] || { echo "the service may start more than 5 times in 10 s"; exit 1; }
+stay=$(sed -n 's|^ExecStart=.* --stay \([0-9]*\) .*|\1|p' "$dir/knell-upload@.service")
+after=$(sed -n "s|^ExecStopPost=/bin/sh -c '\(.*\)'$|\1|p" "$dir/knell-upload@.service" |
+    sed 's/exec sleep/echo/g')
+for status in 0 1 6 8 9 KILL; do
+    pause=$(EXIT_STATUS=$status sh -c "$after")
+    case $status in
+    0 | 6) pause=$stay ;; # it stayed to the end, and saw what came
+    esac
+    [ "${pause:-0}" -gt 2 ] || {
+        echo "after $status the service may start more than 5 times in 10 s"
+        exit 1
+    }
+done
 systemd-analyze security --offline=true --threshold=20 --no-pager \
     "$dir/knell-upload@exampled.service" >"$dir/said" 2>&1 || {
     tail -3 "$dir/said"

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRIES = 1200, STEP_US = 25000 };
+enum { TRIES = 1200, STEP_US = 25000, BUSY = 8 };
 
 static char dir[256], spool[300], out[300], script[300], started[300];
 static char spool_env[400], dsn_env[400], uploader_env[400];
@@ -151,18 +151,23 @@ static void make_report(void)
     CHECK_INT(WEXITSTATUS(daemon_stop(&d)), 0);
 }
 
-/* Nothing left to do, or another uploader at it. */
-static bool ended(pid_t pid)
+/* Its exit status; -1: it does not end, or was killed. */
+static int status_of(pid_t pid)
 {
     int status;
     for (int i = 0; i < TRIES; i++) {
-        pid_t r = waitpid(pid, &status, WNOHANG);
-        if (r == pid)
-            return CHECK(WIFEXITED(status) &&
-                         (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 8));
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
         (void)usleep(STEP_US);
     }
-    return false;
+    return -1;
+}
+
+/* Nothing left to do, or its last look met another one at work. */
+static bool ended(pid_t pid)
+{
+    int status = status_of(pid);
+    return CHECK(status == 0 || status == BUSY);
 }
 
 static void of_several_that_stay_one_remains(void)
@@ -175,7 +180,7 @@ static void of_several_that_stay_one_remains(void)
     for (int i = 2; i <= 4; i++) {
         make_report();
         CHECK(wait_for(out, i)); /* by the one that is there */
-        CHECK(ended(stay("600")));
+        CHECK_INT(status_of(stay("600")), BUSY);
     }
     CHECK_INT(waitpid(first, &status, WNOHANG), 0);
     CHECK(!kill(first, SIGTERM));
@@ -228,7 +233,24 @@ static void a_killed_one_is_replaced(void)
     CHECK(ended(pid));
 }
 
+/* One that is killed puts nothing into new/. */
+static void a_killed_daemon_is_seen(void)
+{
+    new_place();
+    make_report();
+    const char *const env[] = {spool_env, "KNELL_DSN=", NULL};
+    struct daemon d = daemon_start(env);
+    pid_t pid = stay("600");
+    int status;
+    CHECK(wait_for(out, 1));
+    CHECK(!kill(d.pid, SIGKILL) && waitpid(d.pid, &status, 0) == d.pid);
+    CHECK(wait_for(out, 2));
+    CHECK(!kill(pid, SIGTERM));
+    CHECK(ended(pid));
+}
+
 TEST_MAIN(TEST(they_arrive_while_it_runs),
     TEST(nobody_is_started_where_nothing_shall_be_sent),
     TEST(of_several_that_stay_one_remains), TEST(it_leaves_when_its_time_is_over),
-    TEST(it_leaves_when_the_spool_goes), TEST(a_killed_one_is_replaced))
+    TEST(it_leaves_when_the_spool_goes), TEST(a_killed_one_is_replaced),
+    TEST(a_killed_daemon_is_seen))
