@@ -328,6 +328,8 @@ static void keep_to_ourselves(void)
 {
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     (void)prctl(PR_SET_DUMPABLE, 0);
+    /* A capability that a unit gave us is for the kernel's log, not for what we start. */
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
 /* Whoever started us may have closed them: a file that took the place of stderr would get

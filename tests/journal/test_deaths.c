@@ -228,6 +228,39 @@ static void a_core_file_tells_of_a_crash(void)
     }
 }
 
+/* systemd removes the cgroup of a service that ended. */
+static void a_cgroup_that_is_gone(void)
+{
+    static const char boot[] = "00112233-4455-6677-8899-aabbccddeeff\n";
+    static const struct {
+        const char *machine, *cgroup, *value;
+    } cases[] = {
+        {"oom_kill 8\n", NULL, "killed from outside, perhaps for want of memory"},
+        {"oom_kill 7\n", NULL, "killed from outside"},
+        {"oom_kill 8\n", "oom_kill 0\n", "killed from outside"},
+        {"oom_kill 8\n", "oom_kill 1\n", "killed by the kernel: out of memory"}};
+    struct knell_journal_head head = {.pid = 4242,
+        .state = KNELL_RUN_RUNNING,
+        .cgroup = "/system.slice/teller.service",
+        .flags = KNELL_JOURNAL_NOTES_EXIT | KNELL_JOURNAL_NOTES_SIGNALS};
+    for (int i = 0; i < 16; i++)
+        head.boot_id[i] = (uint8_t)(i * 0x11);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct obituary o;
+        struct obituary_evidence e;
+        char root[256];
+        (void)snprintf(root, sizeof root, "%s", test_tmpdir());
+        test_write_file(root, "proc/sys/kernel/random/boot_id", boot, sizeof boot - 1);
+        test_write_file(root, "proc/vmstat", cases[i].machine, 11);
+        if (cases[i].cgroup)
+            test_write_file(root,
+                "sys/fs/cgroup/system.slice/teller.service/memory.events",
+                cases[i].cgroup, 11);
+        gather_from(&head, root, &o, &e);
+        CHECK_STR(o.value, cases[i].value);
+    }
+}
+
 /* The kernel's log as /dev/kmsg gives it, and PIDs that come again. */
 static void the_kernels_log_tells(void)
 {
@@ -311,5 +344,5 @@ static void unknown_when_nothing_was_noted(void)
 TEST_MAIN(TEST(death_by_sigkill), TEST(death_with_the_largest_journal),
     TEST(other_deaths_without_a_handler), TEST(death_by_reboot), TEST(death_by_oom),
     TEST(death_by_overflow_without_a_stack), TEST(a_core_file_tells_of_a_crash),
-    TEST(the_kernels_log_tells), TEST(out_of_address_space),
+    TEST(a_cgroup_that_is_gone), TEST(the_kernels_log_tells), TEST(out_of_address_space),
     TEST(unknown_when_nothing_was_noted))

@@ -135,5 +135,10 @@ void obituary_judge(const struct journal *j, const struct obituary_evidence *evi
         "signal that a handler of the program's "
         "own took before this one, or a stack overflow without an alternate signal "
         "stack");
-    say(ret, OBITUARY_KILLED, SIGKILL, "SIGKILL", "killed from outside");
+    /* systemd removes a service's cgroup with it: then nobody knows whose kill it was. */
+    bool perhaps = evidence->cgroup_oom_kills == UINT64_MAX &&
+                   grew(j->status.vm_oom_kills_at_start, evidence->vm_oom_kills);
+    say(ret, OBITUARY_KILLED, SIGKILL, "SIGKILL",
+        perhaps ? "killed from outside, perhaps for want of memory"
+                : "killed from outside");
 }
