@@ -337,7 +337,7 @@ static void read_dsn_file(struct loader *l, char *const *env)
         if (!credentials)
             return;
         snprintf(path, sizeof path, "%s/knell.dsn", credentials);
-        if (access(path, F_OK) < 0)
+        if (access(path, F_OK) < 0 && errno == ENOENT)
             return;
         file = path;
     }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct config_set load(const struct config_sources *s)
 {
@@ -117,6 +118,18 @@ static void secrets_come_from_files_and_are_masked(void)
     c = load(&(struct config_sources){.file = "/dev/null", .environ_ = environment});
     CHECK_STR(c.values.dsn, "https://k@h/2");
     config_done(&c);
+    /* One that is there and cannot be read is told of; none is none. */
+    char credential[300];
+    (void)snprintf(credential, sizeof credential, "%s/knell.dsn", dir);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(unlink(credential), 0);
+        CHECK(i || symlink("knell.dsn", credential) == 0);
+        c = load(&(struct config_sources){.file = "/dev/null", .environ_ = environment});
+        CHECK(!c.values.dsn);
+        CHECK_INT(c.n_notes, !i);
+        CHECK(i || (c.notes[0].error && strstr(c.notes[0].text, "knell.dsn: ")));
+        config_done(&c);
+    }
 }
 
 static void every_value_is_shown_as_it_can_be_written(void)
