@@ -64,12 +64,14 @@ static int watch(int fd, const char *spool, const char *folder, uint32_t what)
                                                                                : 0;
 }
 
-/* A process that was killed moves nothing: the kernel closes its journal. */
+/* A process that was killed moves nothing: the kernel closes its journal. One that ends
+ * well has removed it before, and wakes nobody. */
 static int open_events(const char *spool)
 {
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd >= 0 && (watch(fd, spool, KNELL_SPOOL_NEW, IN_MOVED_TO) ||
-                       watch(fd, spool, KNELL_SPOOL_LIVE, IN_CLOSE_WRITE))) {
+    if (fd >= 0 &&
+        (watch(fd, spool, KNELL_SPOOL_NEW, IN_MOVED_TO) ||
+            watch(fd, spool, KNELL_SPOOL_LIVE, IN_CLOSE_WRITE | IN_EXCL_UNLINK))) {
         (void)close(fd);
         fd = -1;
     }
