@@ -113,28 +113,6 @@ static const char *why(int err)
     return err == -EBADMSG ? "not a sound ELF file" : strerror(-err);
 }
 
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-static int parse_build_id(const char *text, uint8_t *out, size_t *ret_n)
-{
-    size_t n = strlen(text);
-    if (n == 0 || n % 2 || n / 2 > ELF_FILE_MAX_BUILD_ID)
-        return -EINVAL;
-    for (size_t i = 0; i < n / 2; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return -EINVAL;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    *ret_n = n / 2;
-    return 0;
-}
-
 /* Where the module with this build-id begins: what lies at its path may be another. */
 static uint64_t first_vaddr_of(
     const struct settings *s, const struct knell_symbol_module *from)
@@ -164,13 +142,13 @@ static int describe(
     int n = snprintf(path, sizeof path, "%s%s",
         s->options.sysroot && *s->file == '/' ? s->options.sysroot : "", s->file);
     int err = n > 0 && n < (int)sizeof path ? elf_file_open(path, f) : -ENAMETOOLONG;
-    if (err < 0 && !s->build_id) {
+    if (err < 0 && !s->n_build_id) {
         (void)fprintf(stderr, "knell-symbolize: %s: %s\n", s->file, why(err));
         return err;
     }
-    if (s->build_id && parse_build_id(s->build_id, f->build_id, &f->n_build_id) < 0) {
-        (void)fprintf(stderr, "knell-symbolize: not a build-id: %s\n", s->build_id);
-        return -EINVAL;
+    if (s->n_build_id) {
+        memcpy(f->build_id, s->build_id, s->n_build_id);
+        f->n_build_id = s->n_build_id;
     }
     /* Folders of debug files are named after the whole path. */
     char *whole = s->options.sysroot ? NULL : realpath(s->file, NULL);
@@ -182,7 +160,7 @@ static int describe(
         .build_id = f->n_build_id ? f->build_id : NULL,
         .n_build_id = f->n_build_id,
         .base = f->first_vaddr};
-    if (s->build_id)
+    if (s->n_build_id)
         m->base = first_vaddr_of(s, m);
     return 0;
 }

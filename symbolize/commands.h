@@ -21,7 +21,8 @@ struct settings {
     bool functions, inlines, addresses, plain_names, short_names, status;
     const char *debug_dirs[COMMAND_MAX_DIRS + 1];
     unsigned n_debug_dirs;
-    const char *build_id;
+    uint8_t build_id[ELF_FILE_MAX_BUILD_ID];
+    size_t n_build_id; /* 0: not given */
     struct knell_symbolize_options options;
 };
 

@@ -90,6 +90,30 @@ static int number_32(const char *text, uint32_t *ret)
     return err;
 }
 
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+static int take_build_id(struct settings *s, const char *text)
+{
+    size_t n = strlen(text);
+    bool good = n && n % 2 == 0 && n / 2 <= sizeof s->build_id;
+    for (size_t i = 0; good && i < n / 2; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        good = high >= 0 && low >= 0;
+        s->build_id[i] = good ? (uint8_t)(high << 4 | low) : 0;
+    }
+    if (!good) {
+        (void)fprintf(stderr, "knell-symbolize: not a build-id: %s\n", text);
+        return -EINVAL;
+    }
+    s->n_build_id = n / 2;
+    return 0;
+}
+
 static int take_place(struct settings *s, int c)
 {
     struct knell_symbolize_options *o = &s->options;
@@ -120,8 +144,7 @@ static int take_place(struct settings *s, int c)
     case OPT_CONTEXT:
         return number_32(optarg, &o->context_lines);
     case OPT_BUILD_ID:
-        s->build_id = optarg;
-        return 0;
+        return take_build_id(s, optarg);
     default:
         return -EINVAL;
     }
