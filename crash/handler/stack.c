@@ -42,8 +42,10 @@ void kn_stack_put(struct kn_capture *c, struct kn_thread *t, uint64_t sp, uint32
         t->stack_start = sp;
         t->n_stack = 0;
         return;
+    } else if (low <= c->process->main_stack_end && c->process->main_stack_end < high) {
+        high = c->process->main_stack_end;
     }
-    /* Without maps the kernel finds the end by itself. */
+    /* Without maps the kernel finds the end of other stacks by itself. */
     kn_sink_align(&c->sink, 16);
     t->stack_start = low;
     t->stack_rva = kn_sink_at(&c->sink);

@@ -175,11 +175,33 @@ static void secrets_stay_out_of_the_spool(void)
     run_done(&r);
 }
 
+/* Above the main thread's stack lie its arguments and environment, with tokens in them.
+ */
+static void the_environment_stays_out_of_the_spool(void)
+{
+    static const unsigned worlds[] = {0, RUN_NO_PROC};
+    (void)setenv("A_TOKEN", "walnut-sash-window", 1);
+    for (size_t i = 0; i < 2; i++) {
+        struct run r;
+        const char *missing = surroundings_missing(worlds[i]);
+        if (missing) {
+            test_skip(missing);
+            break;
+        }
+        run_victim(victim, "null_write", worlds[i], &r);
+        CHECK(r.crash && r.crash->threads[0].n_stack > 1000);
+        CHECK(r.n_bytes && !holds(r.bytes, r.n_bytes, "walnut-sash"));
+        CHECK(!anywhere(&r, "walnut-sash"));
+        run_done(&r);
+    }
+    (void)unsetenv("A_TOKEN");
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(a_changed_report_is_known),
         TEST(a_program_was_replaced), TEST(secrets_are_taken_out),
-        TEST(secrets_stay_out_of_the_spool),
+        TEST(secrets_stay_out_of_the_spool), TEST(the_environment_stays_out_of_the_spool),
         TEST(registers_with_secrets_stay_out_of_the_spool)};
     if (argc < 3 || !realpath(argv[1], victim) || !realpath(argv[2], other))
         return 2;
