@@ -22,16 +22,23 @@ static bool is_code(const struct kn_map *m)
     return m && (m->end_flags & KN_MAP_EXEC) && !(m->end_flags & KN_MAP_WRITE);
 }
 
+bool kn_sanitize_keeps(const struct kn_capture *c, uint64_t address)
+{
+    return !c->process->sanitizes || (c->n_maps ? is_code(kn_maps_find(c, address))
+                                                : kn_modules_find(c, address) != NULL);
+}
+
 static bool is_harmless(
     const struct kn_capture *c, uint64_t word, const struct range *whole)
 {
     const int64_t number = (int64_t)word;
     if ((number >= -SMALL && number <= SMALL) || word - whole->start < whole->n)
         return true;
-    const struct kn_map *m = kn_maps_find(c, word);
+    const uint64_t pc = kn_regs_plain_pc(word); /* it may be signed */
+    const struct kn_map *m = kn_maps_find(c, pc);
     if (!m && c->n_maps)
         return false;
-    return (m && m->end_flags & KN_MAP_EXEC) || kn_modules_find(c, word);
+    return (m && m->end_flags & KN_MAP_EXEC) || kn_modules_find(c, pc);
 }
 
 void kn_sanitize(const struct kn_capture *c, void *copy, uint32_t n, uint64_t at,

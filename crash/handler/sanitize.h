@@ -28,6 +28,14 @@ void kn_sanitize(const struct kn_capture *c, void *copy, uint32_t n, uint64_t at
 uint32_t kn_sanitize_put(struct kn_capture *c, uint64_t address, uint32_t n);
 
 /**
+ * Whether memory at @address may be written as it is: it is code, or the program let
+ * everything in.
+ *
+ * Context: signal handler.
+ */
+bool kn_sanitize_keeps(const struct kn_capture *c, uint64_t address);
+
+/**
  * Take the vector registers out, through which memory is copied.
  *
  * Context: signal handler.

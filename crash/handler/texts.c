@@ -5,6 +5,7 @@
 #include "crash/handler/minidump.h"
 #include "crash/handler/proc.h"
 #include "crash/handler/regs.h"
+#include "crash/handler/sanitize.h"
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -100,7 +101,8 @@ static bool is_stack_overflow(const struct kn_capture *c)
 static void put_fault(struct kn_capture *c, struct kn_text *t)
 {
     uint8_t code[INSTRUCTION_BYTES];
-    if (!kn_sink_peek(&c->sink, code, kn_regs_pc(c->uc), sizeof code)) {
+    if (kn_sanitize_keeps(c, kn_regs_pc(c->uc)) &&
+        !kn_sink_peek(&c->sink, code, kn_regs_pc(c->uc), sizeof code)) {
         kn_text_put(t, "instruction=");
         kn_text_hex_bytes(t, code, sizeof code);
         kn_text_put(t, "\n");

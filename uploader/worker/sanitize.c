@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { SMALL = 4096 };
+#define ADDRESS_BITS UINT64_C(0x0000ffffffffffff)
 
 struct range {
     uint64_t start, n;
@@ -15,8 +16,10 @@ struct range {
 static bool harmless(const struct crash *c, uint64_t word, const struct range *own)
 {
     int64_t number = (int64_t)word;
+    /* Return addresses of arm64 may be signed, above the address bits. */
+    uint64_t pc = c->arch == KNELL_MINIDUMP_ARCH_ARM64 ? word & ADDRESS_BITS : word;
     return (number >= -SMALL && number <= SMALL) || word - own->start < own->n ||
-           crash_module_at(c, word) >= 0;
+           crash_module_at(c, pc) >= 0;
 }
 
 static void clean(
