@@ -76,6 +76,9 @@ void kn_tell_start(struct kn_journal *j, const struct kn_spool *spool, const cha
     note_memory(a);
     kn_segment_start(spool, stem, settings, id);
     kn_span_start_with(a, settings->dsn, settings->release, settings->environment);
+    /* Before anybody sees them, and their lock is held: a signal handler of this thread
+     * then finds its ring. */
+    kn_self_attach(&kn_self_tls, a);
     kn_areas_publish(a);
     kn_exit_note_start(a);
     if (a->told.sessions)

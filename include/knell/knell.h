@@ -18,9 +18,9 @@
  * Every function may be called before knell_start(), after it failed and after
  * knell_stop(); it then does nothing.
  *
- * Only knell_add_breadcrumb() may be called in a signal handler. A thread that was
- * cancelled (pthread_cancel(3), deferred) does not end inside of any but knell_syslog(),
- * which is as syslog(3) is.
+ * Only knell_add_breadcrumb() may be called in a signal handler, of a thread that called
+ * it, or knell_start(), before. A thread that was cancelled (pthread_cancel(3), deferred)
+ * does not end inside of any but knell_syslog(), which is as syslog(3) is.
  */
 #ifndef KNELL_KNELL_H
 #define KNELL_KNELL_H

@@ -131,7 +131,8 @@ KNELL_API void knell_scope_set_extra(struct knell_scope *scope, struct knell_dat
  * Note a step on the way to what may go wrong. The newest ones (options.max_breadcrumbs)
  * are in every report. No lock, no system call, tens of nanoseconds.
  *
- * Context: any, even a signal handler once the thread has left one breadcrumb before.
+ * Context: any, even a signal handler once the thread has left one breadcrumb before, or
+ * started knell: since the last knell_start() of all threads.
  * @category  a word such as "http" or "db"; NULL: none
  * @message   borrowed; cut to fit options.breadcrumb_bytes
  */

@@ -293,6 +293,25 @@ static void breadcrumbs_from_a_signal_handler(void)
     knell_stop();
 }
 
+/* Also while knell starts and stops, where locks are held for long. */
+static void breadcrumbs_from_a_signal_handler_of_one_who_starts(void)
+{
+    char spool[300];
+    struct sigaction sa = {.sa_handler = leave_breadcrumb}, before;
+    const struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    (void)setenv("KNELL_SESSIONS", "1", 1);
+    n_handled = 0;
+    CHECK(!sigaction(SIGALRM, &sa, &before) && !setitimer(ITIMER_REAL, &often, NULL));
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(start(spool), 0);
+        knell_stop();
+    }
+    CHECK(!setitimer(ITIMER_REAL, &never, NULL));
+    CHECK(!sigaction(SIGALRM, &before, NULL) && n_handled > 0);
+    (void)unsetenv("KNELL_SESSIONS");
+}
+
 static void a_start_that_fails(void)
 {
     CHECK(start("/proc/no/such") < 0);
@@ -308,4 +327,4 @@ static void with_huge(void)
 
 TEST_MAIN(TEST(with_huge), TEST(before_during_and_after), TEST(in_a_fork_child),
     TEST(a_fork_child_waits_for_nobody), TEST(breadcrumbs_from_a_signal_handler),
-    TEST(a_start_that_fails))
+    TEST(breadcrumbs_from_a_signal_handler_of_one_who_starts), TEST(a_start_that_fails))
