@@ -374,11 +374,12 @@ void knell_stop(void)
     (void)pthread_mutex_lock(&arm.lock);
     if (arm.armed) {
         kn_debug("knell stops: a clean end");
-        __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);
-        kn_tell_stop();
+        kn_tell_stop(); /* armed still: a child that another thread forks is one of ours
+                         */
         if (!arm.in_child && may_send() && kn_spool_has_fresh(&arm.spool) &&
             kn_nudge_due())
             launch();
+        __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);
         disarm();
     }
     (void)pthread_mutex_unlock(&arm.lock);

@@ -1,6 +1,7 @@
 #include "crash/self.h"
 
 #include "crash/altstack.h"
+#include "crash/scope_object.h"
 #include "crash/span.h"
 #include <errno.h>
 
@@ -20,6 +21,10 @@ static void leave(void *self)
     if (t->block) {
         kn_list_pop(&t->list, 0); /* below its levels nothing was ever put */
         __atomic_store_n(&t->block->tid, 0, __ATOMIC_RELEASE);
+    }
+    if (t->bound) { /* open in it, for whoever binds it next */
+        t->bound->span = t->span;
+        t->span = NULL;
     }
     kn_span_let_go(&t->span);
     kn_span_let_go(&t->outer_span);

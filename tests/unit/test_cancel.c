@@ -226,6 +226,16 @@ static void *ends_with_a_bound_scope(void *scope)
     return knell_transaction_start("handed over", "x", NULL);
 }
 
+static void *goes_on(void *scope)
+{
+    knell_scope_bind(scope);
+    struct knell_span *inner = knell_span_start(NULL, "inner", "x");
+    CHECK(inner); /* inside of the transaction that is open in the scope */
+    knell_span_finish(inner, KNELL_SPAN_OK);
+    knell_scope_bind(NULL);
+    return NULL;
+}
+
 static void *binds_another(void *first)
 {
     struct knell_scope *mine = knell_scope_new();
@@ -252,6 +262,7 @@ static void a_scope_outlives_the_thread_that_bound_it(void)
         struct knell_scope *scope = knell_scope_new();
         CHECK(!pthread_create(&t, NULL, ends_with_a_bound_scope, scope));
         CHECK(!pthread_join(t, &span) && span);
+        CHECK(!pthread_create(&t, NULL, goes_on, scope) && !pthread_join(t, NULL));
         CHECK(!pthread_create(&t, NULL, binds_another, scope) && !pthread_join(t, NULL));
         knell_span_finish(span, KNELL_SPAN_OK); /* with its last reference */
     }
