@@ -60,6 +60,7 @@ static int look(struct pipeline *p, bool first_look)
     int r = queue_add(&p->queue, p->spool, SPOOL_NEW, now_s, true);
     if (!r && first_look)
         r = queue_add(&p->queue, p->spool, SPOOL_WAIT, now_s, p->o->all);
+    pipeline_split(p);
     if (!r)
         r = queue_sort(&p->queue, is_known, p->ledger);
     return r;
@@ -311,8 +312,7 @@ static int adopt(struct pipeline *p)
             "%s: %u files of dead processes wait: %s", p->spool->path, a.n_left,
             a.err == -ECHILD ? "the worker died on them" : strerrordesc_np(-a.err));
     IGNORE(tend_trim(p->spool), "it only takes more room than it needs");
-    int n = split_all(p->spool, w->split, w->ctx);
-    return r < 0 || n >= 0 ? r : n;
+    return r;
 }
 
 /* A queued report is given up: say so to the server and on the signature's next event. */

@@ -125,6 +125,11 @@ bool pipeline_blames_files(const struct job *j);
 /* Once more without them. */
 void pipeline_take_back(struct pipeline *p, struct job *j);
 
+/* pipeline_split.c */
+/* The queue's segments of new/, which may hold more than an envelope may. Their later
+ * parts are found at the next look; what cannot be split now leaves the queue. */
+void pipeline_split(struct pipeline *p);
+
 /* pipeline_send.c */
 /* When a report (or segment) might be sent at all: 0 now, else seconds since 1970. */
 uint64_t pipeline_gate(const struct pipeline *p, bool segment);

@@ -6,7 +6,8 @@
  *            NAME.jnl   its journal; both under flock(2) for the process's life
  *            NAME.seg   its spans, logs and sessions so far, locked alike; renamed to
  *                       new/ when full, old or ended, there with the grammar below but
- *                       .seg for .dmp, signal 00 and signature 0; the event id is its own
+ *                       .seg for .dmp, signal 00 and signature 0 (1: part of one that was
+ *                       split); the event id is its own
  *     new/   committed reports, not yet looked at
  *     work/  claimed by the uploader
  *     wait/  to be tried again, not before the time in the name

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -244,6 +245,77 @@ static void a_refused_segment_is_counted_as_what_it_is(void)
     CHECK(strstr(body, "{\"reason\":\"send_error\",\"category\":\"session\""));
     CHECK(strstr(body, "{\"reason\":\"send_error\",\"category\":\"log_item\""));
     CHECK(!strstr(body, "\"category\":\"error\""));
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static int lister_says, n_listed;
+
+static int list_nothing(
+    void *ctx, const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_n)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)n;
+    (void)ret;
+    (void)ret_n;
+    n_listed++;
+    return lister_says;
+}
+
+/* Servers keep one transaction of an envelope: half of it would be lost. */
+static void a_segment_that_cannot_be_split_now_waits(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    const struct spool_name segment = {.segment = true};
+    fake_destination(f, DSN, s.port);
+    f->worker.split = list_nothing;
+    fake_report_bytes(f, "new", 0, "SEGMENT", 7, &segment);
+    static const int errors[] = {-EPIPE, -EIO, -ENOMEM, -ECHILD, -ECHILD};
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        lister_says = errors[i];
+        CHECK_INT(fake_run(f), 0);
+        CHECK_INT(f->n_worked, 0);
+        CHECK_INT(f->result.remaining, 1);
+        CHECK_INT(fake_count(f, "new"), 1);
+    }
+    lister_says = -ECHILD; /* the third time: let it be claimed, to be put away or sent */
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
+static int (*usual_begin)(void *, const uint8_t *, size_t, const struct worker_options *);
+static int n_listed_before_late;
+
+static int begin_while_one_comes(
+    void *ctx, const uint8_t *bytes, size_t n, const struct worker_options *options)
+{
+    struct fake *f = ctx;
+    const struct spool_name segment = {.segment = true};
+    if (!memcmp(bytes, "MDMP", 4))
+        fake_report_bytes(f, "new", 0, "SEGMENT", 7, &segment);
+    else
+        n_listed_before_late = n_listed;
+    return usual_begin(ctx, bytes, n, options);
+}
+
+static void a_segment_that_comes_during_a_pass_is_split(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    fake_destination(f, DSN, s.port);
+    usual_begin = f->worker.begin;
+    f->worker.begin = begin_while_one_comes;
+    f->worker.split = list_nothing;
+    lister_says = -ENODATA;
+    n_listed = n_listed_before_late = 0;
+    fake_report(f, "new", 1, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 2);
+    CHECK_INT(n_listed_before_late, 1);
     fake_free(f);
     ingest_stop(&s);
 }
@@ -758,6 +830,8 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(consent_has_the_last_word), TEST(consent_can_be_taken_back_at_any_time),
     TEST(quarantines_what_the_worker_refuses_or_drops), TEST(a_drop_is_told_once),
     TEST(a_refused_segment_is_counted_as_what_it_is),
+    TEST(a_segment_that_cannot_be_split_now_waits),
+    TEST(a_segment_that_comes_during_a_pass_is_split),
     TEST(three_deaths_of_the_worker_quarantine),
     TEST(a_dead_destination_does_not_hold_back_the_others),
     TEST(a_large_event_is_trimmed_and_sent_once_more),

@@ -159,6 +159,7 @@ static void name_part(
 {
     for (int k = 0; k < 4; k++)
         name.event_id[12 + k] ^= (uint8_t)(i >> 8 * k);
+    name.signature = SPLIT_PART;
     spool_name_format(&name, out);
 }
 
@@ -202,70 +203,46 @@ static int list_here(
     return split_list(bytes, n, ret, ret_n);
 }
 
-struct splitting {
-    const struct spool *spool;
-    split_lister *lister;
-    void *ctx;
-};
+bool split_is_due(const struct spool_name *name)
+{
+    return name->segment && name->signature != SPLIT_PART;
+}
+
+/* What is no sound file, or is gone, is for whoever claims it to say. */
+static int read_whole(
+    const struct spool *s, const char *file, uint8_t **ret, size_t *ret_n)
+{
+    CLEANUP(close_p) int fd = -1;
+    int r = spool_open_file(s, SPOOL_NEW, file, KNELL_SEGMENT_BYTES, &fd, NULL);
+    if (!r)
+        r = spool_read_all(fd, KNELL_SEGMENT_BYTES, ret, ret_n);
+    return r == -ENOENT || spool_fault(r) ? -ENODATA : r;
+}
 
 /* The later parts first; the file itself, as part 0, when they are there for good. */
-static int split_one(
-    const struct splitting *to, const char *file, const struct spool_name *name)
+int split_one(
+    const struct spool *s, const struct spool_name *name, split_lister *lister, void *ctx)
 {
-    const struct spool *s = to->spool;
-    CLEANUP(close_p) int fd = -1;
     CLEANUP(free_p) uint8_t *bytes = NULL;
     CLEANUP(free_p) uint8_t *list = NULL;
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
     const uint8_t *part;
     size_t n, n_list, n_part, at = 0;
     uint32_t n_parts = 0;
-    int r = spool_open_file(s, SPOOL_NEW, file, KNELL_SEGMENT_BYTES, &fd, NULL);
+    spool_name_format(name, file);
+    int r = read_whole(s, file, &bytes, &n);
     if (!r)
-        r = spool_read_all(fd, KNELL_SEGMENT_BYTES, &bytes, &n);
-    if (!r)
-        r = to->lister(to->ctx, bytes, n, &list, &n_list);
+        r = (lister ? lister : list_here)(ctx, bytes, n, &list, &n_list);
     if (r)
-        return 0; /* nothing to split, or left for the next time */
+        return r == -ENODATA || r == -EBADMSG ? 0 : r;
     r = write_parts(s, name, list, n_list, &n_parts);
     if (!r && split_next(list, n_list, &at, &part, &n_part) <= 0)
-        r = -EBADMSG;
+        r = -EIO; /* no list of ours */
     if (r) {
         remove_parts(s, name, n_parts);
-        return 0;
+        return r == -EBADMSG ? -EIO : r;
     }
     /* From here on the parts stay: a failure may come after the rename. */
-    return !spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);
-}
-
-struct segments {
-    struct {
-        char file[KNELL_SPOOL_NAME_BYTES + 1];
-        struct spool_name name;
-    } all[512]; /* more wait for the next pass */
-    size_t n;
-};
-
-static int collect(void *ctx, const char *file, const struct spool_name *name)
-{
-    struct segments *list = ctx;
-    if (!name || !name->segment || list->n == sizeof list->all / sizeof *list->all)
-        return 0;
-    spool_name_format(name, list->all[list->n].file);
-    list->all[list->n].name = *name;
-    list->n += !strcmp(list->all[list->n].file, file);
-    return 0;
-}
-
-int split_all(const struct spool *s, split_lister *lister, void *ctx)
-{
-    const struct splitting to = {
-        .spool = s, .lister = lister ? lister : list_here, .ctx = ctx};
-    struct segments *list = calloc(1, sizeof *list);
-    if (!list)
-        return -ENOMEM;
-    int r = spool_each(s, SPOOL_NEW, collect, list), n = 0;
-    for (size_t i = 0; !r && i < list->n; i++)
-        n += split_one(&to, list->all[i].file, &list->all[i].name);
-    free(list);
-    return r < 0 ? r : n;
+    r = spool_replace_file(s->state_fd[SPOOL_NEW], file, part, n_part);
+    return r < 0 ? r : 1;
 }
