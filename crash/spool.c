@@ -188,19 +188,30 @@ static void place(struct place *ret, const struct kn_spool *s,
         is_open ? "" : "/", is_open ? "" : folder_name, is_open ? "" : "/", name, suffix);
 }
 
+/* Over no other file, where the file system can say so. */
+static int rename_to(const struct place *from, const struct place *to)
+{
+    int r = renameat2(from->dir, from->name, to->dir, to->name, RENAME_NOREPLACE);
+    return r && errno == EINVAL ? renameat(from->dir, from->name, to->dir, to->name) : r;
+}
+
 int kn_spool_create_live(
     const struct kn_spool *s, const char *stem, const char *suffix, int *ret_fd)
 {
-    struct place at;
+    char hidden[KN_STEM_BYTES + 1];
+    struct place at, made;
+    (void)snprintf(hidden, sizeof hidden, ".%s", stem);
     place(&at, s, &s->live, KNELL_SPOOL_LIVE, stem, suffix);
-    int fd = openat(at.dir, at.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-        KNELL_SPOOL_FILE_MODE);
+    place(&made, s, &s->live, KNELL_SPOOL_LIVE, hidden, ".tmp");
+    int fd = openat(made.dir, made.name,
+        O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, KNELL_SPOOL_FILE_MODE);
     if (fd < 0)
         return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
+    /* Locked before it has its name: who finds it without would take us for dead. */
+    if (flock(fd, LOCK_EX | LOCK_NB) || rename_to(&made, &at)) {
         int r = -errno;
         (void)close(fd);
-        (void)unlinkat(at.dir, at.name, 0);
+        (void)unlinkat(made.dir, made.name, 0);
         return r;
     }
     *ret_fd = kn_fd_high(fd);
