@@ -18,6 +18,7 @@ enum {
     GATHER_MS = 200, /* what comes together is taken together */
     LEAST_WAIT_MS = 2000,
     RETRY_MAX_MS = 15 * 60 * 1000, /* how much longer for what is to be tried again */
+    STAY_MAX_MS = 20 * 60 * 1000,  /* however often it is asked to */
 };
 
 struct staying {
@@ -26,6 +27,7 @@ struct staying {
     int file;   /* flock(2) of the one that stays */
     uint64_t stamp;
     uint64_t until_ms; /* CLOCK_MONOTONIC */
+    uint64_t last_ms;  /* until_ms at most */
     uint64_t due_ms;   /* something is to be tried again; 0: nothing */
     bool leave;
     int status;
@@ -145,6 +147,7 @@ static void stay_here(struct staying *t)
         if (stamp != t->stamp) {
             t->stamp = stamp;
             t->until_ms = now + t->s->seconds * 1000u;
+            t->until_ms = t->until_ms < t->last_ms ? t->until_ms : t->last_ms;
         }
         uint64_t end = t->due_ms > t->until_ms ? t->due_ms : t->until_ms;
         uint64_t next = t->due_ms && t->due_ms < end ? t->due_ms : end;
@@ -171,20 +174,24 @@ int stay_run(const struct stay *s)
     bool busy = false;
     announce(&t);
     t.until_ms = now_ms(CLOCK_MONOTONIC) + s->seconds * 1000u;
+    t.last_ms = t.until_ms + STAY_MAX_MS;
     pass(&t);
+    if (t.events < 0) /* the pass has made the folders */
+        t.events = open_events(s->path);
     /* Who stays already has seen the announcement, or will when it lets go of the lock.
      */
-    while (t.file >= 0 && !*s->stop) {
-        busy = flock(t.file, LOCK_EX | LOCK_NB) != 0;
-        if (busy)
+    while (t.file >= 0 && !t.leave && !*s->stop) {
+        int r = flock(t.file, LOCK_EX | LOCK_NB);
+        busy = r && errno == EWOULDBLOCK;
+        if (r)
             break;
         t.stamp = 0; /* what was announced meanwhile counts from now */
         stay_here(&t);
         (void)flock(t.file, LOCK_UN);
-        if (t.leave || read_stamp(&t) == t.stamp)
+        if (read_stamp(&t) == t.stamp || now_ms(CLOCK_MONOTONIC) >= t.last_ms)
             break;
     }
-    if (!*s->stop && take_events(&t) && !t.leave)
+    if (!*s->stop && (t.events < 0 || take_events(&t)) && !t.leave)
         pass(&t);
     close_p(&t.file);
     close_p(&t.events);

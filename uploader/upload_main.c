@@ -206,7 +206,7 @@ static int pass_over(struct upload *u, const char *path, struct pipeline_result 
     char symbols[4096];
     config.debuginfod_dir =
         (char *)(uintptr_t)config_debuginfod_dir(&config, path, symbols);
-    struct pipeline_worker worker = worker_program_init(&program, &config);
+    struct pipeline_worker worker = worker_program_init(&program, &config, &stop);
     struct pipeline_options o = {.config = &config,
         .worker = &worker,
         .destinations = u->destinations,

@@ -109,22 +109,23 @@ static int fd(void *ctx)
     return w->socket;
 }
 
-static void wait_for_end(const struct worker_program *w)
+/* A report is waited for at a stop as well: it is on its way. */
+static void wait_for_end(const struct worker_program *w, bool is_chore)
 {
     uint64_t now;
     while ((now = now_ms()) < w->deadline_ms) {
         struct pollfd p = {.fd = w->socket, .events = POLLIN};
         int r = poll(&p, 1, (int)(w->deadline_ms - now));
-        if (r > 0 || (r < 0 && errno != EINTR))
+        if (r > 0 || (r < 0 && errno != EINTR) || (is_chore && *w->stop))
             return;
     }
 }
 
 /* @ret_how  of -ECHILD */
 static int take_end(
-    struct worker_program *w, struct worker_end *ret, const char **ret_how)
+    struct worker_program *w, bool is_chore, struct worker_end *ret, const char **ret_how)
 {
-    wait_for_end(w);
+    wait_for_end(w, is_chore);
     int err = job_receive_end(w->socket, ret);
     if (!err)
         return 0;
@@ -142,7 +143,7 @@ static int finish(void *ctx, struct worker_result *ret)
     struct worker_program *w = ctx;
     struct worker_end end = {0};
     const char *how = "";
-    int err = take_end(w, &end, &how);
+    int err = take_end(w, false, &end, &how);
     if (!err) {
         err = worker_answer(&end, w->answer, ret);
     } else if (err == -ECHILD) {
@@ -158,12 +159,14 @@ static int do_chore(struct worker_program *w, struct worker_chore *chore,
 {
     struct worker_end end = {0};
     const char *how;
-    int err = open_job(w);
+    int err = *w->stop ? -EINTR : open_job(w);
     if (!err)
         err = send_job(w, job_send_chore(w->socket, bytes, n, chore, w->answer));
     if (err)
         return err;
-    err = take_end(w, &end, &how);
+    err = take_end(w, true, &end, &how);
+    if (err == -ECHILD && *w->stop)
+        err = -EINTR; /* we broke it off */
     if (!err)
         err = chore_answer(&end, w->answer, &chore->name, ret, ret_n);
     end_job(w);
@@ -199,10 +202,11 @@ static void cancel(void *ctx)
     end_job(w);
 }
 
-struct pipeline_worker worker_program_init(
-    struct worker_program *ctx, const struct config *config)
+struct pipeline_worker worker_program_init(struct worker_program *ctx,
+    const struct config *config, const volatile sig_atomic_t *stop)
 {
-    *ctx = (struct worker_program){.config = config, .socket = -1, .answer = -1};
+    *ctx = (struct worker_program){
+        .config = config, .stop = stop, .socket = -1, .answer = -1};
     return (struct pipeline_worker){.ctx = ctx,
         .begin = begin,
         .fd = fd,
