@@ -232,6 +232,13 @@ static void reads_what_the_dead_left(void)
     CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -ECHILD);
     CHECK_INT(ftruncate(answer, 0), 0);
     CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -ECHILD);
+    /* Where the child could not be shut in, say, the bytes are not at fault. */
+    CHECK_INT(lseek(answer, 0, SEEK_SET), 0);
+    CHECK_INT(chore_fail(-EPERM, answer), 0);
+    CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -EPERM);
+    CHECK_INT(ftruncate(answer, 0) + lseek(answer, 0, SEEK_SET), 0);
+    CHECK_INT(chore_fail(-EBADMSG, answer), 0);
+    CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -EIO);
     end.status = SIGSEGV;
     CHECK_INT(chore_answer(&end, answer, &there, &made, &n), -ECHILD);
     close(answer);

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHORE_MAGIC = 0x4b4e4f43, MAX_SIGNO = 99 };
+enum { CHORE_MAGIC = 0x4b4e4f43, CHORE_TROUBLE = 0x4b4e4f54, MAX_SIGNO = 99 };
 
 struct chore_head {
     uint32_t magic;
@@ -53,6 +53,12 @@ int chore_do(const struct worker_chore *chore, const uint8_t *bytes, size_t n, i
     return err ? err : write_all(answer, made, h.n);
 }
 
+int chore_fail(int error, int answer)
+{
+    const struct chore_head h = {.magic = CHORE_TROUBLE, .status = error};
+    return write_all(answer, &h, sizeof h);
+}
+
 static int read_at(int fd, void *out, size_t n, off_t at)
 {
     uint8_t *to = out;
@@ -69,6 +75,12 @@ static int read_at(int fd, void *out, size_t n, off_t at)
     return 0;
 }
 
+/* Whether an error would be taken for what the bytes are at fault for. */
+static bool is_of_bytes(int error)
+{
+    return error == -EBADMSG || error == -ENODATA || error == -ECHILD;
+}
+
 /* -EBADMSG: not sound. */
 static int read_answer(int fd, struct chore_head *h, uint8_t **ret, size_t *ret_n)
 {
@@ -78,6 +90,8 @@ static int read_answer(int fd, struct chore_head *h, uint8_t **ret, size_t *ret_
     int err = read_at(fd, h, sizeof *h, 0);
     if (err)
         return err;
+    if (h->magic == CHORE_TROUBLE && h->status < 0)
+        return is_of_bytes(h->status) ? -EIO : h->status;
     if (h->magic != CHORE_MAGIC || h->status > 0 || h->n > WIRE_MAX_BYTES ||
         (uint64_t)st.st_size != sizeof *h + h->n || (h->status && h->n) ||
         h->signo > MAX_SIGNO)

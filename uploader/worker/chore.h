@@ -29,6 +29,9 @@ struct worker_chore {
 int chore_do(const struct worker_chore *chore, const uint8_t *bytes, size_t n,
     int answer) MUST_CHECK;
 
+/* Instead of doing it: this machine does not let the child begin. @error  negative */
+int chore_fail(int error, int answer) MUST_CHECK;
+
 /**
  * Check what the child left behind.
  *

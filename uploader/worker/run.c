@@ -91,7 +91,8 @@ static _Noreturn void child(int answer, int ended, pid_t parent, const uint8_t *
     int err;
     if (options && options->chore) {
         err = sandbox_enter(&own);
-        _exit(err || chore_do(options->chore, report, n, answer) ? 1 : 0);
+        err = err ? chore_fail(err, answer) : chore_do(options->chore, report, n, answer);
+        _exit(err ? 1 : 0);
     }
     if (options && options->before_send) {
         err = around_hook(report, n, options, &own, &r);
