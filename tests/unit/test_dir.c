@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+enum { SOMEBODY = 54321 };
+
 static struct spool_name name_of(uint64_t time_ms, uint8_t id)
 {
     return (struct spool_name){.time_ms = time_ms, .event_id = {id}, .signo = 11};
@@ -257,7 +259,6 @@ static int open_in_child(const struct spool *s, const char *file, uid_t uid)
 /* A mode is the file's fault; what forbids to read a file whose mode allows it is not. */
 static void a_policy_is_no_fault_of_the_file(void)
 {
-    enum { SOMEBODY = 54321 };
     const char *path;
     struct spool *s = make(&path);
     test_write_file(path, "new/plain", "MDMP", 4);
@@ -279,7 +280,44 @@ static void a_policy_is_no_fault_of_the_file(void)
     spool_close(s);
 }
 
-TEST_MAIN(TEST(makes_seven_private_folders),
+static uid_t owner_of(const struct spool *s, const char *file)
+{
+    struct stat st = {0};
+    CHECK_INT(fstatat(s->fd, file, &st, AT_SYMLINK_NOFOLLOW), 0);
+    return st.st_uid;
+}
+
+/* An uploader that runs as the owner goes on with them. */
+static void what_root_makes_is_the_owners(void)
+{
+    if (geteuid() != 0) {
+        test_skip("not root");
+        return;
+    }
+    const char *path;
+    struct spool *s = make(&path);
+    CHECK_INT(fchown(s->fd, SOMEBODY, SOMEBODY), 0);
+    CHECK_INT(fchown(s->state_fd[SPOOL_NEW], SOMEBODY, SOMEBODY), 0);
+    CHECK(!spool_is_locked(s) && faccessat(s->fd, KNELL_SPOOL_LOCK, F_OK, 0) < 0);
+    CHECK_INT(spool_lock(s), 0);
+    CHECK(spool_is_locked(s));
+    CHECK_INT(owner_of(s, KNELL_SPOOL_LOCK), SOMEBODY);
+    CHECK_INT(spool_replace_file(s->state_fd[SPOOL_NEW], "report", "x", 1), 0);
+    CHECK_INT(owner_of(s, "new/report"), SOMEBODY);
+    CHECK_INT(spool_make_folder(s->fd, "marks"), 0);
+    CHECK_INT(owner_of(s, "marks"), SOMEBODY);
+    CHECK_INT(spool_make_folder(s->fd, "marks"), 0);
+    /* But nothing that was there, whatever it is. */
+    CHECK_INT(symlinkat("/etc/passwd", s->fd, "link"), 0);
+    CHECK_INT(spool_keep_file(s->fd, "link", O_RDWR), -ELOOP);
+    test_write_file(path, "roots", "x", 1);
+    int fd = spool_keep_file(s->fd, "roots", O_RDWR);
+    CHECK(fd >= 0 && !close(fd));
+    CHECK_INT(owner_of(s, "roots"), 0);
+    spool_close(s);
+}
+
+TEST_MAIN(TEST(what_root_makes_is_the_owners), TEST(makes_seven_private_folders),
     TEST(a_missing_spool_is_not_made_by_a_reader),
     TEST(a_spool_that_others_may_write_is_refused),
     TEST(a_state_that_is_a_link_is_refused), TEST(one_uploader_at_a_time),

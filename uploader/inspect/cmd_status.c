@@ -109,10 +109,7 @@ static void look(struct session *s, const struct store *t, size_t at,
     x->spool = t->spools[at].spool;
     count(t, at, x);
     x->n_living = living_list(x->spool, x->living);
-    int err = spool_lock(t->spools[at].spool);
-    x->busy = err == -EBUSY;
-    if (!err)
-        spool_unlock(t->spools[at].spool);
+    x->busy = spool_is_locked(x->spool);
     struct consent consent = {.spool_fd = x->spool->fd, .config = config};
     x->consent = consent_now(&consent);
     take_destinations(x, config->dsn, "");

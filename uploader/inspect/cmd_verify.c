@@ -121,12 +121,14 @@ static int check_name(void *ctx, const char *file, const struct spool_name *name
     return 0;
 }
 
-/* It still tells most, and goes where the uploader would put it. */
+/* It still tells most, and goes where the uploader would put it; sent it may stay. */
 static void tell_changed(struct verify *v, const char *file)
 {
     const char what[] = "changed since it was written: its checksum is another";
     if (v->state != SPOOL_BAD)
-        tell(v, file, what, v->sends_changed ? NULL : quarantine(v, file, what));
+        tell(v, file, what,
+            v->sends_changed || v->state == SPOOL_SENT ? NULL
+                                                       : quarantine(v, file, what));
 }
 
 static void check_report(struct verify *v, const struct report *r)
@@ -220,9 +222,8 @@ static void check_folders(struct verify *v)
         struct stat st;
         v->state = (enum spool_state)state;
         if (v->spool->state_fd[state] < 0) {
-            bool made =
-                v->s->options.repair && mkdirat(v->spool->fd, spool_state_name(v->state),
-                                            KNELL_SPOOL_DIR_MODE) == 0;
+            bool made = v->s->options.repair &&
+                        !spool_make_folder(v->spool->fd, spool_state_name(v->state));
             tell(v, ".", "the folder is missing", made ? "made" : NULL);
         } else if (fstat(v->spool->state_fd[state], &st) == 0 &&
                    (st.st_mode & (S_IWGRP | S_IWOTH))) {
@@ -329,6 +330,8 @@ int command_verify(struct session *s)
     const struct config *config = session_config(s);
     struct verify v = {.s = s, .sends_changed = config && config->send_changed};
     int err = store_open(s, &t);
+    if (!err)
+        err = become_owner(s, &t);
     if (!err)
         err = lock_all(s, &t);
     if (!err) {

@@ -27,10 +27,7 @@ static void add(const char **list, size_t *n, const char *path)
         list[(*n)++] = path;
 }
 
-/* Root on another user's spool becomes that user: what a report makes us open is then no
- * more than its owner could have opened himself, and what the index learns is his. Not
- * with --output, which is root's to make. */
-static int become_owner(const struct session *s, const struct store *t)
+int become_owner(struct session *s, const struct store *t)
 {
     if (geteuid() != 0 || s->options.output || !t->n_spools)
         return 0;
@@ -41,6 +38,7 @@ static int become_owner(const struct session *s, const struct store *t)
     struct stat st;
     if (first->owner == 0)
         return 0;
+    (void)session_settings(s); /* root's, perhaps */
     if (fstat(first->fd, &st) < 0 || setgroups(1, &st.st_gid) < 0 ||
         setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
         setresuid(first->owner, first->owner, first->owner) < 0)

@@ -3,9 +3,13 @@
 #include "uploader/report/obituary.h"
 #include "uploader/spool/adopt.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <knell/journal.h>
 #include <knell/minidump.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct count {
@@ -83,10 +87,51 @@ void unadopted_tell(FILE *f, unsigned n)
             n, n == 1 ? "" : "es");
 }
 
-int unadopted_take_in(struct spool *s, unsigned *ret_taken)
+struct taken {
+    int err;
+    unsigned n;
+};
+
+static struct taken take_in(struct spool *s)
 {
     struct adopt_result a = {0};
     int err = adopt_all(s, obituary_write, NULL, "/proc", &a);
-    *ret_taken = a.n_dumps + a.n_obituaries;
-    return err ? err : a.err;
+    return (struct taken){err ? err : a.err, a.n_dumps + a.n_obituaries};
+}
+
+/* What is read there is the owner's, and hostile: not as root. */
+static _Noreturn void take_in_as_owner(struct spool *s, int answer)
+{
+    struct stat st;
+    struct taken t = {.err = -EPERM};
+    if (fstat(s->fd, &st) == 0 && setgroups(0, NULL) == 0 &&
+        setresgid(st.st_gid, st.st_gid, st.st_gid) == 0 &&
+        setresuid(s->owner, s->owner, s->owner) == 0 && setuid(0) < 0)
+        t = take_in(s);
+    _exit(write(answer, &t, sizeof t) != sizeof t);
+}
+
+int unadopted_take_in(struct spool *s, unsigned *ret_taken)
+{
+    struct taken t = {.err = -ECHILD};
+    int ends[2], status;
+    if (geteuid() != 0 || s->owner == 0) {
+        t = take_in(s);
+        *ret_taken = t.n;
+        return t.err;
+    }
+    *ret_taken = 0;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (!pid)
+        take_in_as_owner(s, ends[1]);
+    (void)close(ends[1]);
+    if (pid > 0 && read(ends[0], &t, sizeof t) != sizeof t)
+        t = (struct taken){.err = -ECHILD};
+    (void)close(ends[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    *ret_taken = t.n;
+    return t.err;
 }

@@ -48,11 +48,27 @@ int spool_make_path(const char *path)
     return mkdir(copy, KNELL_SPOOL_DIR_MODE) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+int spool_make_folder(int dir_fd, const char *name)
+{
+    struct stat st;
+    if (mkdirat(dir_fd, name, KNELL_SPOOL_DIR_MODE) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    if (geteuid() != 0 || fstat(dir_fd, &st) < 0 || st.st_uid == 0)
+        return 0;
+    CLEANUP(close_p)
+    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    IGNORE(fchown(fd, st.st_uid, st.st_gid), "shut in we may not: it is root's then");
+    return 0;
+}
+
 static int open_state(struct spool *s, int state, bool create, dev_t device)
 {
     const char *name = state_names[state];
-    if (create && mkdirat(s->fd, name, KNELL_SPOOL_DIR_MODE) < 0 && errno != EEXIST)
-        return -errno;
+    int r = create ? spool_make_folder(s->fd, name) : 0;
+    if (r < 0)
+        return r;
     int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return !create && errno == ENOENT ? 0 : -errno;
@@ -121,15 +137,27 @@ void spool_close(struct spool *s)
 
 int spool_lock(struct spool *s)
 {
-    CLEANUP(close_p)
-    int fd = openat(s->fd, KNELL_SPOOL_LOCK,
-        O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, KNELL_SPOOL_FILE_MODE);
+    enum { TRIES = 5, STEP_US = 1000 }; /* who only asks is done by then */
+    CLEANUP(close_p) int fd = spool_keep_file(s->fd, KNELL_SPOOL_LOCK, O_RDWR);
     if (fd < 0)
-        return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return fd;
+    int r = flock(fd, LOCK_EX | LOCK_NB);
+    for (int i = 1; r < 0 && errno == EWOULDBLOCK && i < TRIES; i++) {
+        (void)usleep(STEP_US);
+        r = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    if (r < 0)
         return errno == EWOULDBLOCK ? -EBUSY : -errno;
     s->lock_fd = take_fd(&fd);
     return 0;
+}
+
+bool spool_is_locked(const struct spool *s)
+{
+    CLEANUP(close_p)
+    int fd =
+        openat(s->fd, KNELL_SPOOL_LOCK, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 void spool_unlock(struct spool *s)

@@ -57,10 +57,24 @@ void spool_close(struct spool *s);
  * is left as it is. Returns 0 or a negative errno. */
 int spool_make_path(const char *path) MUST_CHECK;
 
+/**
+ * A new file, or a folder unless it is there, in a folder of the spool. What root makes
+ * is the folder's owner's, who could not go on with it otherwise.
+ *
+ * @flags  O_WRONLY, O_RDWR, O_APPEND
+ * Returns an open descriptor (0 for a folder), -EEXIST, or a negative errno.
+ */
+int spool_make_file(int dir_fd, const char *file, int flags) MUST_CHECK;
+int spool_make_folder(int dir_fd, const char *name) MUST_CHECK;
+/* Open a file of the spool's own, or make it. No link is followed. */
+int spool_keep_file(int dir_fd, const char *file, int flags) MUST_CHECK;
+
 /* Become the one uploader at work; released by the kernel when the process ends.
  * Returns 0, -EBUSY when another holds it, or a negative errno. */
 int spool_lock(struct spool *s) MUST_CHECK;
 void spool_unlock(struct spool *s);
+/* Whether there is one; makes no file. */
+bool spool_is_locked(const struct spool *s);
 
 /**
  * Visit every entry of a folder in no order, "." and ".." and names that begin with a dot

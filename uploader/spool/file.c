@@ -116,6 +116,32 @@ static int write_all(int fd, const void *bytes, size_t n)
     return 0;
 }
 
+int spool_make_file(int dir_fd, const char *file, int flags)
+{
+    struct stat st;
+    int fd = openat(dir_fd, file, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+        KNELL_SPOOL_FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    if (geteuid() == 0 && fstat(dir_fd, &st) == 0 && st.st_uid != 0)
+        IGNORE(fchown(fd, st.st_uid, st.st_gid), "shut in we may not: it is root's then");
+    return fd;
+}
+
+int spool_keep_file(int dir_fd, const char *file, int flags)
+{
+    enum { TRIES = 3 };
+    int r = -EEXIST;
+    flags |= O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    for (int i = 0; i < TRIES && r == -EEXIST; i++) {
+        int fd = openat(dir_fd, file, flags);
+        if (fd >= 0 || errno != ENOENT)
+            return fd < 0 ? -errno : fd;
+        r = spool_make_file(dir_fd, file, flags); /* another process may be first */
+    }
+    return r;
+}
+
 static int put_file(
     int dir_fd, const char *file, const void *bytes, size_t n, bool durable)
 {
@@ -123,14 +149,12 @@ static int put_file(
     int len = snprintf(tmp, sizeof tmp, ".%s.%d.tmp", file, (int)getpid());
     if (len < 0 || (size_t)len >= sizeof tmp)
         return -ENAMETOOLONG;
-    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    CLEANUP(close_p) int fd = openat(dir_fd, tmp, flags, KNELL_SPOOL_FILE_MODE);
-    if (fd < 0 && errno == EEXIST && unlinkat(dir_fd, tmp, 0) == 0) {
-        /* Left by a process with our id that was killed here. */
-        fd = openat(dir_fd, tmp, flags, KNELL_SPOOL_FILE_MODE);
-    }
+    CLEANUP(close_p) int fd = spool_make_file(dir_fd, tmp, O_WRONLY);
+    /* Left by a process with our id that was killed here. */
+    if (fd == -EEXIST && unlinkat(dir_fd, tmp, 0) == 0)
+        fd = spool_make_file(dir_fd, tmp, O_WRONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     int r = write_all(fd, bytes, n);
     if (!r && durable && fsync(fd) < 0)
         r = -errno;

@@ -10,11 +10,10 @@
 #define HISTORY_OLD_FILE "log.1"
 enum { MAX_LINE = 1024, MAX_LOOK_BACK = 64 << 10 };
 
-static int open_log(int dir_fd, int flags)
+/* @fd  of the file, or negative. Returns it, or -1. */
+static int check_log(int opened)
 {
-    CLEANUP(close_p)
-    int fd = openat(dir_fd, HISTORY_FILE, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-        KNELL_SPOOL_FILE_MODE);
+    CLEANUP(close_p) int fd = opened;
     struct stat st;
     /* A second name would have us write into somebody's file. */
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
@@ -22,11 +21,16 @@ static int open_log(int dir_fd, int flags)
     return take_fd(&fd);
 }
 
+static int open_log(int dir_fd)
+{
+    return check_log(spool_keep_file(dir_fd, HISTORY_FILE, O_WRONLY | O_APPEND));
+}
+
 void history_open(const struct spool *s, struct history *ret)
 {
     struct history h = {.dir_fd = s->fd};
     struct stat st;
-    h.fd = open_log(s->fd, O_WRONLY | O_APPEND | O_CREAT);
+    h.fd = open_log(s->fd);
     if (h.fd >= 0 && fstat(h.fd, &st) == 0)
         h.n_bytes = (uint64_t)st.st_size;
     *ret = h;
@@ -43,7 +47,7 @@ static void rotate(struct history *h)
     if (renameat(h->dir_fd, HISTORY_FILE, h->dir_fd, HISTORY_OLD_FILE) < 0)
         return;
     history_close(h);
-    h->fd = open_log(h->dir_fd, O_WRONLY | O_APPEND | O_CREAT);
+    h->fd = open_log(h->dir_fd);
     h->n_bytes = 0;
 }
 
@@ -89,7 +93,9 @@ void history_add(struct history *h, const struct history_line *l)
 
 bool history_was_sent(const struct spool *s, const char *event_id, uint64_t destination)
 {
-    CLEANUP(close_p) int fd = open_log(s->fd, O_RDONLY);
+    CLEANUP(close_p)
+    int fd = check_log(
+        openat(s->fd, HISTORY_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     CLEANUP(free_p) char *text = malloc(MAX_LOOK_BACK + 1);
     struct stat st;
     if (fd < 0 || !text || fstat(fd, &st) < 0)

@@ -123,8 +123,9 @@ int marks_add(const struct spool *s, struct marks *m,
 {
     char name[MARK_NAME_BYTES + 1];
     if (m->fd < 0) {
-        if (mkdirat(s->fd, MARKS_FOLDER, KNELL_SPOOL_DIR_MODE) < 0 && errno != EEXIST)
-            return -errno;
+        int r = spool_make_folder(s->fd, MARKS_FOLDER);
+        if (r < 0)
+            return r;
         int fd = open_folder(s);
         if (fd < 0)
             return fd;
@@ -132,10 +133,9 @@ int marks_add(const struct spool *s, struct marks *m,
     }
     name_of(event_id, destination, name);
     CLEANUP(close_p)
-    int fd = openat(
-        m->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, KNELL_SPOOL_FILE_MODE);
+    int fd = spool_keep_file(m->fd, name, O_WRONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     if (rejected)
         IGNORE(write(fd, "rejected\n", 9) < 0, "no room: it counts as taken");
     return fsync(m->fd) < 0 ? -errno : 0;

@@ -29,10 +29,11 @@ struct strikes {
 static int open_table(const struct spool *s)
 {
     CLEANUP(close_p)
-    int fd = openat(s->fd, STRIKES_FILE,
-        O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, KNELL_SPOOL_FILE_MODE);
+    int fd = spool_keep_file(s->fd, STRIKES_FILE, O_RDWR);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
         return -EPERM;
