@@ -168,6 +168,10 @@ static int take_report(const struct spool *spool, const struct tar_entry *e)
         err = spool_has_event(spool, name.event_id);
     if (err)
         return err < 0 ? err : -EEXIST;
+    /* "Due then", and "held until there is consent", was said of the other spool: a stay
+     * in hold/ that only a person ends has neither. */
+    name.not_before_s = 0;
+    name.attempts = 0;
     spool_name_format(&name, canonical);
     return make_file(spool->state_fd[SPOOL_HOLD], canonical, e->bytes, e->n);
 }

@@ -48,17 +48,20 @@ static void forget_strikes(const struct spool *spool, const struct report *r)
 }
 
 /* The goal of a command for a report in its state; -EALREADY, -EBUSY or -EINVAL. */
-static int goal(enum command_id command, uint32_t state)
+static int goal(enum command_id command, const struct report *r)
 {
+    const uint32_t state = r->state;
     if (state == SPOOL_WORK)
         return -EBUSY;
     switch (command) {
     case COMMAND_RM:
         return REMOVED;
     case COMMAND_HOLD:
-        return state == SPOOL_HOLD                         ? -EALREADY
-               : state == SPOOL_NEW || state == SPOOL_WAIT ? SPOOL_HOLD
-                                                           : -EINVAL;
+        /* What waits for consent is held anew: else it would go with the consent. */
+        return state == SPOOL_HOLD && !r->name.not_before_s ? -EALREADY
+               : state == SPOOL_HOLD                        ? SPOOL_HOLD
+               : state == SPOOL_NEW || state == SPOOL_WAIT  ? SPOOL_HOLD
+                                                            : -EINVAL;
     case COMMAND_RELEASE:
         return state == SPOOL_HOLD ? SPOOL_NEW : -EINVAL;
     case COMMAND_RETRY:
@@ -138,7 +141,7 @@ static void tell(struct change *c, const struct report *r, int to, int err)
 
 static void change_one(struct change *c, const struct report *r)
 {
-    int to = goal(c->s->options.command, r->state);
+    int to = goal(c->s->options.command, r);
     int err = to < 0 ? to : 0;
     if (!err && !c->s->options.dry_run)
         err = apply(c->t->spools[r->spool].spool, r, to);

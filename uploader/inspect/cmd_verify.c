@@ -131,26 +131,36 @@ static void tell_changed(struct verify *v, const char *file)
                                                        : quarantine(v, file, what));
 }
 
-static void check_report(struct verify *v, const struct report *r)
+/* @ret_changed  its checksum is another */
+static int read_report(const struct verify *v, const struct report *r,
+    struct report_error *why, bool *ret_changed)
 {
-    char file[KNELL_SPOOL_NAME_BYTES + 1], what[200];
+    char file[KNELL_SPOOL_NAME_BYTES + 1];
     CLEANUP(close_p) int fd = -1;
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n = 0;
-    struct report_error why = {0};
     struct crash *c = NULL;
-    (void)report_file(r, file);
-    v->state = (enum spool_state)r->state;
-    int err =
-        spool_open_file(v->spool, v->state, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
-    if (err == -ENOENT)
-        return; /* it moved meanwhile: the uploader is at work */
+    int err = spool_open_file(v->spool, (enum spool_state)r->state, report_file(r, file),
+        KNELL_MAX_REPORT_BYTES, &fd, NULL);
     if (!err)
         err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
     if (!err)
-        err = report_read(bytes, n, &c, &why);
-    bool changed = !err && c->is_changed;
+        err = report_read(bytes, n, &c, why);
+    *ret_changed = !err && c->is_changed;
     crash_free(c);
+    return err;
+}
+
+static void check_report(struct verify *v, const struct report *r)
+{
+    char file[KNELL_SPOOL_NAME_BYTES + 1], what[200];
+    struct report_error why = {0};
+    bool changed;
+    (void)report_file(r, file);
+    v->state = (enum spool_state)r->state;
+    int err = read_report(v, r, &why, &changed);
+    if (err == -ENOENT)
+        return; /* it moved meanwhile: the uploader is at work */
     if (!err) {
         v->n_good += !changed;
         if (changed)
@@ -169,12 +179,18 @@ static void check_report(struct verify *v, const struct report *r)
     tell(v, file, what, own ? quarantine(v, file, what) : NULL);
 }
 
+/* The further on, the better; but what lies in bad/ is there for a fault. */
+static int rank(const struct report *r)
+{
+    return r->state == SPOOL_BAD ? -1 : (int)r->state;
+}
+
 static int by_event(const void *a, const void *b)
 {
     const struct report *x = *(const struct report *const *)a,
                         *y = *(const struct report *const *)b;
     int order = memcmp(x->name.event_id, y->name.event_id, sizeof x->name.event_id);
-    return order ? order : (int)y->state - (int)x->state;
+    return order ? order : rank(y) - rank(x);
 }
 
 /* Whether a report still lies where it was listed. */
@@ -186,8 +202,37 @@ static bool is_there(const struct verify *v, const struct report *r)
                AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* One event in two places: a cut-off move or a restored backup. The copy that is further
- * on stays. */
+static bool is_sound(const struct verify *v, const struct report *r)
+{
+    struct report_error why = {0};
+    bool changed;
+    return !read_report(v, r, &why, &changed) && !changed;
+}
+
+/* Of the copies of one report, the furthest on first, the first sound one stays. Where
+ * none is, each may hold what the others have lost. */
+static void check_copies(struct verify *v, const struct report **copies, size_t n)
+{
+    const struct report *stays = NULL;
+    for (size_t i = 0; i < n && !stays; i++)
+        stays = is_sound(v, copies[i]) ? copies[i] : NULL;
+    const bool may_remove = v->s->options.repair && stays;
+    if (!stays)
+        stays = copies[0];
+    for (size_t i = 0; i < n; i++) {
+        char file[KNELL_SPOOL_NAME_BYTES + 1];
+        /* One that was moved while the folders were read was seen in both. */
+        if (copies[i] == stays || !is_there(v, stays) || !is_there(v, copies[i]))
+            continue;
+        v->state = (enum spool_state)copies[i]->state;
+        bool removed = may_remove && v->state != SPOOL_WORK &&
+                       report_unlink(v->spool, copies[i]) == 0;
+        tell(v, report_file(copies[i], file), "another copy of a report",
+            removed ? "removed" : NULL);
+    }
+}
+
+/* One event in two places: a cut-off move or a restored backup. */
 static void check_twice(struct verify *v, const struct store *t, uint32_t spool)
 {
     const struct report **sorted = calloc(t->n_reports + 1, sizeof *sorted);
@@ -197,20 +242,13 @@ static void check_twice(struct verify *v, const struct store *t, uint32_t spool)
             sorted[n++] = &t->reports[i];
     if (sorted)
         qsort(sorted, n, sizeof *sorted, by_event);
-    for (size_t i = 1; i < n; i++) {
-        char file[KNELL_SPOOL_NAME_BYTES + 1];
-        if (memcmp(sorted[i]->name.event_id, sorted[i - 1]->name.event_id,
-                sizeof sorted[i]->name.event_id) != 0)
-            continue;
-        /* One that was moved while the folders were read was seen in both. Moves go
-         * forward: where it went to is looked at first. */
-        if (!is_there(v, sorted[i - 1]) || !is_there(v, sorted[i]))
-            continue;
-        v->state = (enum spool_state)sorted[i]->state;
-        bool removed = v->s->options.repair && v->state != SPOOL_WORK &&
-                       report_unlink(v->spool, sorted[i]) == 0;
-        tell(v, report_file(sorted[i], file), "another copy of a report",
-            removed ? "removed" : NULL);
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1;
+             end < n && !memcmp(sorted[i]->name.event_id, sorted[end]->name.event_id,
+                            SPOOL_EVENT_ID_BYTES);)
+            end++;
+        if (end - i > 1)
+            check_copies(v, sorted + i, end - i);
     }
     free(sorted);
 }

@@ -159,9 +159,11 @@ void row_json(struct json *j, const struct store *t, const struct report *r,
     optional_uint(j, "bytes", e->report_bytes);
     json_text(j, "signature", sig);
     json_uint(j, "attempts", r->name.attempts);
+    /* In hold/ it only says why a report is there. */
     json_text(j, "not_before",
-        r->name.not_before_s ? when_iso(time, (int64_t)r->name.not_before_s * 1000)
-                             : NULL);
+        r->state == SPOOL_WAIT && r->name.not_before_s
+            ? when_iso(time, (int64_t)r->name.not_before_s * 1000)
+            : NULL);
     tags_json(j, e);
     json_text(j, "spool", t->spools[r->spool].spool->path);
 }
