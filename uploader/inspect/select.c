@@ -146,7 +146,9 @@ static bool code_matches(
     const struct report *r, const struct index_entry *e, const char *v)
 {
     int code;
-    return signal_words_parse_code(r->name.signo, v, &code) == 0 && e->code == code;
+    /* Zero is what the kernel says of kill(2), and what stands for "no signal" here. */
+    return r->name.signo && e->kind == INDEX_KIND_CRASH &&
+           signal_words_parse_code(r->name.signo, v, &code) == 0 && e->code == code;
 }
 
 static bool by_facts(

@@ -41,6 +41,7 @@ static const struct {
     {"w", WEEK},
     {"week", WEEK},
     {"weeks", WEEK},
+    {"M", YEAR / 12},
     {"month", YEAR / 12},
     {"months", YEAR / 12},
     {"y", YEAR},
@@ -55,14 +56,15 @@ static const char *skip_blanks(const char *s)
     return s;
 }
 
-/* The unit at *s, as milliseconds; 0 when there is none. */
+/* The unit at *s, as milliseconds; 0 when there is none. Capitals count, as "m" is a
+ * minute and "M" a month. */
 static int64_t take_unit(const char **s)
 {
     size_t n = 0;
     while (isalpha((unsigned char)(*s)[n]))
         n++;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strlen(units[i].name) == n && strncasecmp(*s, units[i].name, n) == 0) {
+        if (strlen(units[i].name) == n && memcmp(*s, units[i].name, n) == 0) {
             *s += n;
             return units[i].ms;
         }
