@@ -3,6 +3,7 @@
 #include "tmpdir.h"
 
 #include "uploader/spool/split.h"
+#include "uploader/worker/run.h"
 #include "uploader/worker/segment.h"
 
 #include <errno.h>
@@ -114,6 +115,26 @@ static void a_transaction_has_the_events_release(void)
     free(bytes);
 }
 
+/* A program that is asked before events are sent sees none of these, and stops none. */
+static void no_program_is_asked(void)
+{
+    const char *argv[] = {"/bin/false", NULL};
+    for (int logs = 0; logs < 2; logs++) {
+        const struct worker_options o = {.before_send = argv,
+            .hook_timeout_ms = 5000,
+            .otlp = true,
+            .no_sentry = logs};
+        struct worker_result r = {0};
+        size_t n;
+        uint8_t *bytes = segment(1, logs, &n);
+        CHECK_INT(worker_run(bytes, n, &o, NULL, &r), 0);
+        CHECK_INT(r.outcome, WORKER_READY);
+        CHECK(r.n_otlp > 0 && (r.n_items > 0) == !logs);
+        worker_result_done(&r);
+        free(bytes);
+    }
+}
+
 static struct queued {
     struct spool_name all[2 * MANY];
     int n;
@@ -186,5 +207,5 @@ static void what_cannot_be_split_stays_whole(void)
 }
 
 TEST_MAIN(TEST(each_transaction_has_a_part), TEST(a_list_is_not_believed),
-    TEST(a_transaction_has_the_events_release), TEST(a_folder_is_split_once),
-    TEST(what_cannot_be_split_stays_whole))
+    TEST(a_transaction_has_the_events_release), TEST(no_program_is_asked),
+    TEST(a_folder_is_split_once), TEST(what_cannot_be_split_stays_whole))

@@ -1,6 +1,7 @@
 #include "uploader/worker/run.h"
 
 #include "uploader/worker/chore.h"
+#include "uploader/worker/segment.h"
 #include "uploader/worker/wire.h"
 
 #include <errno.h>
@@ -94,7 +95,7 @@ static _Noreturn void child(int answer, int ended, pid_t parent, const uint8_t *
         err = err ? chore_fail(err, answer) : chore_do(options->chore, report, n, answer);
         _exit(err ? 1 : 0);
     }
-    if (options && options->before_send) {
+    if (options && options->before_send && !segment_is(report, n)) {
         err = around_hook(report, n, options, &own, &r);
     } else {
         err = sandbox_enter(&own);
