@@ -135,15 +135,20 @@ static void asks_before_it_sends(void)
 
 static void a_sanitized_dump_holds_addresses_only(void)
 {
-    enum { STACK = 0x7ffe0000, CODE = 0x400000 };
+    enum { STACK = 0x7ffe0000, CODE = 0x400000, OTHER = 0x7ffd0000 };
+    uint64_t other[8] = {0}, elsewhere[17] = {[7] = OTHER, [16] = CODE};
     static const char secret[] = "password: hunter";
     uint64_t stack[8] = {CODE + 8, STACK + 16, 42, (uint64_t)-3, 0, 0, 0xdeadbeefcafe};
     uint64_t r[17] = {[7] = STACK, [16] = CODE};
     memcpy(&stack[4], secret, 16);
+    memcpy(&other[2], "sesame-4 sesame-4", 16);
     struct dump *d = dump_new();
     dump_module(d, CODE, 0x1000, "/usr/bin/x", "id", 2);
     dump_thread(d, 1, "x", r, stack, sizeof stack);
     dump_memory(d, CODE + 0x100, secret, 16); /* code: inside of the module */
+    /* A register pointed into another thread's stack: that is in the dump twice. */
+    dump_thread(d, 2, "y", elsewhere, other, sizeof other);
+    dump_memory(d, OTHER + 16, &other[2], 16);
     dump_journal(d, "x", "x@1", "lab");
     size_t n;
     const uint8_t *bytes = dump_finish(d, &n);
@@ -156,6 +161,7 @@ static void a_sanitized_dump_holds_addresses_only(void)
     CHECK(memmem(bytes, n, "sesame-3", 8));
     CHECK_INT(sanitize_report(c, &copy), 0);
     CHECK(!memmem(copy, n, "sesame-3", 8));
+    CHECK(memmem(bytes, n, "sesame-4", 8) && !memmem(copy, n, "sesame-4", 8));
     CHECK(memmem(bytes, n, "node-7", 6) && !memmem(copy, n, "node-7", 6));
     CHECK_INT(report_read(copy, n, &clean, NULL), 0);
     const uint64_t expected[8] = {CODE + 8, STACK + 16, 42, (uint64_t)-3,

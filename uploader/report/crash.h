@@ -127,6 +127,8 @@ struct crash {
     struct crash_memory *memory;     /* sorted by start, no two overlap; the threads'
                                         stacks are among them */
     uint32_t n_memory;
+    struct crash_memory *listed; /* the same as in the dump, where some may overlap */
+    uint32_t n_listed;
 
     uint32_t prewalked_tid;
     const uint64_t *prewalked; /* frames from the handler, innermost first */

@@ -293,8 +293,15 @@ int parse_memory(struct parser *p)
         if (t->n_stack)
             memory[n++] = (struct crash_memory){t->stack_start, t->stack, t->n_stack};
     }
-    if (n)
+    struct crash_memory *listed = arena_array(c->arena, n ? n : 1, sizeof *listed);
+    if (!listed)
+        return -ENOMEM;
+    if (n) {
+        memcpy(listed, memory, n * sizeof *memory);
         qsort(memory, n, sizeof *memory, by_start);
+    }
+    c->listed = listed;
+    c->n_listed = n;
     c->memory = memory;
     c->n_memory = cut_overlaps(memory, n);
     return 0;

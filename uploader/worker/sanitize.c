@@ -117,8 +117,9 @@ static int clean_memory(const struct crash *c, uint8_t *copy)
     int err = code_map_new(c, &report_alone, &code);
     if (err)
         return err;
-    for (uint32_t i = 0; i < c->n_memory; i++) {
-        const struct crash_memory *m = &c->memory[i];
+    /* Also what another range holds as well, at another place of the file. */
+    for (uint32_t i = 0; i < c->n_listed; i++) {
+        const struct crash_memory *m = &c->listed[i];
         if (crash_module_at(c, m->start) < 0 || !code_map_executable(code, m->start))
             clean(c, copy, m->bytes, m->n_bytes, m->start);
     }
