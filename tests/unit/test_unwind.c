@@ -295,6 +295,27 @@ static void knows_system_code(void)
     CHECK(!frame_in_app("/usr/bin/exampled", "_start"));
     CHECK(!frame_in_app("/usr/bin/exampled", "std::vector<int>::at"));
     CHECK(!frame_in_app("/lib/x86_64-linux-gnu/libc.so.6", "qsort"));
+    /* A template's name has the type of its result before it. */
+    static const struct {
+        const char *function;
+        bool in_app;
+    } templates[] = {{"void std::sort<int*>(int*, int*)", false},
+        {"void std::__invoke_impl<void, void (*)(int)>(std::__invoke_other, void "
+         "(*)(int))",
+            false},
+        {"int&& std::forward<int>(std::remove_reference<int>::type&)", false},
+        {"decltype (x) std::invoke<int (app::*)()>(int (app::*)())", false},
+        {"void app::run<std::string>(std::string const&)", true},
+        {"std::string app::name<int>(int) const", true},
+        {"(anonymous namespace)::run(std::string)", true},
+        {"main::{lambda(std::string)#1}::operator()(std::string) const", true},
+        {"bool app::operator< <int>(std::string const&)", true},
+        {"std::function<void (int)>::operator()(int) const", false}};
+    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
+        if (!CHECK(frame_in_app("/usr/bin/exampled", templates[i].function) ==
+                   templates[i].in_app))
+            printf("%s\n", templates[i].function);
+    }
     CHECK(!frame_in_app("/lib64/ld-linux-x86-64.so.2", NULL));
     CHECK(!frame_in_app("[vdso]", NULL));
     CHECK(!frame_in_app(NULL, "x"));

@@ -80,6 +80,25 @@ static bool begins(const char *s, const char *with)
     return !strncmp(s, with, strlen(with));
 }
 
+/* Templates have their result's type before their name: "void std::sort<int*>(int*)". */
+static const char *without_result(const char *function)
+{
+    const char *name = function;
+    int depth = 0;
+    for (const char *p = function; *p; p++) {
+        bool begins_word = p == function || p[-1] == ' ' || p[-1] == ':';
+        if (begins_word && begins(p, "operator"))
+            break; /* what follows is no bracket */
+        if (!depth && *p == '(' && !begins_word)
+            break; /* the arguments */
+        depth += strchr("<([{", *p) != NULL;
+        depth -= depth && strchr(">)]}", *p);
+        if (!depth && *p == ' ')
+            name = p + 1;
+    }
+    return name;
+}
+
 bool frame_in_app(const char *path, const char *function)
 {
     static const char *const libraries[] = {"libc.so", "libc-2", "ld-linux", "ld-2",
@@ -107,8 +126,9 @@ bool frame_in_app(const char *path, const char *function)
         if (!strcmp(function, functions[i]))
             return false;
     }
-    for (size_t i = 0; function && i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (begins(function, prefixes[i]))
+    const char *name = function ? without_result(function) : NULL;
+    for (size_t i = 0; name && i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (begins(name, prefixes[i]))
             return false;
     }
     return true;
