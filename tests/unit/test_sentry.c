@@ -8,10 +8,12 @@
 #include "uploader/event/session.h"
 #include "uploader/event/validate.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/journal.h"
 #include "uploader/report/parse.h"
 #include "uploader/report/unwind.h"
 
 #include <errno.h>
+#include <knell/types.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -388,7 +390,77 @@ static void a_session_has_the_events_release(void)
     CHECK(!update);
 }
 
-TEST_MAIN(TEST(says_what_servers_need), TEST(says_what_a_frame_is),
-    TEST(keeps_to_its_options), TEST(makes_any_text_valid), TEST(refuses_wrong_types),
-    TEST(becomes_a_log_record), TEST(survives_failing_allocations),
-    TEST(a_session_has_the_events_release))
+/* The example, as if the program or the uploader had said it. @n  pairs of text */
+static cJSON *event_of_item(
+    uint32_t kind, const char *const pairs[][2], uint32_t n, const struct scrub *scrub)
+{
+    const struct knell_item_head head = {.kind = kind, .level = KNELL_LEVEL_ERROR};
+    struct journal_pair all[8];
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = (struct journal_pair){
+            .key = pairs[i][0], .value = {.type = KNELL_VALUE_TEXT, .text = pairs[i][1]}};
+    const struct event_options o = {.scrub = scrub};
+    struct dump *d = dump_example();
+    size_t size;
+    const uint8_t *bytes = dump_finish(d, &size);
+    struct crash *c = NULL;
+    cJSON *event = NULL;
+    char why[256];
+    CHECK_INT(report_read(bytes, size, &c, NULL), 0);
+    CHECK_INT(report_unwind(c, &(struct report_unwind_options){.no_files = true}), 0);
+    CHECK_INT(report_symbolize(c, NULL), 0);
+    c->has_signal = false;
+    c->item_head = &head;
+    c->item_pairs = all;
+    c->n_item_pairs = n;
+    for (uint32_t i = 0; i < c->threads[0].n_frames; i++)
+        c->threads[0].frames[i].kind = KNELL_FRAME_RETURN; /* knell's own are cut off */
+    CHECK_INT(sentry_event(c, &o, &event), 0);
+    CHECK_INT(validate_event(event, why, sizeof why), 0);
+    crash_free(c);
+    dump_free(d);
+    return event;
+}
+
+static void what_the_program_said_stays_as_it_is(void)
+{
+    static const char *const pairs[][2] = {{"type", "QueryFailed"},
+        {"message", "processor: stalled"}, {"operation", "SELECT 1\nFROM t"},
+        {"path", "/home/ann/x"}, {"Path", "another"}};
+    struct scrub *scrub;
+    char note[64] = "";
+    CHECK_INT(scrub_new(NULL, &scrub, note, sizeof note), 0);
+    cJSON *event = event_of_item(KNELL_ITEM_ERROR, pairs, 5, scrub);
+    CHECK_STR(at(event, "exception.values.0.value"), "\"processor: stalled\"");
+    CHECK_STR(at(event, "tags.operation"), "\"SELECT 1 FROM t\"");
+    CHECK_STR(at(event, "extra.path"), "\"/home/ann/x\"");
+    CHECK_STR(at(event, "extra.Path"), "\"another\"");
+    CHECK_STR(at(event, "exception.values.0.stacktrace.instruction_addr_adjustment"),
+        "\"all\"");
+    cJSON_Delete(event);
+    scrub_free(scrub);
+}
+
+static void an_obituary_names_no_people(void)
+{
+    static const char *const pairs[][2] = {{"type", "SIGSEGV"}, {"message", "died"},
+        {"evidence 1", "the kernel's log: audit: type=1701 auid=1000 uid=1000 gid=99 "
+                       "exe=\"/home/ann/bin/d\" sig=11"},
+        {"evidence 2", "a core file of it lies at /cores/web1.d.42"},
+        {"evidence 3", "the cgroup /user.slice/user-1000.slice counts no OOM kill"}};
+    struct scrub *scrub;
+    char note[64] = "";
+    CHECK_INT(scrub_new(NULL, &scrub, note, sizeof note), 0);
+    cJSON *event = event_of_item(KNELL_ITEM_OBITUARY, pairs, 5, scrub);
+    char *text = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(event, "extra"));
+    CHECK(text && strstr(text, "sig=11") && strstr(text, "/cores/"));
+    CHECK(text && !strstr(text, "ann") && !strstr(text, "web1") && !strstr(text, "1000"));
+    free(text);
+    cJSON_Delete(event);
+    scrub_free(scrub);
+}
+
+TEST_MAIN(TEST(what_the_program_said_stays_as_it_is), TEST(an_obituary_names_no_people),
+    TEST(says_what_servers_need), TEST(says_what_a_frame_is), TEST(keeps_to_its_options),
+    TEST(makes_any_text_valid), TEST(refuses_wrong_types), TEST(becomes_a_log_record),
+    TEST(survives_failing_allocations), TEST(a_session_has_the_events_release))

@@ -69,6 +69,11 @@ cJSON *build_array(struct build *b, cJSON *parent, const char *key)
     return b->failed || !parent ? NULL : nested(b, parent, key, cJSON_CreateArray());
 }
 
+bool build_has(const cJSON *object, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, key) != NULL;
+}
+
 void build_text_n(struct build *b, cJSON *parent, const char *key, const char *text,
     size_t n, size_t max)
 {

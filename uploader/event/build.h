@@ -30,6 +30,9 @@ void build_address(struct build *b, cJSON *parent, const char *key, uint64_t val
 /* "2026-11-21T02:41:21.085183Z"; nothing for 0. */
 void build_time(struct build *b, cJSON *parent, const char *key, uint64_t time_ns);
 
+/* Whether an object has a key, written just so. */
+bool build_has(const cJSON *object, const char *key);
+
 /* Nothing is added when the object is empty: it is taken out of its parent again. */
 void build_drop_empty(cJSON *parent, const char *key);
 

@@ -422,7 +422,7 @@ int rules_apply(const struct rules *r, const struct crash *c, cJSON *event)
         tags = build_object(&b, event, "tags");
     for (size_t i = 0; i < r->tags.n; i++) {
         const struct rule *tag = &r->tags.all[i];
-        if (tags && !cJSON_HasObjectItem(tags, tag->pattern)) /* the program's own wins */
+        if (tags && !build_has(tags, tag->pattern)) /* the program's own wins */
             build_text(&b, tags, tag->pattern, tag->value, 200);
     }
     return b.failed ? -ENOMEM : 0;

@@ -64,7 +64,7 @@ void scope_value(
 {
     char clean[MAX_KEY + 1];
     (void)text_copy(clean, sizeof clean, key, strlen(key));
-    if (!to || !*clean || cJSON_HasObjectItem(to, clean))
+    if (!to || !*clean || build_has(to, clean))
         return;
     switch (v->type) {
     case KNELL_VALUE_TEXT:
@@ -120,7 +120,7 @@ static void tag(struct build *b, cJSON *tags, const struct journal_fact *f)
         if (*p == '\n')
             *p = ' ';
     }
-    if (tags && *key && *value && !cJSON_HasObjectItem(tags, key) &&
+    if (tags && *key && *value && !build_has(tags, key) &&
         cJSON_GetArraySize(tags) < MAX_TAGS)
         build_text(b, tags, key, value, sizeof value);
 }
@@ -142,7 +142,7 @@ static void user(struct build *b, cJSON *who, const struct journal_fact *f)
         to = strcmp(f->key, known[i]) ? to : who;
     to = to ? to : child(b, who, "data");
     as_text(&f->value, text, sizeof text);
-    if (to && !cJSON_HasObjectItem(to, f->key))
+    if (to && !build_has(to, f->key))
         build_text(b, to, f->key, text, sizeof text);
 }
 
@@ -184,7 +184,7 @@ static void crumbs(struct build *b, cJSON *event, const struct journal *j)
         cJSON *data = build_object(b, one, "data");
         for (uint32_t k = 0; k < c->n_pairs; k++)
             scope_value(b, data, c->pairs[k].key, &c->pairs[k].value);
-        if (c->tid && data && !cJSON_HasObjectItem(data, "thread_id"))
+        if (c->tid && data && !build_has(data, "thread_id"))
             build_number(b, data, "thread_id", c->tid);
         build_drop_empty(one, "data");
     }
@@ -231,11 +231,11 @@ void scope_to_event(struct build *b, cJSON *event, const struct journal *j)
             scope_value(b, extra, f->key, &f->value);
             break;
         case KNELL_ENTRY_FINGERPRINT:
-            if (!cJSON_HasObjectItem(event, "fingerprint"))
+            if (!build_has(event, "fingerprint"))
                 fingerprint(b, event, f);
             break;
         case KNELL_ENTRY_TRANSACTION:
-            if (f->value.text && !cJSON_HasObjectItem(event, "transaction"))
+            if (f->value.text && !build_has(event, "transaction"))
                 build_text(b, event, "transaction", f->value.text, MAX_TRANSACTION);
             break;
         default:

@@ -6,6 +6,7 @@
 #include "uploader/event/scrub.h"
 #include "uploader/event/sentry_inner.h"
 #include "uploader/report/frames.h"
+#include "uploader/report/obituary.h"
 #include "uploader/report/signal_words.h"
 #include "uploader/report/signals.h"
 
@@ -15,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_TAG_VALUE = 200 };
 
 uint64_t event_time_ns(const struct crash *c, const struct event_options *o)
 {
@@ -188,8 +191,45 @@ static void item_tags(struct build *b, cJSON *event, const struct crash *c)
     cJSON *tags = build_object(b, event, "tags");
     bool handled = c->item_head->kind != KNELL_ITEM_OBITUARY;
     build_text(b, tags, "handled", handled ? "yes" : "no", 4);
-    for (size_t i = 0; i < sizeof searched / sizeof *searched; i++)
-        build_text(b, tags, searched[i], sentry_item_text(c, searched[i]), 200);
+    for (size_t i = 0; i < sizeof searched / sizeof *searched; i++) {
+        const char *text = sentry_item_text(c, searched[i]);
+        char line[MAX_TAG_VALUE + 1];
+        if (!text)
+            continue;
+        (void)text_copy(line, sizeof line, text, strlen(text));
+        for (char *p = line; *p; p++)
+            *p = *p == '\n' ? ' ' : *p; /* servers refuse tags of several lines */
+        build_text(b, tags, searched[i], line, sizeof line);
+    }
+}
+
+/* What was gathered of a death tells of users and hosts: digits behind "uid=" and
+ * "user-" go, and the name of a core file, which core_pattern may put the host in. */
+static void without_people(char *text)
+{
+    static const char core[] = "a core file of it lies at ";
+    static const char *const before[] = {"uid=", "gid=", "user-"};
+    char *slash = strncmp(text, core, sizeof core - 1) ? NULL : strrchr(text, '/');
+    if (slash)
+        slash[1] = 0;
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        for (char *p = text; (p = strstr(p, before[i]));) {
+            p += strlen(before[i]);
+            for (; *p >= '0' && *p <= '9'; p++)
+                *p = 'x';
+        }
+    }
+}
+
+static void evidence(
+    struct build *b, cJSON *extra, const struct journal_pair *p, bool with_people)
+{
+    char text[OBITUARY_TEXT_BYTES];
+    const struct journal_value v = {.type = KNELL_VALUE_TEXT, .text = text};
+    (void)snprintf(text, sizeof text, "%s", p->value.text);
+    if (!with_people)
+        without_people(text);
+    scope_value(b, extra, p->key, &v);
 }
 
 /* Message, or exception with the rest of what the item says as extra. */
@@ -207,7 +247,12 @@ static void item(
     cJSON *extra = build_object(b, event, "extra");
     for (uint32_t i = 0; i < c->n_item_pairs; i++) {
         const struct journal_pair *p = &c->item_pairs[i];
-        if (strcmp(p->key, known[0]) != 0 && strcmp(p->key, known[1]) != 0)
+        if (!strcmp(p->key, known[0]) || !strcmp(p->key, known[1]))
+            continue;
+        if (c->item_head->kind == KNELL_ITEM_OBITUARY &&
+            p->value.type == KNELL_VALUE_TEXT)
+            evidence(b, extra, p, o->send_default_pii);
+        else
             scope_value(b, extra, p->key, &p->value);
     }
     item_tags(b, event, c);
@@ -317,18 +362,30 @@ static void command_line(struct build *b, cJSON *event, const struct crash *c)
     build_text_n(b, process, "command_line", line, n, sizeof line);
 }
 
-/* Before anything that the program set itself is in the event. */
-static int scrub_gathered(const struct scrub *scrub, cJSON *event)
+static cJSON *at(cJSON *object, const char *key)
 {
+    return object ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
+}
+
+/* Before the scope that the program set is in the event. What an error or a message says
+ * is the program's own as well: then frames, modules and contexts alone were gathered. */
+static int scrub_gathered(const struct scrub *scrub, cJSON *event, const struct crash *c)
+{
+    static const char *const gathered[] = {"threads", "debug_meta", "contexts"};
     if (!scrub)
         return 0;
-    cJSON *e = cJSON_GetObjectItemCaseSensitive(event, "exception");
-    cJSON *values = e ? cJSON_GetObjectItemCaseSensitive(e, "values") : NULL;
-    cJSON *value = values && values->child
-                       ? cJSON_GetObjectItemCaseSensitive(values->child, "value")
-                       : NULL;
-    int err = scrub_homes(event);
-    if (!err && cJSON_IsString(value)) {
+    cJSON *values = at(at(event, "exception"), "values");
+    cJSON *first = values ? values->child : NULL, *value = at(first, "value");
+    bool said = c->item_head && !c->has_signal;
+    bool by_program = said && c->item_head->kind != KNELL_ITEM_OBITUARY;
+    int err = by_program ? 0 : scrub_homes(event);
+    for (size_t i = 0; !err && by_program && i < sizeof gathered / sizeof *gathered; i++)
+        err = scrub_homes(at(event, gathered[i]));
+    if (!err && by_program)
+        err = scrub_homes(at(first, "stacktrace"));
+    if (!err && said && !by_program)
+        err = scrub_json(scrub, at(event, "extra"));
+    if (!err && !by_program && cJSON_IsString(value)) {
         char *clean;
         err = scrub_text(scrub, value->valuestring, &clean);
         if (!err && !cJSON_SetValuestring(value, clean))
@@ -365,7 +422,7 @@ int sentry_event(const struct crash *c, const struct event_options *options, cJS
     event_contexts(&b, event, c, o);
     if (o->send_cmdline)
         command_line(&b, event, c);
-    if (!b.failed && scrub_gathered(o->scrub, event) < 0)
+    if (!b.failed && scrub_gathered(o->scrub, event, c) < 0)
         b.failed = true;
     const cJSON *id = cJSON_GetObjectItemCaseSensitive(event, "event_id");
     scope_trace(&b, cJSON_GetObjectItemCaseSensitive(event, "contexts"), c->said,
@@ -373,7 +430,7 @@ int sentry_event(const struct crash *c, const struct event_options *options, cJS
     scope_to_event(&b, event, c->said);
     if (!b.failed && otel_resource_clean(event, o->send_default_pii, o->scrub) < 0)
         b.failed = true;
-    if (!cJSON_HasObjectItem(event, "fingerprint"))
+    if (!build_has(event, "fingerprint"))
         fingerprint(&b, event, c, o);
     if (b.failed) {
         cJSON_Delete(event);

@@ -171,7 +171,7 @@ static void facts(struct build *b, cJSON *to, const struct crash *c)
             bool plain =
                 strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                             "0123456789_.-") == n;
-            if (plain && all && !cJSON_HasObjectItem(all, key))
+            if (plain && all && !build_has(all, key))
                 build_text_n(b, all, key, equals + 1, (size_t)(eol - equals - 1), 256);
         }
         p = eol + 1;
@@ -187,7 +187,7 @@ static void module_word(struct build *b, cJSON *to, const char *key,
     cJSON *modules = cJSON_GetObjectItemCaseSensitive(to, key);
     if (!modules)
         modules = build_object(b, to, key);
-    if (modules && !cJSON_HasObjectItem(modules, path_base(m->path)))
+    if (modules && !build_has(modules, path_base(m->path)))
         build_text(b, modules, path_base(m->path), word, 64);
 }
 

@@ -136,7 +136,10 @@ void event_stacktrace(struct build *b, cJSON *to, const struct crash *c,
     }
     if (t->has_registers && t->how == KNELL_THREAD_SIGNAL)
         registers(b, stack, c, t);
-    build_text(b, stack, "instruction_addr_adjustment", "all_but_first", 16);
+    /* Without knell's own frames an error's stack begins with a return address, too. */
+    bool all = t->frames[0].kind == KNELL_FRAME_RETURN;
+    build_text(
+        b, stack, "instruction_addr_adjustment", all ? "all" : "all_but_first", 16);
     if (!t->crashed)
         build_bool(b, stack, "snapshot", true);
 }

@@ -64,7 +64,7 @@ int session_update(
     scope_release(&b, attrs, "release", of->release);
     scope_environment(&b, attrs, "environment",
         of->environment && *of->environment ? of->environment : "production");
-    if (b.failed || !cJSON_HasObjectItem(attrs, "release")) {
+    if (b.failed || !build_has(attrs, "release")) {
         cJSON_Delete(to);
         return b.failed ? -ENOMEM : 0;
     }

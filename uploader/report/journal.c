@@ -99,6 +99,16 @@ int journal_pairs(
     return r.no_memory ? -ENOMEM : (int)kept;
 }
 
+bool journal_pair_returns(const struct journal_pair *pairs, uint32_t n, uint32_t i)
+{
+    enum { MANY = 128 }; /* more than a writer has room for: not worth the time */
+    for (uint32_t k = i + 1; n <= MANY && k < n; k++) {
+        if (!strcmp(pairs[k].key, pairs[i].key))
+            return true;
+    }
+    return false;
+}
+
 /* The bytes of an area that are in the image; empty when there is none. */
 static struct bytes area(const struct reader *r, uint32_t type)
 {

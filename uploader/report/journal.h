@@ -82,3 +82,6 @@ int journal_read(struct arena *arena, const uint8_t *image, size_t n, uint32_t t
  */
 int journal_pairs(struct arena *arena, const uint8_t *bytes, size_t n,
     const struct journal_pair **ret) MUST_CHECK;
+
+/* Whether a later one of the @n pairs has the key of the @i-th: that one counts. */
+bool journal_pair_returns(const struct journal_pair *pairs, uint32_t n, uint32_t i);

@@ -98,6 +98,8 @@ static void pairs(
         b->failed = true;
     for (int i = 0; i < n; i++) {
         bool tag = !strncmp(all[i].key, "tag.", 4);
+        if (journal_pair_returns(all, (uint32_t)n, (uint32_t)i))
+            continue;
         if (tag && all[i].value.type == KNELL_VALUE_TEXT)
             build_text(b, tags, all[i].key + 4, all[i].value.text, 200);
         else if (!tag)
@@ -256,7 +258,7 @@ static void attribute(
         [KNELL_VALUE_DOUBLE] = "double",
         [KNELL_VALUE_BOOL] = "boolean"};
     if (!to || v->type >= sizeof types / sizeof *types || !types[v->type] || !*key ||
-        cJSON_HasObjectItem(to, key))
+        build_has(to, key))
         return;
     cJSON *one = build_object(b, to, key);
     scope_value(b, one, "value", v);

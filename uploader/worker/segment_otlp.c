@@ -56,8 +56,10 @@ static cJSON *body(struct build *b, const struct otlp_service *service,
 static void attributes(
     struct build *b, cJSON *list, const struct journal_pair *pairs, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        otlp_value(b, list, pairs[i].key, &pairs[i].value);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!journal_pair_returns(pairs, (uint32_t)n, i))
+            otlp_value(b, list, pairs[i].key, &pairs[i].value);
+    }
 }
 
 void segment_otlp_log(struct segment_otlp *o, const struct otlp_service *service,
