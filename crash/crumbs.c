@@ -26,7 +26,8 @@ int kn_crumb_put(struct knell_journal_block *ring, const struct kn_crumb *crumb)
     bool cut = false;
     size_t room = ring->slot_bytes - sizeof *slot;
     uint8_t *payload = (uint8_t *)(slot + 1);
-    size_t n_category = kn_text_cut(crumb->category, KNELL_KEY_MAX, &cut);
+    size_t max_category = room < KNELL_KEY_MAX ? room : KNELL_KEY_MAX;
+    size_t n_category = kn_text_cut(crumb->category, max_category, &cut);
     size_t n_message = kn_text_cut(crumb->message, room - n_category, &cut);
     memcpy(payload, crumb->category ? crumb->category : "", n_category);
     memcpy(payload + n_category, crumb->message ? crumb->message : "", n_message);

@@ -126,6 +126,41 @@ static void busy_slot_is_left_alone(void)
     free(i);
 }
 
+/* A category is as long as it may be, a slot as small: the category alone can fill it. */
+static void stays_in_its_slot(void)
+{
+    static char category[KNELL_KEY_MAX + 1], message[5001];
+    const struct knell_data data[] = {knell_text("key", message), knell_int("n", 1)};
+    for (uint32_t slot_bytes = 64; slot_bytes <= 128; slot_bytes += 8) {
+        for (size_t n = 0; n <= KNELL_KEY_MAX; n++) {
+            struct image *i = new_image();
+            i->ring.slot_bytes = slot_bytes;
+            i->ring.n_slots = 2;
+            memset(i->slots, 0xa5, sizeof i->slots);
+            memset(i->slots, 0, 2 * slot_bytes);
+            memset(category, 'c', n);
+            memset(message, 'm', sizeof message - 1);
+            category[n] = '\0';
+            struct kn_crumb c = {
+                .category = category, .message = message, .values = data, .n_values = 2};
+            CHECK_INT(kn_crumb_put(&i->ring, &c), KN_CRUMB_WAS_CUT);
+            CHECK_INT(kn_crumb_put(&i->ring, &c), KN_CRUMB_WAS_CUT);
+            size_t n_past = 0;
+            for (size_t at = 2 * slot_bytes; at < sizeof i->slots; at++)
+                n_past += i->slots[at] != 0xa5;
+            CHECK_INT(n_past, 0);
+            struct arena *arena = arena_new(8 << 20);
+            const struct journal *j = read_image(arena, i);
+            CHECK_INT(j->n_crumbs, 2);
+            size_t room = slot_bytes - sizeof(struct knell_journal_crumb);
+            CHECK_INT(strlen(j->crumbs[1].category), n < room ? n : room);
+            CHECK_INT(strlen(j->crumbs[1].message), n < room ? room - n : 0);
+            arena_free(arena);
+            free(i);
+        }
+    }
+}
+
 static void *write_many(void *arg)
 {
     struct image *i = arg;
@@ -161,4 +196,4 @@ static void many_writers_one_ring(void)
 }
 
 TEST_MAIN(TEST(keeps_the_newest), TEST(keeps_typed_data_and_cuts), TEST(never_shows_torn),
-    TEST(busy_slot_is_left_alone), TEST(many_writers_one_ring))
+    TEST(busy_slot_is_left_alone), TEST(stays_in_its_slot), TEST(many_writers_one_ring))
