@@ -333,12 +333,11 @@ static void unbind(struct kn_self *t)
 void knell_scope_bind(struct knell_scope *scope)
 {
     struct kn_areas *a = kn_areas_current();
-    struct kn_self *t = a ? kn_self_get(a) : NULL;
-    if (!t)
-        return;
+    /* After knell_stop() too the one bound before is the program's to free. */
+    struct kn_self *t = a ? kn_self_get(a) : &kn_self_tls;
     int saved = errno;
     unbind(t);
-    if (scope) {
+    if (a && scope) {
         bool ok = !t->n_lost && kn_self_block(t) && !kn_list_push(&t->list);
         t->bound = scope;
         t->bound_lost = !ok;

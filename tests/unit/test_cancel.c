@@ -1,5 +1,6 @@
 /* Threads that end by pthread_cancel(3), or with everything still open: nothing of
  * knell's stays locked, and nothing of theirs gets in the way of another thread. */
+#include "crash/self.h"
 #include "test.h"
 #include "tmpdir.h"
 #include "uploader/report/journal.h"
@@ -269,6 +270,42 @@ static void a_scope_outlives_the_thread_that_bound_it(void)
     knell_stop();
 }
 
+static void *bound_when_knell_stops(void *scope)
+{
+    knell_scope_bind(scope);
+    struct knell_span *span = knell_transaction_start("open", "x", NULL);
+    (void)pthread_barrier_wait(&barrier);
+    (void)pthread_barrier_wait(&barrier); /* knell is stopped */
+    knell_scope_bind(NULL);
+    CHECK(!kn_self_tls.bound);
+    (void)pthread_barrier_wait(&barrier);
+    (void)pthread_barrier_wait(&barrier); /* the scope is freed */
+    return span;
+}
+
+/* What is bound no more may be freed, by whomever, and the thread's end writes nothing
+ * into it. */
+static void a_scope_is_unbound_after_the_stop(void)
+{
+    pthread_t t;
+    void *span = NULL;
+    struct knell_scope *scope = knell_scope_new();
+    new_place();
+    begin();
+    CHECK(!pthread_barrier_init(&barrier, NULL, 2));
+    CHECK(!pthread_create(&t, NULL, bound_when_knell_stops, scope));
+    (void)pthread_barrier_wait(&barrier);
+    knell_stop();
+    (void)pthread_barrier_wait(&barrier);
+    (void)pthread_barrier_wait(&barrier);
+    knell_scope_free(scope);
+    (void)pthread_barrier_wait(&barrier);
+    CHECK(!pthread_join(t, &span));
+    knell_span_finish(span, KNELL_SPAN_OK);
+    CHECK(!pthread_barrier_destroy(&barrier));
+}
+
 TEST_MAIN(TEST(none_of_the_calls_ends_a_cancelled_thread),
     TEST(a_thread_that_ended_touches_no_others_scope),
-    TEST(a_scope_outlives_the_thread_that_bound_it))
+    TEST(a_scope_outlives_the_thread_that_bound_it),
+    TEST(a_scope_is_unbound_after_the_stop))
