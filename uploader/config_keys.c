@@ -94,7 +94,7 @@ const struct config_key config_keys[] = {
     KEY("spool", "max_reports", CONFIG_COUNT, max_reports, "1000", "kept in all"),
     KEY("spool", "max_bytes", CONFIG_BYTES, max_bytes, "256M", "kept in all"),
     KEY("spool", "keep_free", CONFIG_BYTES, keep_free_bytes, "64M",
-        "room to leave on the filesystem"),
+        "room to leave on the filesystem, 5 % of it at most"),
     KEY("spool", "keep_free_inodes", CONFIG_COUNT, keep_free_inodes, "1000", "likewise"),
     KEY("spool", "max_age", CONFIG_TIME, max_age_ms, "30d",
         "of a report that could not be delivered"),

@@ -405,6 +405,9 @@ static int pass(struct pipeline *p)
             pipeline_defer(p, &p->jobs[i], 0, false, "stopped");
     }
     pipeline_sync(p, true);
+    /* Debug files that are too many go first: no report has to make room for them. */
+    debuginfod_free(p->debuginfod);
+    p->debuginfod = NULL;
     if (!r)
         evict(p);
     IGNORE(index_compact(p->spool), "a cache");

@@ -568,6 +568,23 @@ static void quarantine_is_bounded_whatever_the_names(void)
     fake_free(f);
 }
 
+/* A full disk is no reason to forget what could not be sent yet. */
+static void want_of_room_loses_no_first_reports(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new((const char *[]){
+        "spool.keep_free=4000000G", "spool.keep_free_inodes=4000000000", NULL});
+    struct spool_name same = {.signature = 0x77, .signo = 6};
+    fake_destination(f, DSN, s.port);
+    ingest_stop(&s); /* nobody listens there now */
+    for (unsigned i = 0; i < 5; i++)
+        fake_report(f, "new", i, "MDMP", i < 3 ? &same : NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.evicted, 0);
+    CHECK_INT(fake_count(f, "wait"), 5);
+    fake_free(f);
+}
+
 static void leftovers_of_a_dead_uploader_are_sent(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){0});
@@ -839,6 +856,7 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(no_smaller_event_is_tried_for_ever), TEST(what_all_refuse_is_not_sent),
     TEST(a_limit_of_client_reports_is_kept), TEST(hostile_files_are_quarantined),
     TEST(quarantine_is_bounded_whatever_the_names),
+    TEST(want_of_room_loses_no_first_reports),
     TEST(leftovers_of_a_dead_uploader_are_sent), TEST(a_signature_is_throttled_and_told),
     TEST(no_report_becomes_a_number_by_the_clock_alone),
     TEST(a_failure_is_not_counted_against_the_signature),

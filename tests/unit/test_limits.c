@@ -157,6 +157,26 @@ static void a_full_disk_frees_what_it_lacks(void)
     CHECK_INT(limits_choose(files, n, &l, NOW), 20);
 }
 
+/* Nothing that is here could free that much: what is worth most must not go for it. */
+static void a_disk_that_others_fill_leaves_what_counts(void)
+{
+    n = 0;
+    for (unsigned s = 0; s < 5; s++)
+        for (unsigned i = 0; i < 10; i++)
+            add(i % 2 ? SPOOL_NEW : SPOOL_WAIT, s, 100 * s + i, 1000);
+    add(SPOOL_WAIT, 9, 7, 1000);
+    struct limits l = roomy;
+    l.need_bytes = UINT64_MAX;
+    CHECK_INT(limits_choose(files, n, &l, NOW), 5 * 6);
+    for (unsigned s = 0; s < 5; s++)
+        CHECK(kept(s, 100 * s) && kept(s, 100 * s + 9) && kept(s, 100 * s + 8) &&
+              kept(s, 100 * s + 7));
+    CHECK_INT(left(SPOOL_WAIT, 9), 1);
+    l.need_files = 1000;
+    l.max_reports = 8; /* what it takes itself is another matter */
+    CHECK_INT(limits_choose(files, n, &l, NOW), n - 8);
+}
+
 static void a_hundred_thousand_are_quick_enough(void)
 {
     enum { MANY = 100000 };
@@ -193,4 +213,5 @@ TEST_MAIN(TEST(nothing_goes_while_there_is_room), TEST(the_aged_go_first),
     TEST(settled_ones_make_room_before_queued_ones), TEST(segments_go_before_reports),
     TEST(the_last_of_a_signature_outlives_the_many),
     TEST(what_is_claimed_or_held_is_never_touched), TEST(a_full_disk_frees_what_it_lacks),
+    TEST(a_disk_that_others_fill_leaves_what_counts),
     TEST(a_hundred_thousand_are_quick_enough))

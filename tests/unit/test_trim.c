@@ -8,6 +8,7 @@
 #include <knell/minidump.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static const char file[] =
@@ -91,9 +92,24 @@ static void leaves_alone_what_ends_later(void)
     CHECK(!st.st_nlink || st.st_size == 128 * 1024);
 }
 
+/* Of a small filesystem 64 MiB may be all there is. */
+static void asks_for_a_share_of_the_filesystem_at_most(void)
+{
+    struct spool *s = NULL;
+    struct statvfs v;
+    uint64_t bytes = 0, files = 0;
+    CHECK_INT(spool_open(test_tmpdir(), true, &s), 0);
+    CHECK_INT(fstatvfs(s->fd, &v), 0);
+    tend_shortage(s, UINT64_MAX, UINT64_MAX, &bytes, &files);
+    CHECK(bytes <= (uint64_t)v.f_blocks * v.f_frsize / 20);
+    CHECK(files <= v.f_files / 20);
+    spool_close(s);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(gives_back_what_was_not_used),
-        TEST(leaves_alone_what_it_does_not_know), TEST(leaves_alone_what_ends_later)};
+        TEST(leaves_alone_what_it_does_not_know), TEST(leaves_alone_what_ends_later),
+        TEST(asks_for_a_share_of_the_filesystem_at_most)};
     return test_run(tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -209,6 +209,11 @@ long limits_choose(
         return c.gone;
     uint64_t keep = limits->keep_first + (limits->keep_last ? limits->keep_last - 1 : 0);
     thin_groups(&c, groups, find_groups(&c, groups), keep ? (size_t)keep : 1);
+    /* What others fill the disk with costs no report that says something of its own: it
+     * may be more than there is to give, and then all would go for nothing. */
+    struct limits own = *limits;
+    own.need_bytes = own.need_files = 0;
+    c.limits = &own;
     thin_groups(&c, groups, find_groups(&c, groups), 0);
     drop_queued(&c, by_time, n, false);
     return c.gone;

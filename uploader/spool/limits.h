@@ -5,7 +5,9 @@
  * undeliverable for too long); the oldest sent; the oldest quarantined; the oldest
  * segments, since spans and logs are worth less than a crash; the middle of the largest
  * signature group, whose first reports and newest say all there is to say; then more of
- * the groups down to one each; then the oldest. Never what is claimed or held.
+ * the groups down to one each; then the oldest. The last two steps keep a spool's own
+ * limits only: a shortage of the filesystem, which others may have made, leaves the first
+ * reports and the newest of each signature. Never what is claimed or held.
  */
 #pragma once
 #include "uploader/spool/dir.h"

@@ -9,6 +9,8 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+enum { KEEP_SHARE = 20 };
+
 struct file_list {
     const struct spool *spool;
     enum spool_state state;
@@ -122,6 +124,11 @@ int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_
     return r;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_files,
     uint64_t *ret_bytes, uint64_t *ret_files)
 {
@@ -130,11 +137,13 @@ void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_fil
     if (fstatvfs(s->fd, &v) < 0)
         return;
     uint64_t bytes = (uint64_t)v.f_bavail * v.f_frsize, files = v.f_favail;
-    if (bytes < keep_bytes)
-        *ret_bytes = keep_bytes - bytes;
-    /* Filesystems without a fixed number of inodes say 0. */
-    if (v.f_files && files < keep_files)
-        *ret_files = keep_files - files;
+    uint64_t all_bytes = (uint64_t)v.f_blocks * v.f_frsize;
+    /* Of a small filesystem that much may not be there to be free. Those without a fixed
+     * number of inodes say 0. */
+    keep_bytes = least(keep_bytes, all_bytes / KEEP_SHARE);
+    keep_files = least(keep_files, v.f_files / KEEP_SHARE);
+    *ret_bytes = bytes < keep_bytes ? keep_bytes - bytes : 0;
+    *ret_files = files < keep_files ? keep_files - files : 0;
 }
 
 bool tend_is_orphan(const struct spool *s, const char *file)

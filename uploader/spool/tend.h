@@ -20,7 +20,8 @@ int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_
     void (*gone)(void *ctx, const struct limits_file *file), void *ctx,
     struct tend_evicted *ret) MUST_CHECK;
 
-/* Bytes and files that the spool's filesystem is short of @keep_bytes and @keep_files. */
+/* Bytes and files that the spool's filesystem is short of @keep_bytes and @keep_files, or
+ * of a twentieth of all it has where that is less. */
 void tend_shortage(const struct spool *s, uint64_t keep_bytes, uint64_t keep_files,
     uint64_t *ret_bytes, uint64_t *ret_files);
 
