@@ -210,7 +210,7 @@ static int release(void *ctx, const char *file, const struct spool_name *name)
 {
     struct pipeline *p = ctx;
     (void)file;
-    if (!name || name->not_before_s != HELD_FOR_CONSENT_S)
+    if (!name || name->not_before_s != SPOOL_HELD_FOR_CONSENT_S)
         return 0;
     struct spool_name as = *name;
     as.not_before_s = 0;

@@ -197,7 +197,7 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e)
         return;
     }
     if (!consent_given(&p->consent)) {
-        put_off(p, e, SPOOL_HOLD, HELD_FOR_CONSENT_S);
+        put_off(p, e, SPOOL_HOLD, SPOOL_HELD_FOR_CONSENT_S);
         p->result.disabled = true;
         return;
     }

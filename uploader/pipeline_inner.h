@@ -14,9 +14,6 @@
 
 enum { PIPELINE_MAX_JOBS = 8, PIPELINE_SYNC_EVERY = 64, PIPELINE_SYNC_MS = 250 };
 
-/* The not-before of a report in hold/ that only consent is missing for. */
-enum { HELD_FOR_CONSENT_S = 1 };
-
 enum delivery_state {
     DELIVERY_OPEN = 0, /* not tried in this pass */
     DELIVERY_OUT,      /* a request is on its way */

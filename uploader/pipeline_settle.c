@@ -152,7 +152,7 @@ void pipeline_defer(struct pipeline *p, struct job *j, uint64_t not_before_s, bo
 static void hold(struct pipeline *p, struct job *j)
 {
     struct spool_name as = j->name;
-    as.not_before_s = HELD_FOR_CONSENT_S;
+    as.not_before_s = SPOOL_HELD_FOR_CONSENT_S;
     take_back(p, j);
     pipeline_move(p, j, SPOOL_HOLD, &as);
     p->result.disabled = true;

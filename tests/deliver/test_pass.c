@@ -138,6 +138,25 @@ static void consent_has_the_last_word(void)
     ingest_stop(&s);
 }
 
+/* It may never come. What a person holds stays beside. */
+static void what_waits_for_consent_has_its_limits(void)
+{
+    struct fake *f = fake_new((const char *[]){"spool.max_reports=10", NULL});
+    struct spool_name same = {.signature = 0x77, .signo = 6};
+    fake_destination(f, DSN, 1);
+    test_write_file(f->path, "consent", "no\n", 3);
+    fake_report(f, "hold", 1000, "MDMP", &same);
+    fake_report(f, "sent", 1001, "MDMP", NULL);
+    for (unsigned i = 0; i < 100; i += 20) {
+        for (unsigned k = i; k < i + 20; k++)
+            fake_report(f, "new", k, "MDMP", &same);
+        CHECK_INT(fake_run(f), 0);
+        CHECK_INT(fake_count(f, "hold"), 10 + 1);
+    }
+    CHECK_INT(fake_count(f, "new") + fake_count(f, "wait"), 0);
+    fake_free(f);
+}
+
 static void take_consent_back(void *ctx, uint64_t done, uint64_t total)
 {
     const struct fake *f = ctx;
@@ -844,7 +863,8 @@ static void a_journal_that_ends_its_reader_is_put_away(void)
 
 TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
-    TEST(consent_has_the_last_word), TEST(consent_can_be_taken_back_at_any_time),
+    TEST(consent_has_the_last_word), TEST(what_waits_for_consent_has_its_limits),
+    TEST(consent_can_be_taken_back_at_any_time),
     TEST(quarantines_what_the_worker_refuses_or_drops), TEST(a_drop_is_told_once),
     TEST(a_refused_segment_is_counted_as_what_it_is),
     TEST(a_segment_that_cannot_be_split_now_waits),

@@ -145,6 +145,30 @@ static void what_is_claimed_or_held_is_never_touched(void)
     CHECK_INT(left(SPOOL_NEW, 99), 0);
 }
 
+/* Consent may never come, and what waits for it must not push out all the rest; what a
+ * person holds is neither touched nor counted. */
+static void held_for_consent_is_a_queue(void)
+{
+    n = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        add(SPOOL_HOLD, 77, i, 100);
+        files[n - 1].name.not_before_s = SPOOL_HELD_FOR_CONSENT_S;
+    }
+    for (unsigned i = 0; i < 10; i++)
+        add(SPOOL_HOLD, 5, 50, 1 << 20);
+    add(SPOOL_SENT, 6, 50, 100);
+    struct limits l = roomy;
+    l.max_reports = 10;
+    CHECK_INT(limits_choose(files, n, &l, NOW), 91);
+    CHECK_INT(left(SPOOL_HOLD, 77), 10);
+    CHECK(kept(77, 99) && kept(77, 98) && kept(77, 97) && kept(77, 0));
+    CHECK_INT(left(SPOOL_HOLD, 5), 10);
+    add(SPOOL_HOLD, 8, 31 * 86400, 1);
+    files[n - 1].name.not_before_s = SPOOL_HELD_FOR_CONSENT_S;
+    CHECK(limits_choose(files, n, &roomy, NOW) > 0);
+    CHECK_INT(left(SPOOL_HOLD, 8), 0);
+}
+
 static void a_full_disk_frees_what_it_lacks(void)
 {
     n = 0;
@@ -212,6 +236,7 @@ TEST_MAIN(TEST(nothing_goes_while_there_is_room), TEST(the_aged_go_first),
     TEST(a_crash_loop_keeps_its_first_three_and_newest),
     TEST(settled_ones_make_room_before_queued_ones), TEST(segments_go_before_reports),
     TEST(the_last_of_a_signature_outlives_the_many),
-    TEST(what_is_claimed_or_held_is_never_touched), TEST(a_full_disk_frees_what_it_lacks),
+    TEST(what_is_claimed_or_held_is_never_touched), TEST(held_for_consent_is_a_queue),
+    TEST(a_full_disk_frees_what_it_lacks),
     TEST(a_disk_that_others_fill_leaves_what_counts),
     TEST(a_hundred_thousand_are_quick_enough))

@@ -19,9 +19,21 @@ struct group {
     size_t left;
 };
 
+static bool is_for_consent(const struct limits_file *f)
+{
+    return f->state == SPOOL_HOLD && f->name.not_before_s == SPOOL_HELD_FOR_CONSENT_S;
+}
+
+/* Consent may never come: what is held for it is a queue, too. */
 static bool is_queued(const struct limits_file *f)
 {
-    return f->state == SPOOL_NEW || f->state == SPOOL_WAIT;
+    return f->state == SPOOL_NEW || f->state == SPOOL_WAIT || is_for_consent(f);
+}
+
+/* A person holds it: neither for us to remove, nor a reason to remove others. */
+static bool is_kept_by_hand(const struct limits_file *f)
+{
+    return f->state == SPOOL_HOLD && !is_for_consent(f);
 }
 
 /* What is queued before what is not, so that a signature's queued reports are one run. */
@@ -186,7 +198,7 @@ static size_t find_groups(const struct choice *c, struct group *groups)
 long limits_choose(
     struct limits_file *files, size_t n, const struct limits *limits, uint64_t now_ms)
 {
-    struct choice c = {.files = files, .n = n, .limits = limits, .count = n};
+    struct choice c = {.files = files, .n = n, .limits = limits};
     if (!n)
         return 0;
     CLEANUP(free_p) struct limits_file **by_time = reallocarray(NULL, n, sizeof *by_time);
@@ -195,6 +207,9 @@ long limits_choose(
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         files[i].reason = LIMITS_KEEP;
+        if (is_kept_by_hand(&files[i]))
+            continue;
+        c.count++;
         c.bytes += files[i].n_bytes;
     }
     qsort(files, n, sizeof *files, by_signature_and_age);

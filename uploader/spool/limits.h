@@ -7,7 +7,8 @@
  * signature group, whose first reports and newest say all there is to say; then more of
  * the groups down to one each; then the oldest. The last two steps keep a spool's own
  * limits only: a shortage of the filesystem, which others may have made, leaves the first
- * reports and the newest of each signature. Never what is claimed or held.
+ * reports and the newest of each signature. Queued is also what is held for want of
+ * consent. Never what is claimed, or held by a person, which is not counted either.
  */
 #pragma once
 #include "uploader/spool/dir.h"
@@ -29,8 +30,8 @@ struct limits_file {
 };
 
 struct limits {
-    uint64_t max_reports, max_bytes; /* of all folders but live/ */
-    uint64_t max_age_ms;             /* of new/ and wait/ */
+    uint64_t max_reports, max_bytes; /* of all folders but live/; 0: any */
+    uint64_t max_age_ms;             /* of what is queued */
     uint64_t retain_sent_ms, retain_sent_bytes, retain_bad_ms, retain_bad_bytes;
     uint64_t keep_first, keep_last; /* of a signature */
     uint64_t need_bytes;            /* more to free: the filesystem is short of so much */

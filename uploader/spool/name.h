@@ -11,6 +11,10 @@
 
 enum { SPOOL_EVENT_ID_BYTES = 16, SPOOL_LIVE_NAME_BYTES = 80 };
 
+/* The not-before of a report in hold/ that only consent is missing for; what a person
+ * holds has none. */
+enum { SPOOL_HELD_FOR_CONSENT_S = 1 };
+
 /* A report's name in every folder but live/. */
 struct spool_name {
     uint64_t time_ms;      /* of death, since 1970; 13 decimal digits at most */

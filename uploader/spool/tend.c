@@ -115,7 +115,7 @@ int tend_evict(const struct spool *s, const struct limits *limits, uint64_t now_
             continue;
         e.n_expired += f->reason == LIMITS_EXPIRED;
         e.n_overflow += f->reason == LIMITS_OVERFLOW;
-        if (gone && (f->state == SPOOL_NEW || f->state == SPOOL_WAIT))
+        if (gone && f->state != SPOOL_SENT && f->state != SPOOL_BAD)
             gone(ctx, f);
     }
     free_files(&l);
