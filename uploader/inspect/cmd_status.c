@@ -29,7 +29,7 @@ struct status {
     struct living living[LIVING_MAX];
     bool busy; /* an uploader holds the lock */
     enum config_consent consent;
-    size_t n_destinations;
+    size_t n_destinations, n_usable;
     char destinations[MAX_DESTINATIONS][128];
     struct ledger *ledger; /* NULL: none */
     int health;            /* an exit code */
@@ -77,6 +77,7 @@ static void take_destinations(struct status *x, const char *text, const char *pr
             continue;
         }
         (void)snprintf(out, sizeof x->destinations[0], "%s", d.label);
+        x->n_usable++;
         destination_done(&d);
     }
 }
@@ -84,9 +85,11 @@ static void take_destinations(struct status *x, const char *text, const char *pr
 static void judge(struct status *x)
 {
     size_t open = x->n[SPOOL_NEW] + x->n[SPOOL_WAIT] + x->n[SPOOL_WORK];
-    if (!x->n_destinations) {
+    if (!x->n_usable) {
         x->health = EXIT_DISABLED;
-        x->verdict = "no destination is configured: reports are kept and not sent";
+        x->verdict = x->n_destinations
+                         ? "no destination is usable: reports are kept and not sent"
+                         : "no destination is configured: reports are kept and not sent";
     } else if (x->consent != CONFIG_CONSENT_YES) {
         x->health = EXIT_DISABLED;
         x->verdict = "sending is not consented to: reports are kept and not sent";
@@ -307,6 +310,8 @@ int command_status(struct session *s)
         return session_exit_code(err);
     err = store_open(s, &t);
     int code = err ? session_exit_code(err) : put_all(s, &t, &set.values);
+    if (t.refused && code < EXIT_UNREADABLE)
+        code = EXIT_UNREADABLE; /* nobody knows how that one is */
     store_close(&t);
     config_done(&set);
     return code;

@@ -4,6 +4,7 @@
 #include "uploader/inspect/store.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -59,16 +60,52 @@ static void put_json(
     json_end_object(j);
 }
 
+static int begins_so(void *ctx, const char *file, const struct spool_name *name)
+{
+    const char *start = ctx;
+    struct spool_live_name live;
+    char id[33];
+    if (!name && spool_live_name_parse(file, &live))
+        return 0;
+    spool_event_id_format(name ? name->event_id : live.event_id, id);
+    return strncmp(id, start, strlen(start)) == 0;
+}
+
+/* Also one that a dead process left in live/, which the uploader adopts. */
+static bool has_report(const struct spool *spool, const char *start)
+{
+    int found = 0;
+    for (int state = SPOOL_LIVE; state < SPOOL_N_STATES && !found && *start; state++)
+        found = spool_each(
+            spool, (enum spool_state)state, begins_so, (void *)(uintptr_t)start);
+    return found != 0; /* of a folder that cannot be read the uploader says so */
+}
+
 /* knell-upload makes a spool where there is none; who names one here means one that is.
+ *
+ * @known  by argument: set for those that this spool has
  */
-static int check_spool(const struct session *s, const char *path)
+static int run_spool(struct session *s, const char *path, bool *known, bool *ret_sound)
 {
     struct spool *spool = NULL;
-    int err = spool_open(path, false, &spool);
-    spool_close(spool);
-    if (err)
+    int err = spool_open(path, false, &spool), code = EXIT_OK;
+    *ret_sound = !err;
+    if (err) {
         store_complain(s, path, err);
-    return err;
+        return EXIT_UNREADABLE;
+    }
+    if (!s->options.n_arguments)
+        code = run_one(s, path, NULL);
+    for (int i = 0; i < s->options.n_arguments; i++) {
+        const char *id = s->options.arguments[i];
+        if (!has_report(spool, id))
+            continue;
+        known[i] = true;
+        int one = run_one(s, path, id);
+        code = one > code ? one : code;
+    }
+    spool_close(spool);
+    return code;
 }
 
 int command_upload(struct session *s)
@@ -79,6 +116,12 @@ int command_upload(struct session *s)
         session_complain(s, "no spool found; name one with --spool or $KNELL_SPOOL");
         return EXIT_UNREADABLE;
     }
+    CLEANUP(free_p)
+    bool *known = calloc((size_t)s->options.n_arguments + 1, sizeof *known);
+    if (!known) {
+        store_paths_free(paths, n);
+        return EXIT_FAILED;
+    }
     struct json j = {0};
     if (s->options.json) {
         j = session_json(s);
@@ -86,14 +129,8 @@ int command_upload(struct session *s)
     }
     (void)fflush(s->out.f);
     for (int i = 0; i < n; i++) {
-        int code = check_spool(s, paths[i]) ? EXIT_UNREADABLE : EXIT_OK;
-        bool sound = !code;
-        if (sound && !s->options.n_arguments)
-            code = run_one(s, paths[i], NULL);
-        for (int k = 0; sound && k < s->options.n_arguments; k++) {
-            int one = run_one(s, paths[i], s->options.arguments[k]);
-            code = one > code ? one : code;
-        }
+        bool sound;
+        int code = run_spool(s, paths[i], known, &sound);
         worst = code > worst ? code : worst;
         if (s->options.json)
             put_json(s, &j, paths[i], sound, code);
@@ -101,6 +138,12 @@ int command_upload(struct session *s)
     if (s->options.json) {
         json_end_array(&j);
         json_end_object(&j);
+    }
+    for (int i = 0; i < s->options.n_arguments; i++) {
+        if (known[i])
+            continue;
+        session_complain(s, "no report's id begins so: %s", s->options.arguments[i]);
+        worst = worst < EXIT_NO_MATCH ? EXIT_NO_MATCH : worst;
     }
     store_paths_free(paths, n);
     return worst;

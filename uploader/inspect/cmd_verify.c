@@ -387,9 +387,10 @@ int command_verify(struct session *s)
         if (!err || s->options.json)
             put_result(&v);
     }
+    const bool refused = t.refused != 0;
     selection_done(&x);
     store_close(&t);
     if (err)
         return session_exit_code(err);
-    return v.n_bad > v.n_repaired ? EXIT_CORRUPT : EXIT_OK;
+    return v.n_bad > v.n_repaired ? EXIT_CORRUPT : refused ? EXIT_UNREADABLE : EXIT_OK;
 }

@@ -208,7 +208,7 @@ int store_open(struct session *s, struct store *ret)
               : "no spool found; name one with --spool or $KNELL_SPOOL");
         return n ? n : -ENOENT;
     }
-    int err = 0, refused = 0;
+    int err = 0;
     ret->spools = calloc((size_t)n, sizeof *ret->spools);
     if (!ret->spools)
         err = -ENOMEM;
@@ -216,7 +216,7 @@ int store_open(struct session *s, struct store *ret)
         err = open_spool(s, ret, paths[i]);
         if (err) {
             store_complain(s, paths[i], err);
-            refused = err;
+            ret->refused = err;
         }
     }
     store_paths_free(paths, n);
@@ -228,7 +228,7 @@ int store_open(struct session *s, struct store *ret)
             s->options.store = s->store;
     }
     /* Of several spools those that can be read are shown. */
-    return ret->n_spools ? 0 : refused;
+    return ret->n_spools ? 0 : ret->refused;
 }
 
 int store_open_one(struct session *s, struct store *ret)

@@ -25,6 +25,7 @@ struct store {
     size_t n_spools;
     struct report *reports; /* in order by store_newest() only */
     size_t n_reports, n_sorted;
+    int refused; /* why a spool is not among them: negative errno of the last; 0 */
     unsigned n_unadopted; /* deaths that became no report yet, see unadopted.h */
 };
 
@@ -33,6 +34,7 @@ struct store {
  *
  * @ret  close with store_close() also after a failure
  * Returns 0 or a negative errno, after a message on stderr. No spool at all is -ENOENT.
+ * Where some can be read and others not it is 0, and @refused is set.
  */
 int store_open(struct session *s, struct store *ret) MUST_CHECK;
 void store_close(struct store *t);
