@@ -3,7 +3,7 @@ that who asks hears what was not done.
 
 usage: care.py KNELL KNELL-UPLOAD VICTIM
 """
-import json, os, shutil, subprocess, sys, tempfile
+import json, os, pty, shutil, subprocess, sys, tempfile
 
 KNELL, UPLOAD, VICTIM = (os.path.abspath(p) for p in sys.argv[1:4])
 TMP = os.path.realpath(tempfile.mkdtemp(prefix="knell-test."))
@@ -30,6 +30,22 @@ def knell(spool, *words, code=0, **env):
         fail("%s: exit code %d, not %d: %s%s" % (words, r.returncode, code,
              r.stdout.decode(), r.stderr.decode()))
     return r
+
+
+def at_terminal(spool, answer, *words):
+    """All that it writes to a terminal where @answer was typed, and its exit code."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(KNELL, [KNELL, "--spool", spool, *words], environment())
+    os.write(fd, answer)
+    out = b""
+    try:
+        while more := os.read(fd, 65536):
+            out += more
+    except OSError: # the terminal is gone with its last process
+        pass
+    os.close(fd)
+    return out, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def crash(name, *hows):
@@ -107,8 +123,70 @@ def copies():
         fail("verify --repair removed one of two damaged copies")
 
 
+def healthy_is_zero():
+    """No health check gets 0 for what is not known, nor for what is not sent."""
+    root = os.path.join(TMP, "roots")
+    os.makedirs(root + "/knell", 0o700)
+    crash("roots/knell/one", "null")
+    crash("roots/knell/two")
+    os.makedirs(root + "/knell/two/new")
+    os.chmod(root + "/knell/two", 0o777)
+    bare = {"XDG_STATE_HOME": root, **to_folder("healthy.d")}
+    spool = root + "/knell/one"
+    knell(spool, "upload", **bare)
+    knell(spool, "status", **bare)
+    # Without --spool the machine's own spools are seen too: only what reads runs so, and
+    # how they are is not known here.
+    r = subprocess.run([KNELL, "status"], env=environment(**bare), capture_output=True)
+    if r.returncode < 4 or b"/two" not in r.stderr:
+        fail("status with a spool that is refused: %d %s" % (r.returncode, r.stderr))
+    r = knell(spool, "status", code=9, KNELL_DSN="htps://foo@bar/1")
+    if b"no destination is usable" not in r.stdout:
+        fail("status does not say that no destination is usable: %s" % r.stdout)
+    one = files(spool, "sent")[0].split("-")[2]
+    knell(spool, "upload", one[:8], **bare)
+    for id in "99999999", "":
+        if b"id begins so" not in knell(spool, "upload", id, code=3, **bare).stderr:
+            fail("upload of no report says nothing")
+    knell(spool, "upload", one[:8], "99999999", code=3, **bare)
+
+
+def purge():
+    """It asks, it removes all that was not sent, and it says what stays."""
+    spool = crash("purge", "null", "divide", "abort")
+    names = files(spool, "new")
+    for name, state in zip(names[1:], ("hold", "bad")):
+        os.rename(os.path.join(spool, "new", name), os.path.join(spool, state, name))
+    put(b"", spool, "new", names[0].replace(".dmp", ".seg"))
+    out, code = at_terminal(spool, b"n\n", "consent", "revoke", "--purge")
+    if code or b"Remove 4 unsent files of 1 spool? [y/N]" not in out or b": no" not in out:
+        fail("consent revoke --purge does not ask: %d %s" % (code, out))
+    if [len(files(spool, s)) for s in ("new", "hold", "bad")] != [1, 1, 1]:
+        fail("a purge that was declined removed something")
+    os.mkdir(os.path.join(spool, "bad", names[0])) # cannot be unlinked, by root neither
+    value = json.loads(knell(spool, "--json", "consent", "revoke", "--purge", code=1).stdout)
+    if (value["purged"], value["left"]) != (4, 1) or os.listdir(os.path.join(spool, "new")):
+        fail("purge: %s" % value)
+    os.rmdir(os.path.join(spool, "bad", names[0]))
+    put(b"", spool, "work", names[0])
+    r = knell(spool, "consent", "revoke", "--purge", code=6)
+    if b"1 in work/ stays" not in r.stderr or not files(spool, "work"):
+        fail("purge beside an uploader: %s" % r.stderr)
+
+
+def clean_asks():
+    spool = crash("clean", "null", "divide")
+    words = ["clean", "--state", "new", "--older", "0"]
+    out, code = at_terminal(spool, b"n\n", *words)
+    if code or b"Remove 2 reports? [y/N]" not in out or len(files(spool, "new")) != 2:
+        fail("clean does not ask: %d %s" % (code, out))
+    out, code = at_terminal(spool, b"", *words, "--yes")
+    if code or files(spool, "new"):
+        fail("clean --yes: %d %s" % (code, out))
+
+
 def main():
-    for test in (stays_held, copies):
+    for test in (stays_held, copies, healthy_is_zero, purge, clean_asks):
         test()
 
 

@@ -51,14 +51,26 @@ static bool too_much(struct cleaning *c, const struct report *r, uint64_t bytes)
     return l->bytes >= 0 && kept->bytes[r->state] + (int64_t)bytes > l->bytes;
 }
 
-static void clean_one(struct cleaning *c, const struct report *r)
+/* Leave in @x those that go. */
+static void choose(struct cleaning *c, struct selection *x)
 {
-    uint64_t bytes = bytes_of(c, r);
-    if (!too_much(c, r, bytes)) {
+    size_t n = 0;
+    for (size_t i = 0; i < x->n; i++) {
+        struct report *r = x->reports[i];
+        uint64_t bytes = bytes_of(c, r);
+        if (too_much(c, r, bytes)) {
+            x->reports[n++] = r;
+            continue;
+        }
         c->kept[r->spool].reports[r->state]++;
         c->kept[r->spool].bytes[r->state] += (int64_t)bytes;
-        return;
     }
+    x->n = n;
+}
+
+static void remove_one(struct cleaning *c, const struct report *r)
+{
+    uint64_t bytes = bytes_of(c, r);
     int err = c->s->options.dry_run ? 0 : report_unlink(c->t->spools[r->spool].spool, r);
     if (err && err != -ENOENT) {
         session_complain(c->s, "cannot remove a report: %s", strerrordesc_np(-err));
@@ -144,8 +156,13 @@ int command_clean(struct session *s)
     c.kept = err ? NULL : calloc(t.n_spools, sizeof *c.kept);
     if (!err && !c.kept)
         err = -ENOMEM;
+    if (!err)
+        choose(&c, &x);
+    /* What the configuration says was decided before. */
+    if (asked && x.n > 1 && !err && !session_agreed(s, "Remove %zu reports?", x.n))
+        x.n = 0;
     for (size_t i = 0; i < x.n && !err; i++)
-        clean_one(&c, x.reports[i]);
+        remove_one(&c, x.reports[i]);
     if (!err || nothing)
         put_result(&c);
     free(c.kept);

@@ -168,16 +168,6 @@ static int make_durable(const struct change *c)
     return err;
 }
 
-static bool agreed(const struct session *s, size_t n)
-{
-    if (s->options.command != COMMAND_RM || n < 2 || s->options.yes ||
-        s->options.dry_run || isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1)
-        return true;
-    (void)fprintf(stderr, "Remove %zu reports? [y/N] ", n);
-    int answer = getchar();
-    return answer == 'y' || answer == 'Y';
-}
-
 /* retry --all, and nothing said of which: every report that waits, in the spool that is
  * named or in all of them. */
 static void take_all_that_wait(struct options *o)
@@ -204,7 +194,8 @@ int command_move(struct session *s)
     if (!err)
         err = select_reports(s, &t, -1, true, &x);
     struct change c = {.s = s, .t = &t};
-    if (!err && agreed(s, x.n)) {
+    if (!err && (s->options.command != COMMAND_RM || x.n < 2 ||
+                    session_agreed(s, "Remove %zu reports?", x.n))) {
         if (s->options.json == JSON_FORM_PRETTY) {
             c.j = session_json(s);
             json_array(&c.j, "reports");

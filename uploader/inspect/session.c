@@ -107,6 +107,20 @@ void session_note(const struct session *s, const char *format, ...)
     va_end(args);
 }
 
+bool session_agreed(const struct session *s, const char *format, ...)
+{
+    if (s->options.yes || s->options.dry_run || !s->stderr_tty ||
+        isatty(STDIN_FILENO) != 1)
+        return true;
+    va_list args;
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputs(" [y/N] ", stderr);
+    int answer = getchar();
+    return answer == 'y' || answer == 'Y';
+}
+
 bool session_is_watched(const struct session *s)
 {
     return s->stderr_tty && !s->options.quiet;

@@ -50,6 +50,11 @@ void session_complain(const struct session *s, const char *format, ...)
 void session_note(const struct session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Whether a person at a terminal, asked "... [y/N]", says yes. Nobody is asked with --yes
+ * and --dry-run, or where no person is: that is yes, too. */
+bool session_agreed(const struct session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* A writer in the form that --json asked for, with the top object open and "schema" and
  * "command" written. Close with json_end_object(). */
 struct json session_json(const struct session *s);
