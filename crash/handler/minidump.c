@@ -152,7 +152,8 @@ static uint32_t checksum(struct kn_capture *c, const struct knell_md_header *hea
     return sum;
 }
 
-void kn_commit(struct kn_capture *c, bool durable)
+/* Returns whether the header is there. */
+static bool commit(struct kn_capture *c, bool durable)
 {
     /* No reader takes a report without these. The journal's last words make a better one.
      */
@@ -160,7 +161,7 @@ void kn_commit(struct kn_capture *c, bool durable)
         !has_stream(c, KNELL_STREAM_THREAD_LIST) ||
         !has_stream(c, KNELL_STREAM_SYSTEM_INFO)) {
         kn_note(c, -ENODATA, 0);
-        return;
+        return false;
     }
     put_memory_list(c);
     if (c->n_notes)
@@ -176,7 +177,7 @@ void kn_commit(struct kn_capture *c, bool durable)
     kn_sink_flush(&c->sink);
     if (c->sink.err) {
         kn_note(c, c->sink.err, 0);
-        return;
+        return false;
     }
     if (durable) /* the last one */
         head.checksum = checksum(c, &head);
@@ -187,12 +188,20 @@ void kn_commit(struct kn_capture *c, bool durable)
     int r = kn_sink_put_at(&c->sink, &head, sizeof head, 0);
     if (r) {
         kn_note(c, r, 0);
-        return;
+        return false;
     }
     c->n_report_bytes = kn_sink_at(&c->sink);
     c->n_commits++;
     if (c->info)
         kn_end_set_state(c->process, KNELL_RUN_DUMPED, c->signo);
-    if (durable)
+    return true;
+}
+
+void kn_commit(struct kn_capture *c, bool durable)
+{
+    bool done = commit(c, durable);
+    /* Without the last one an earlier one is published, and nothing is before it lasts.
+     */
+    if (durable && (done || !c->is_durable))
         kn_make_durable(c);
 }
