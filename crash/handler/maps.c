@@ -125,6 +125,7 @@ void kn_maps_read(struct kn_capture *c)
     char *text = (char *)c->scratch, line[LINE_BYTES];
     size_t n_line = 0;
     struct candidate k = {0};
+    c->lacks_maps = true; /* until the end was seen */
     kn_sink_align(&c->sink, 4);
     uint32_t at = kn_sink_at(&c->sink);
     for (;;) {
@@ -144,12 +145,18 @@ void kn_maps_read(struct kn_capture *c)
         }
     }
     kn_close(fd);
+    c->lacks_maps = c->n_maps_dropped != 0;
     close_candidate(c, &k);
     kn_stream(c, KNELL_STREAM_LINUX_MAPS, at, kn_sink_at(&c->sink) - at);
     if (c->n_maps_dropped)
         kn_note(c, 0, c->n_maps_dropped);
     if (c->n_late_dropped)
         kn_note(c, 0, c->n_late_dropped);
+}
+
+bool kn_maps_tell(const struct kn_capture *c, uint64_t address)
+{
+    return c->n_maps && (!c->lacks_maps || address < kn_map_end(&c->maps[c->n_maps - 1]));
 }
 
 const struct kn_map *kn_maps_find(const struct kn_capture *c, uint64_t address)

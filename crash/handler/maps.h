@@ -11,6 +11,14 @@
 void kn_maps_read(struct kn_capture *c);
 
 /**
+ * Whether an @address that no mapping holds is none: not where they were not read, or
+ * not up to there.
+ *
+ * Context: signal handler.
+ */
+bool kn_maps_tell(const struct kn_capture *c, uint64_t address);
+
+/**
  * The mapping that holds @address, else NULL.
  *
  * Context: signal handler.

@@ -24,8 +24,12 @@ static bool is_code(const struct kn_map *m)
 
 bool kn_sanitize_keeps(const struct kn_capture *c, uint64_t address)
 {
-    return !c->process->sanitizes || (c->n_maps ? is_code(kn_maps_find(c, address))
-                                                : kn_modules_find(c, address) != NULL);
+    const struct kn_map *m = kn_maps_find(c, address);
+    if (!c->process->sanitizes)
+        return true;
+    if (m || kn_maps_tell(c, address))
+        return is_code(m);
+    return kn_modules_find(c, address) != NULL;
 }
 
 static bool is_harmless(
@@ -36,7 +40,7 @@ static bool is_harmless(
         return true;
     const uint64_t pc = kn_regs_plain_pc(word); /* it may be signed */
     const struct kn_map *m = kn_maps_find(c, pc);
-    if (!m && c->n_maps)
+    if (!m && kn_maps_tell(c, pc))
         return false;
     return (m && m->end_flags & KN_MAP_EXEC) || kn_modules_find(c, pc);
 }

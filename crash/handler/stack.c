@@ -38,12 +38,15 @@ void kn_stack_put(struct kn_capture *c, struct kn_thread *t, uint64_t sp, uint32
         low = low < m->start ? m->start : low;
         high = low + cap < kn_map_end(m) ? low + cap : kn_map_end(m);
         leave_out_environment(c, m, &low, &high);
-    } else if (c->n_maps || high < low) {
-        t->stack_start = sp;
-        t->n_stack = 0;
-        return;
-    } else if (low <= c->process->main_stack_end && c->process->main_stack_end < high) {
-        high = c->process->main_stack_end;
+    } else {
+        const uint64_t end = c->process->main_stack_end;
+        /* Above the main thread's stack there are arguments and environment. */
+        if (kn_maps_tell(c, sp) || high < low || (end && low >= end)) {
+            t->stack_start = sp;
+            t->n_stack = 0;
+            return;
+        }
+        high = end && end < high ? end : high;
     }
     /* Without maps the kernel finds the end of other stacks by itself. */
     kn_sink_align(&c->sink, 16);

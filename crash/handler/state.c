@@ -54,6 +54,7 @@ void kn_capture_reset(struct kn_capture *c)
     c->sender[0] = 0;
     c->item = NULL;
     c->n_item = 0;
+    c->lacks_maps = false;
     c->alone = c->is_durable = c->has_raised_limit = false;
     c->signo = 0;
     c->sink.fd = -1;

@@ -21,7 +21,7 @@ enum {
     KN_MAX_MEMORY = 48,         /* ranges besides the stacks */
     KN_MAX_LATE_MODULES = 1024, /* loaded after knell_start() */
     KN_MAX_OTHERS = 64,         /* crashes while the report is written */
-    KN_MAX_MAPS = 32768,        /* more than 10,000 threads make */
+    KN_MAX_MAPS = 65536,        /* as many as Linux allows unless told otherwise */
     KN_LIVE_NAME_BYTES = 128,
     KN_SPOOL_PATH_BYTES = 1024,
     KN_CXX_BYTES = 1024,
@@ -119,6 +119,7 @@ struct kn_capture {
     struct knell_md_memory memory[KN_MAX_MEMORY];
     uint32_t n_memory;
     uint32_t n_commits;
+    uint64_t start_ns;   /* CLOCK_MONOTONIC, when the deadline began */
     uint64_t soft_limit; /* on file sizes, as it was before it was raised */
     bool has_raised_limit;
     uint32_t n_report_bytes; /* length of the file as of the last commit */
@@ -132,6 +133,7 @@ struct kn_capture {
 
     struct kn_map *maps; /* sorted */
     uint32_t n_maps, n_maps_dropped;
+    bool lacks_maps; /* some were not read: of those behind the last nothing is known */
 
     uint8_t stale[KNELL_MAX_MODULES / 8]; /* bit per module that is no longer there */
     struct kn_module late[KN_MAX_LATE_MODULES];

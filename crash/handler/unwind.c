@@ -35,7 +35,7 @@ static void undo_wild_call(struct kn_capture *c)
 {
     uint64_t pc = kn_regs_pc(c->uc), top = 0, back, sp;
     const struct kn_map *m = kn_maps_find(c, pc);
-    if (!c->n_maps || (m && m->end_flags & KN_MAP_EXEC) ||
+    if ((!m && !kn_maps_tell(c, pc)) || (m && m->end_flags & KN_MAP_EXEC) ||
         !kn_memory_word(kn_regs_sp(c->uc), &top))
         return;
     kn_regs_undo_call(c->uc, top, &back, &sp);

@@ -36,7 +36,7 @@ static void put_stack(struct knell_journal_crash *w, struct kn_capture *c)
     uint64_t from = w->stack_start, end = from + sizeof w->stack;
     uint64_t main_end = c->process->main_stack_end;
     uint32_t n = 0;
-    if (from <= main_end && main_end < end)
+    if (main_end && main_end < end)
         end = main_end;
     kn_memory_forget();
     while (end > from + n) {

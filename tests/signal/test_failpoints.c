@@ -90,6 +90,7 @@ static void check_place(unsigned i)
             CHECK_INT(
                 r.crash->signal.signo, once || strcmp(places[i], "signal") ? SIGSEGV : 0);
             CHECK_INT(r.crash->threads[0].tid, r.tid);
+            CHECK(r.crash->threads[0].n_stack > 1000);
             bool noted = false;
             for (uint32_t k = 0; k < r.crash->n_notes; k++)
                 noted |= r.crash->notes[k].reason >= KNELL_NOTE_FAULT;
