@@ -1,6 +1,7 @@
 #include "crash/handler/end.h"
 
 #include "crash/handler/entry.h"
+#include "crash/handler/gate.h"
 #include "crash/handler/previous.h"
 #include "crash/handler/regs.h"
 #include "crash/handler/threads.h"
@@ -172,10 +173,17 @@ bool kn_end_is_mended(const struct kn_process *p, int signo, const siginfo_t *in
 /* The default action of a signal that is sent is ignored for an init, of one that the
  * kernel raises it is not: so let the code raise it again. abort(3) goes on to an illegal
  * instruction when its signal was ignored, as it would have without knell. */
-static void end_init(int signo, const siginfo_t *info, const ucontext_t *uc)
+static void end_init(
+    int signo, const siginfo_t *info, const ucontext_t *uc, bool has_turn)
 {
-    if (!kn_was_sent(info))
+    if (!kn_was_sent(info)) {
         kn_regs_redo((ucontext_t *)(uintptr_t)uc, signo, info->si_code);
+        return;
+    }
+    /* raise(3), which the kernel would have dropped: the process goes on. */
+    kn_threads_thaw();
+    if (has_turn)
+        kn_gate_leave();
 }
 
 void kn_end_instead(struct kn_process *p, int signo, siginfo_t *info)
@@ -192,7 +200,8 @@ void kn_end(
 {
     drop_pending_sigxfsz();
     if (!kn_end_is_final(p, signo)) {
-        kn_threads_thaw();
+        if (has_turn || kn_gate_is_mine()) /* else the writer reads where they stand */
+            kn_threads_thaw();
         /* With the signal: it may end the process without a word. */
         kn_end_set_state(p, KNELL_RUN_RUNNING, signo);
         kn_previous_call(p, kn_end_index(signo), signo, info, uc, has_turn);
@@ -206,7 +215,7 @@ void kn_end(
         return;
     }
     if (p->pid == INIT_PID) {
-        end_init(signo, info, uc);
+        end_init(signo, info, uc, has_turn);
         return;
     }
     /* What the code does not raise again by itself. */

@@ -24,7 +24,6 @@
 
 enum {
     AFTER_DEADLINE_MS = 500, /* for what still has to be done */
-    RESCUE_MS = 7000,        /* after the deadline: another thread ends the process */
     KILL_MS = 15000,         /* after the deadline: the kernel does, by another signal; a
                                 disk that is only slow takes seconds */
     MAX_REPORTS = 8,         /* of one process, whose own handlers recover */
@@ -184,6 +183,9 @@ static void run_steps(struct kn_capture *c)
         if (!is_needed(c, step))
             continue;
         c->step = step;
+        /* Where the process lives on nobody waits for the disk. */
+        if (!c->info && step > KNELL_STEP_THREADS)
+            kn_threads_thaw();
         give_time();
         kn_words_step(c, step);
         KN_FAILPOINT(step_names[c->step]);
@@ -226,11 +228,12 @@ static void start_deadline(struct kn_capture *c)
     const int signo = c->process->park_signal;
     const uint32_t ms = c->process->deadline_ms;
     const bool can_park = kn_threads_can_park(c->process);
+    c->start_ns = kn_now_ns(CLOCK_MONOTONIC);
     run.timer = can_park ? start_timer(signo, &run, c->tid, ms) : -1;
     if (!c->info)
         return;
     if (can_park)
-        run.rescue = start_timer(signo, &run.rescue, 0, ms + RESCUE_MS);
+        run.rescue = start_timer(signo, &run.rescue, 0, ms + KN_RESCUE_MS);
     run.kill = start_timer(SIGKILL, NULL, 0, ms + KILL_MS);
 }
 

@@ -3,16 +3,28 @@
 #include "crash/handler/evidence.h"
 #include "crash/handler/minidump.h"
 #include "crash/handler/threads.h"
+#include <errno.h>
 #include <stddef.h>
 
 #include "crash/handler/poison.h"
 
+/* Beyond the deadline of the one who writes: of a crash another thread ends the process
+ * by then, with the first signal. */
 enum {
-    GRACE_MS = 2000 /* beyond the deadline of the one who writes */
+    GRACE_MS = 2000,
+    GRACE_OF_CRASH_MS = KN_RESCUE_MS + 1000,
 };
 
 static uint32_t owner;  /* tid of the writer; 0: none */
 static uint32_t leaves; /* how often a turn was given back */
+static uint32_t dies;   /* atomic; the owner writes of a crash */
+
+static uint64_t end_of_grace(uint32_t deadline_ms)
+{
+    uint64_t grace =
+        __atomic_load_n(&dies, __ATOMIC_RELAXED) ? GRACE_OF_CRASH_MS : GRACE_MS;
+    return kn_now_ns(CLOCK_MONOTONIC) + (deadline_ms + grace) * 1000000u;
+}
 
 static struct {
     uint32_t tid; /* 0: free; atomic */
@@ -56,13 +68,14 @@ enum kn_turn kn_gate_enter(
     uint32_t tid = (uint32_t)KN_SYS0(SYS_gettid), holder = 0;
     uint32_t before = __atomic_load_n(&leaves, __ATOMIC_ACQUIRE);
     if (__atomic_compare_exchange_n(
-            &owner, &holder, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            &owner, &holder, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        __atomic_store_n(&dies, 1, __ATOMIC_RELAXED);
         return KN_TURN_FIRST;
+    }
     if (holder == tid)
         return KN_TURN_AGAIN;
     uint32_t seat = sign_in(tid, info, uc);
-    uint64_t end =
-        kn_now_ns(CLOCK_MONOTONIC) + (p->deadline_ms + (uint64_t)GRACE_MS) * 1000000u;
+    uint64_t end = end_of_grace(p->deadline_ms);
     enum kn_turn turn = KN_TURN_NEVER;
     for (;;) {
         uint64_t now = kn_now_ns(CLOCK_MONOTONIC);
@@ -87,8 +100,7 @@ bool kn_gate_try(void)
 
 bool kn_gate_wait(uint32_t deadline_ms)
 {
-    uint64_t end =
-        kn_now_ns(CLOCK_MONOTONIC) + (deadline_ms + (uint64_t)GRACE_MS) * 1000000u;
+    uint64_t end = end_of_grace(deadline_ms);
     for (;;) {
         uint32_t before = __atomic_load_n(&leaves, __ATOMIC_ACQUIRE);
         uint64_t now = kn_now_ns(CLOCK_MONOTONIC);
@@ -131,8 +143,11 @@ static void send_again(siginfo_t *info)
     long pid = KN_SYS0(SYS_getpid), tid = KN_SYS0(SYS_gettid);
     if (info->si_code == SI_TKILL)
         (void)KN_SYS4(SYS_rt_tgsigqueueinfo, pid, tid, info->si_signo, info);
-    else
+    else if (KN_SYS3(SYS_rt_sigqueueinfo, pid, info->si_signo, info) == -EPERM) {
+        /* The main thread alone may say that kill(2) sent it. */
+        info->si_code = SI_QUEUE;
         (void)KN_SYS3(SYS_rt_sigqueueinfo, pid, info->si_signo, info);
+    }
 }
 
 void kn_gate_leave(void)
@@ -148,6 +163,7 @@ void kn_gate_leave(void)
         again[n++] = kept[i].info;
         kept[i].is_kept = 0;
     }
+    __atomic_store_n(&dies, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&owner, 0, __ATOMIC_RELEASE);
     __atomic_add_fetch(&leaves, 1, __ATOMIC_ACQ_REL);
     kn_wake(&leaves);

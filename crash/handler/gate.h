@@ -4,6 +4,10 @@
 #pragma once
 #include "crash/handler/state.h"
 
+enum {
+    KN_RESCUE_MS = 7000, /* after the deadline: another thread ends the process */
+};
+
 enum kn_turn {
     KN_TURN_FIRST, /* write the report */
     KN_TURN_AGAIN, /* this thread already writes one: the handler itself faulted */

@@ -98,7 +98,9 @@ static void forget_unheard(int signo)
 void kn_threads_thaw(void)
 {
     const struct kn_capture *c = frozen;
-    if (c && __atomic_load_n(&c->n_here, __ATOMIC_ACQUIRE) < c->n_asked)
+    if (!c)
+        return;
+    if (__atomic_load_n(&c->n_here, __ATOMIC_ACQUIRE) < c->n_asked)
         forget_unheard(c->process->park_signal);
     __atomic_store_n(&frozen, NULL, __ATOMIC_RELEASE);
     __atomic_add_fetch(&thaws, 1, __ATOMIC_ACQ_REL);
@@ -276,7 +278,7 @@ void kn_threads_freeze(struct kn_capture *c)
     if (!can_ask)
         kn_note(c, -EBUSY, 0);
     /* All scans together: a quarter of the deadline is left for writing. */
-    uint64_t end = kn_now_ns(CLOCK_MONOTONIC) + c->process->deadline_ms * 750000ull;
+    uint64_t end = c->start_ns + c->process->deadline_ms * 750000ull;
     __atomic_store_n(&c->wanted, ~0u, __ATOMIC_RELEASE);
     __atomic_store_n(&frozen, c, __ATOMIC_RELEASE);
     KN_FAILPOINT("freeze.asked");

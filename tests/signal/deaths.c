@@ -536,6 +536,31 @@ static void raise_and_exit(void)
     exit(5);
 }
 
+static volatile unsigned n_counted;
+
+static void *count(void *arg)
+{
+    for (;;) {
+        n_counted++;
+        (void)usleep(1000);
+    }
+    return arg;
+}
+
+/* An init's kernel drops it, and everybody goes on. */
+static void raise_abort_and_exit(void)
+{
+    pthread_t t;
+    (void)pthread_create(&t, NULL, count, NULL);
+    while (!n_counted)
+        (void)usleep(1000);
+    last_words((const void *)raise_abort_and_exit);
+    raise(SIGABRT);
+    for (unsigned before = n_counted, i = 0; n_counted < before + 5 && i < 5000; i++)
+        (void)usleep(1000);
+    exit(n_counted > 5 ? 5 : 6);
+}
+
 static void killed(void)
 {
     last_words((const void *)killed);
@@ -560,5 +585,5 @@ const struct named deaths[] = {{"null_write", null_write_deep}, {"abort", abort_
     {"fork_child_armed", fork_child_armed}, {"raw_fork_child", raw_fork_child},
     {"vfork_child_then_parent", vfork_child_then_parent},
     {"daemonize_then_crash", daemonize_then_crash}, {"exit", exit_cleanly},
-    {"killed", killed}, {"raise_and_exit", raise_and_exit}, {"uploads", uploads},
-    {NULL, NULL}};
+    {"killed", killed}, {"raise_and_exit", raise_and_exit},
+    {"raise_abort_and_exit", raise_abort_and_exit}, {"uploads", uploads}, {NULL, NULL}};

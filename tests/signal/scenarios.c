@@ -164,6 +164,8 @@ const struct scenario scenarios[] = {
     {28, "init_trapped_syscall", "trapped_syscall", 1, SIGSYS, 1, ANYWHERE, 4, NULL,
         RUN_AS_INIT},
     {28, "init_ignores", "raise_and_exit", 0, 0, ANY, 0, 0, NULL, RUN_AS_INIT},
+    {28, "init_raises_abort", "raise_abort_and_exit", 1, SIGABRT, SI_TKILL, ANYWHERE, 3,
+        NULL, RUN_AS_INIT},
     {28, "init_abort", "abort", 1, SIGABRT, SI_TKILL, AT_PC, 5, NULL,
         RUN_AS_INIT | ALL_COUNTS},
 

@@ -48,6 +48,14 @@ static void told_to_abort(void)
     run_done(&r);
 }
 
+static void told_to_abort_from_outside(void)
+{
+    struct run r;
+    check(&r, "told_to_abort_from_outside", 2, SIGABRT);
+    CHECK_STR(r.out, "");
+    run_done(&r);
+}
+
 /* While it writes that of its crash: nothing of the report is lost. */
 static void told_to_abort_as_it_dies(void)
 {
@@ -165,11 +173,11 @@ int main(int argc, char **argv)
 {
     static const struct test tests[] = {TEST(resets_all_its_signals),
         TEST(takes_all_real_time_signals), TEST(told_to_abort),
-        TEST(told_to_abort_as_it_dies), TEST(recovers_often),
-        TEST(previous_handler_ends_it), TEST(reuses_descriptors_and_forks),
-        TEST(reuses_descriptors_and_stops), TEST(is_unloaded),
-        TEST(starts_and_stops_while_it_recovers), TEST(forks_beside_the_loader),
-        TEST(loads_an_odd_object)};
+        TEST(told_to_abort_as_it_dies), TEST(told_to_abort_from_outside),
+        TEST(recovers_often), TEST(previous_handler_ends_it),
+        TEST(reuses_descriptors_and_forks), TEST(reuses_descriptors_and_stops),
+        TEST(is_unloaded), TEST(starts_and_stops_while_it_recovers),
+        TEST(forks_beside_the_loader), TEST(loads_an_odd_object)};
     if (argc < 2 || !realpath(argv[1], victim))
         return 2;
     return test_run(tests, sizeof tests / sizeof *tests, argc - 1, argv + 1);

@@ -127,6 +127,36 @@ static void told_to_abort_as_it_dies(void)
     *(volatile int *)0x10 = 1;
 }
 
+static void *captures_all(void *arg)
+{
+    capture(1);
+    return arg;
+}
+
+/* Another process, but with this memory: no report stops it. */
+static int aborts_its_parent(void *arg)
+{
+    while (!kn_failpoint_place || strcmp(kn_failpoint_place, "threads") != 0)
+        sched_yield();
+    (void)kill(*(const pid_t *)arg, SIGABRT);
+    return 0;
+}
+
+/* By kill(2), as a service manager does, while only the writer can hear it, which is not
+ * the main thread. */
+static void told_to_abort_from_outside(void)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    static pid_t pid;
+    start();
+    pid = getpid();
+    kn_failpoint_choice = "threads:wait";
+    (void)clone(aborts_its_parent, stack + sizeof stack, CLONE_VM | SIGCHLD, &pid);
+    (void)pthread_join(in_thread(captures_all), NULL);
+    usleep(500000);
+    say("alive\n");
+}
+
 static sigjmp_buf home;
 
 static void recover(int signo)
@@ -394,6 +424,7 @@ int main(int argc, char **argv)
         {"forks_beside_the_loader", forks_beside_the_loader},
         {"loads_an_odd_object", loads_an_odd_object}, {"told_to_abort", told_to_abort},
         {"told_to_abort_as_it_dies", told_to_abort_as_it_dies},
+        {"told_to_abort_from_outside", told_to_abort_from_outside},
         {"starts_and_stops_while_it_recovers", starts_and_stops_while_it_recovers},
         {"recovers_often", recovers_often}, {"previous_aborts", previous_aborts},
         {"previous_resets", previous_resets}, {"previous_raises", previous_raises},
