@@ -38,6 +38,7 @@ struct delivery {
     bool counts;
     bool all_left_out;
     unsigned left_out; /* kinds that its server does not take for long: not sent */
+    unsigned kinds;    /* in the request */
     bool marked;       /* a mark in the spool says that it arrived */
     enum retry_verdict verdict;
     uint64_t not_before_s;

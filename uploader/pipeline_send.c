@@ -170,6 +170,9 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
         *ret = malloc(result->n_otlp);
         if (!*ret)
             return -ENOMEM;
+        d->kinds = 1u << (!j->name.segment      ? HINT_ERROR
+                          : result->otlp_traces ? HINT_TRANSACTION
+                                                : HINT_LOG);
         memcpy(*ret, result->otlp, result->n_otlp);
         *ret_n = result->n_otlp;
         return 0;
@@ -182,6 +185,9 @@ static int make_body(struct pipeline *p, struct delivery *d, const struct destin
     d->left_out = without(p, d, to);
     bool limited = d->left_out & 1u << HINT_INTERNAL;
     CLEANUP(free_p) char *drops = server && !limited ? take_drops(p, j) : NULL;
+    d->kinds = frame_kinds(result->items, result->n_items) &
+               (~d->left_out | 1u << HINT_ERROR); /* that one is never left out */
+    d->kinds |= drops ? 1u << HINT_INTERNAL : 0;
     return frame_envelope(
         &head, result->items, result->n_items, d->left_out, drops, ret, ret_n);
 }
@@ -472,7 +478,7 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     uint64_t now_s = pipeline_now_ms() / 1000;
     struct answer judged = *a;
     judged.otlp = to->kind == DESTINATION_OTLP;
-    judged.segment = j->name.segment;
+    judged.kinds = d->kinds;
     retry_decide(&judged, &p->limits, now_s, j->name.attempts, pipeline_random(p), &dec);
     /* A collector without traces: no reason to keep logs and crashes from it. */
     if (to->kind == DESTINATION_OTLP && j->result.otlp_traces && a->status == 404)

@@ -73,6 +73,9 @@ static void make_items(struct fake *f, struct worker_result *r)
         at += n_attachment;
         r->items[at++] = '\n';
     }
+    if (says(f, "RUN"))
+        at += (size_t)sprintf(
+            (char *)r->items + at, "{\"type\":\"session\",\"length\":2}\n{}\n");
     r->n_items = at;
 }
 

@@ -9,6 +9,7 @@
  *     "POISON"  likewise, and dies on the one that arrives
  *     "DIE SMALL", "REFUSE SMALL"  so, once a smaller event is asked for
  *     "LOGS"    a log container     "SEGMENT"  a transaction, a session and logs
+ *     "RUN"     an event and a session
  *     others    an event
  */
 #pragma once

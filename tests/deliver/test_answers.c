@@ -268,6 +268,32 @@ static void what_a_server_never_takes_is_left_out(void)
     ingest_stop(&s);
 }
 
+/* Its 429 is about the session alone: the event is there. */
+static void an_event_that_was_taken_without_its_session_arrived(void)
+{
+    const char *out = test_tmpdir();
+    char path[600], body[4096];
+    struct ingest s = ingest_start(
+        &(struct ingest_options){.dir = out, .script = "429/limits=600:session:key,200"});
+    struct fake *f = fake_new((const char *[]){"upload.concurrency=1", NULL});
+    fake_destination(f, DSN, s.port);
+    for (unsigned i = 1; i <= 2; i++) {
+        fake_report(f, "new", i, "RUN", NULL);
+        CHECK_INT(fake_run(f), 0);
+        CHECK_INT(s.counts->requests, i);
+        CHECK_INT(fake_count(f, "sent"), (int)i);
+        snprintf(path, sizeof path, "%s/%06u.body", out, i);
+        FILE *b = fopen(path, "r");
+        size_t n = b ? fread(body, 1, sizeof body - 1, b) : 0;
+        body[n] = 0;
+        CHECK_INT(strstr(body, "\"type\":\"session\"") != NULL, i == 1);
+        if (b)
+            fclose(b);
+    }
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void attachments_stay_home_when_limited(void)
 {
     struct ingest s =
@@ -396,8 +422,9 @@ static void early_413_with_a_large_body(void)
 TEST_MAIN(TEST(every_row_of_the_table), TEST(every_row_of_a_collector),
     TEST(limits_on_a_200_are_obeyed),
     TEST(limits_of_other_kinds_do_not_hold_crashes_back),
-    TEST(what_a_server_never_takes_is_left_out), TEST(attachments_stay_home_when_limited),
-    TEST(three_failures_rest_the_host),
+    TEST(what_a_server_never_takes_is_left_out),
+    TEST(an_event_that_was_taken_without_its_session_arrived),
+    TEST(attachments_stay_home_when_limited), TEST(three_failures_rest_the_host),
     TEST(a_refused_connection_costs_one_try_and_no_attempt),
     TEST(a_missing_socket_or_name_is_unreachable), TEST(delivers_over_a_unix_socket),
     TEST(a_proxy_is_used_elsewhere_and_not_here),

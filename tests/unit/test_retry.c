@@ -121,23 +121,35 @@ static void collectors_say_what_is_final(void)
 /* A 429 limits what it refused: what it names, or else what was in the request. */
 static void a_limit_of_one_kind_is_none_of_another(void)
 {
+    enum {
+        EVENT = 1 << HINT_ERROR,
+        SESSION = 1 << HINT_SESSION,
+        SEGMENT = 1 << HINT_TRANSACTION | 1 << HINT_SESSION | 1 << HINT_LOG,
+    };
     static const struct {
         const char *limits, *after;
-        bool segment;
+        unsigned kinds;
         uint64_t error, transaction, log;
-    } rows[] = {{"3600:transaction:org", "3600", true, 0, 3600, 0},
-        {"3600:transaction:org", "3600", false, 60, 3600, 0},
-        {"3600:error:org", "3600", true, 3600, 60, 60},
-        {"3600:error:org", "3600", false, 3600, 0, 0},
-        {"", "3600", true, 3600, 3600, 3600}, {"", "", false, 60, 60, 60}};
+        enum retry_verdict verdict;
+    } rows[] = {{"3600:transaction:org", "3600", SEGMENT, 0, 3600, 0, RETRY_SENT},
+        {"3600:transaction;session;log_item:org", "", SEGMENT, 0, 3600, 3600,
+            RETRY_LIMITED},
+        {"3600:transaction:org", "3600", EVENT, 60, 3600, 0, RETRY_LIMITED},
+        {"3600:error:org", "3600", SEGMENT, 3600, 60, 60, RETRY_LIMITED},
+        {"3600:error:org", "3600", EVENT, 3600, 0, 0, RETRY_LIMITED},
+        {"3600:session:org", "", EVENT | SESSION, 0, 0, 0, RETRY_SENT},
+        {"3600:error:org", "", EVENT | SESSION, 3600, 0, 0, RETRY_LIMITED},
+        {"3600:session:org", "", SESSION, 0, 0, 0, RETRY_LIMITED},
+        {"3600::org", "", EVENT | SESSION, 3600, 3600, 3600, RETRY_LIMITED},
+        {"", "3600", SEGMENT, 3600, 3600, 3600, RETRY_LIMITED},
+        {"", "", EVENT | SESSION, 60, 60, 60, RETRY_LIMITED}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct answer a = {
-            .failure = ANSWER_OK, .status = 429, .segment = rows[i].segment};
+        struct answer a = {.failure = ANSWER_OK, .status = 429, .kinds = rows[i].kinds};
         struct retry_decision d;
         memcpy(a.rate_limits, rows[i].limits, strlen(rows[i].limits) + 1);
         memcpy(a.retry_after, rows[i].after, strlen(rows[i].after) + 1);
         retry_decide(&a, &limits, 1700000000, 0, 0, &d);
-        CHECK_INT(d.verdict, RETRY_LIMITED);
+        CHECK_INT(d.verdict, rows[i].verdict);
         CHECK_INT(d.limits.seconds[HINT_ERROR], rows[i].error);
         CHECK_INT(d.limits.seconds[HINT_TRANSACTION], rows[i].transaction);
         CHECK_INT(d.limits.seconds[HINT_LOG], rows[i].log);

@@ -21,9 +21,9 @@ enum { ANSWER_TEXT_BYTES = 256, ANSWER_HINT_BYTES = 1024, ANSWER_BODY_BYTES = 10
 
 struct answer {
     enum answer_failure failure;
-    bool otlp;    /* of a collector, which means other things by some statuses */
-    bool segment; /* to spans, logs and sessions, not to an event */
-    int status;   /* 0: none came */
+    bool otlp;      /* of a collector, which means other things by some statuses */
+    unsigned kinds; /* of items in the request: bits 1 << enum hint_category */
+    int status;     /* 0: none came */
     char error[ANSWER_TEXT_BYTES]; /* for people; "" when all is well */
     char content_type[ANSWER_TEXT_BYTES];
     char retry_after[ANSWER_TEXT_BYTES]; /* "": absent */

@@ -94,12 +94,20 @@ static uint64_t add_jitter(uint64_t ms, uint64_t random)
     return ms + (ms / 10 ? random % (ms / 10) : 0);
 }
 
-/* Kinds of data that were in the request. */
+/* A server that does not take all kinds of an envelope keeps the others, and answers 429
+ * as well. An event is what matters of its envelope; of a segment, any of it. */
+static bool took_the_rest(const struct answer *a, const struct hint *h)
+{
+    unsigned named = 0;
+    for (unsigned c = 0; c < HINT_N_CATEGORIES; c++)
+        named |= h->seconds[c] ? 1u << c : 0;
+    unsigned refused = a->kinds & named, event = 1u << HINT_ERROR;
+    return refused && (a->kinds & event ? !(refused & event) : refused != a->kinds);
+}
+
 static bool was_in(const struct answer *a, int category)
 {
-    return a->segment ? category == HINT_TRANSACTION || category == HINT_SESSION ||
-                            category == HINT_LOG
-                      : category == HINT_ERROR;
+    return a->kinds & 1u << category;
 }
 
 /* A 429 that names no limit of what it refused. */
@@ -129,7 +137,9 @@ static void read_hints(const struct answer *a, const struct retry_limits *l,
     bool has_after = *a->retry_after &&
                      !hint_retry_after(a->retry_after, now_s, l->hint_max_s, &after);
     hint_rate_limits(a->rate_limits, l->hint_max_s, &d->limits);
-    if (d->verdict == RETRY_LIMITED) {
+    if (d->verdict == RETRY_LIMITED && took_the_rest(a, &d->limits)) {
+        d->verdict = RETRY_SENT;
+    } else if (d->verdict == RETRY_LIMITED) {
         /* Where kinds are named, Retry-After is the longest of them. */
         bool says = has_after && !d->limits.any;
         limit_what_was_refused(a, l, says ? after : l->hint_default_s, &d->limits);

@@ -7,6 +7,8 @@
  * | 2xx with a body that is ours             | SENT           | -                |
  * | 2xx with HTML or other strange bodies    | CONFIGURATION  | no               |
  * | 429                                      | LIMITED        | no               |
+ * | 429 that names kinds of data, but not    |                |                  |
+ * | the event; of a segment, not all of them | SENT           | -                |
  * | 408, 425, 5xx, other statuses            | AGAIN          | yes              |
  * | no name, no connection, reset early      | UNREACHABLE    | no               |
  * | request was out, then silence or reset   | AGAIN          | yes              |
