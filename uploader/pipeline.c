@@ -405,6 +405,8 @@ static int pass(struct pipeline *p)
             pipeline_defer(p, &p->jobs[i], 0, false, "stopped");
     }
     pipeline_sync(p, true);
+    /* Not before: a report that comes back would be sent where it is already. */
+    IGNORE(load_marks(p), "the next pass sweeps, too");
     /* Debug files that are too many go first: no report has to make room for them. */
     debuginfod_free(p->debuginfod);
     p->debuginfod = NULL;

@@ -187,14 +187,6 @@ static void sent(struct pipeline *p, struct job *j)
     pipeline_job_done(p, j);
 }
 
-static void forget_marks(struct pipeline *p, struct job *j)
-{
-    for (size_t i = 0; i < p->o->n_destinations; i++) {
-        if (j->to[i].marked)
-            marks_forget(&p->marks, j->name.event_id, p->o->destinations[i].id);
-    }
-}
-
 /* It arrived elsewhere and goes to sent/: who will never have it is said here alone. */
 static void tell_rejections(struct pipeline *p, const struct job *j)
 {
@@ -242,7 +234,6 @@ void pipeline_settle(struct pipeline *p, struct job *j)
             pipeline_defer(p, j, later->not_before_s, counts, later->why);
         return;
     }
-    forget_marks(p, j);
     if (j->result.outcome == WORKER_DROPPED) { /* what went out was its session */
         pipeline_drop(p, j);
         return;

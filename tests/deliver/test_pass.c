@@ -793,6 +793,44 @@ static void a_killed_uploader_forgets_nothing_that_arrived(void)
     ingest_stop(&good);
 }
 
+static int begin_without_sent(
+    void *ctx, const uint8_t *report, size_t n, const struct worker_options *options)
+{
+    const struct fake *f = ctx;
+    char path[512];
+    snprintf(path, sizeof path, "%s/sent", f->path);
+    CHECK_INT(rmdir(path), 0);
+    return usual_begin(ctx, report, n, options);
+}
+
+/* The same when the last rename is what is missing: who had it before is still known. */
+static void who_has_a_report_is_known_until_it_has_left(void)
+{
+    struct ingest first = ingest_start(&(struct ingest_options){0});
+    struct ingest second = ingest_start(&(struct ingest_options){0});
+    struct fake *f = fake_new(NULL);
+    char mark[128];
+    fake_destination(f, DSN, first.port);
+    fake_destination(f, DSN, second.port);
+    fake_report(f, "wait", 1, "MDMP", NULL);
+    snprintf(mark, sizeof mark, "done/ab000000000000000000000000000001-%016llx",
+        (unsigned long long)f->destinations[0].id);
+    test_write_file(f->path, mark, "", 0);
+    usual_begin = f->worker.begin;
+    f->worker.begin = begin_without_sent;
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "work"), 1);
+    f->worker.begin = usual_begin;
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 1);
+    CHECK_INT(fake_count(f, "done"), 0);
+    CHECK_INT(first.counts->requests, 0);
+    CHECK_INT(second.counts->requests, 1);
+    fake_free(f);
+    ingest_stop(&second);
+    ingest_stop(&first);
+}
+
 static int cannot_begin(
     void *ctx, const uint8_t *report, size_t n, const struct worker_options *options)
 {
@@ -882,5 +920,6 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(a_failure_is_not_counted_against_the_signature),
     TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),
+    TEST(who_has_a_report_is_known_until_it_has_left),
     TEST(a_worker_that_cannot_begin_is_no_fault_of_the_report),
     TEST(a_journal_that_ends_its_reader_is_put_away))

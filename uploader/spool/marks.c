@@ -141,7 +141,7 @@ int marks_add(const struct spool *s, struct marks *m,
     return fsync(m->fd) < 0 ? -errno : 0;
 }
 
-void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
+static void forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
     uint64_t destination)
 {
     char name[MARK_NAME_BYTES + 1];
@@ -185,7 +185,7 @@ int marks_sweep(const struct spool *s, struct marks *m)
         r = spool_each(s, queued[i], is_queued, m);
     for (size_t i = 0; !r && i < m->n; i++) {
         if (!m->all[i].queued)
-            marks_forget(m, m->all[i].event_id, m->all[i].destination);
+            forget(m, m->all[i].event_id, m->all[i].destination);
     }
     return r;
 }

@@ -1,9 +1,9 @@
 /**
  * With several destinations: which of them already have a report that others still owe.
  * A file EVENT-DESTINATION in the spool's folder done/, made when a destination took the
- * report (empty) or refused it (not empty), and removed when the report leaves the queue,
- * or by the next pass. Without the folder a report would at worst be sent twice under the
- * same id.
+ * report (empty) or refused it (not empty), and removed at the end of a pass that the
+ * report left the queue in. Without the folder a report would at worst be sent twice
+ * under the same id.
  */
 #pragma once
 #include "uploader/spool/dir.h"
@@ -34,10 +34,6 @@ bool marks_rejected(const struct marks *m,
 int marks_add(const struct spool *s, struct marks *m,
     const uint8_t event_id[static SPOOL_EVENT_ID_BYTES], uint64_t destination,
     bool rejected) MUST_CHECK;
-/* Forget a report. */
-void marks_forget(struct marks *m, const uint8_t event_id[static SPOOL_EVENT_ID_BYTES],
-    uint64_t destination);
-
-/* Forget those of reports that left the queue another way: evicted, or removed by a
- * person. Returns 0 or the negative errno of listing. */
+/* Forget those of reports that left the queue. For the state on disk to stay sound the
+ * folders are to be synced before. Returns 0 or the negative errno of listing. */
 int marks_sweep(const struct spool *s, struct marks *m) MUST_CHECK;
