@@ -185,8 +185,26 @@ def clean_asks():
         fail("clean --yes: %d %s" % (code, out))
 
 
+def moved_meanwhile():
+    """A report that the uploader moves under a new name is found where it went."""
+    spool = crash("moved", "null", "divide", "abort")
+    knell(spool, "consent", "no")
+    # It waits for its reader amidst the first one's files.
+    p = subprocess.Popen([KNELL, "--spool", spool, "export", "-n", "9"], env=environment(),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    head = p.stdout.read(1)
+    knell(spool, "upload", code=9, **to_folder("moved.d"))
+    if len(files(spool, "hold")) != 3:
+        fail("the uploader moved nothing: %s" % files(spool, "hold"))
+    bundle, words = p.communicate()
+    put(head + bundle, TMP, "moved.tar")
+    names = subprocess.run(["tar", "tf", TMP + "/moved.tar"], capture_output=True).stdout.decode()
+    if p.returncode or names.count("report/") != 3:
+        fail("export beside an uploader: %d %s %s" % (p.returncode, words, names))
+
+
 def main():
-    for test in (stays_held, copies, healthy_is_zero, purge, clean_asks):
+    for test in (stays_held, copies, healthy_is_zero, purge, clean_asks, moved_meanwhile):
         test()
 
 

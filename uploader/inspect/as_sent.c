@@ -148,18 +148,13 @@ static int make(struct session *s, const struct store *t, const struct report *r
     return worker_process(bytes, n, &o, w);
 }
 
-int as_sent_print(struct session *s, const struct store *t, const struct report *r)
+int as_sent_print(struct session *s, const struct store *t, struct report *r)
 {
     struct plan p = {0};
     struct worker_result w = {0};
-    char file[KNELL_SPOOL_NAME_BYTES + 1];
-    CLEANUP(close_p) int fd = -1;
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n;
-    int err = spool_open_file(t->spools[r->spool].spool, (enum spool_state)r->state,
-        report_file(r, file), KNELL_MAX_REPORT_BYTES, &fd, NULL);
-    if (!err)
-        err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
+    int err = loader_read(t, r, &bytes, &n);
     if (!err)
         err = make(s, t, r, bytes, n, true, &p, &w);
     if (err)

@@ -10,8 +10,7 @@
  * Returns 0 or a negative errno after a message; -ECANCELED when a rule says that the
  * report is not sent.
  */
-int as_sent_print(
-    struct session *s, const struct store *t, const struct report *r) MUST_CHECK;
+int as_sent_print(struct session *s, const struct store *t, struct report *r) MUST_CHECK;
 
 /**
  * The event alone, before the user's program has seen it: for a bundle.

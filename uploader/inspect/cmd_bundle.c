@@ -83,7 +83,7 @@ static int put_event(struct session *s, struct store *t, const struct report *r,
 }
 
 /* @ret_unread  set when there is nothing to write: the report cannot be read */
-static int put_report(struct session *s, struct store *t, const struct report *r,
+static int put_report(struct session *s, struct store *t, struct report *r,
     struct output *o, int *ret_unread)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1], name[TAR_NAME_BYTES + 1];
@@ -91,11 +91,12 @@ static int put_report(struct session *s, struct store *t, const struct report *r
     struct report_error why = {0};
     int err = loader_open(s, t, r, &l, &why);
     if (err) {
-        const char *fault = spool_fault(err);
+        const char *fault =
+            err == -ENOENT ? "it was removed meanwhile" : spool_fault(err);
         session_complain(s, "%s is left out: %s", report_file(r, file),
             fault ? fault : strerrordesc_np(-err));
         loader_done(&l);
-        *ret_unread = fault ? -EBADMSG : err;
+        *ret_unread = err == -ENOENT ? -ENODATA : fault ? -EBADMSG : err;
         return 0;
     }
     (void)snprintf(name, sizeof name, REPORT_PREFIX "%s", report_file(r, file));

@@ -7,16 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int copy(struct session *s, const struct store *t, const struct report *r)
+static int copy(struct session *s, const struct store *t, struct report *r)
 {
-    char file[KNELL_SPOOL_NAME_BYTES + 1];
-    CLEANUP(close_p) int fd = -1;
     CLEANUP(free_p) uint8_t *bytes = NULL;
     size_t n;
-    int err = spool_open_file(t->spools[r->spool].spool, (enum spool_state)r->state,
-        report_file(r, file), KNELL_MAX_REPORT_BYTES, &fd, NULL);
-    if (!err)
-        err = spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &bytes, &n);
+    int err = loader_read(t, r, &bytes, &n);
     if (err) {
         session_complain(s, "cannot read the report: %s", strerrordesc_np(-err));
         return err;

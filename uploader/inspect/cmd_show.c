@@ -62,7 +62,7 @@ static void complain(const struct session *s, const struct report *r, int err,
             s, "report %s cannot be read: %s", id, fault ? fault : strerrordesc_np(-err));
 }
 
-static int put_one(struct session *s, struct store *t, const struct report *r)
+static int put_one(struct session *s, struct store *t, struct report *r)
 {
     struct loaded l;
     struct report_error why = {0};

@@ -45,7 +45,7 @@ int groups_make(
     struct session *s, struct store *t, const struct selection *x, struct groups *ret)
 {
     struct groups g = {0};
-    CLEANUP(free_p) const struct report **sorted = calloc(x->n + 1, sizeof *sorted);
+    CLEANUP(free_p) struct report **sorted = calloc(x->n + 1, sizeof *sorted);
     g.list = calloc(x->n + 1, sizeof *g.list);
     if (!sorted || !g.list) {
         free(g.list);
@@ -56,7 +56,7 @@ int groups_make(
     qsort(sorted, x->n, sizeof *sorted, by_signature);
     struct group *last = NULL;
     for (size_t i = 0; i < x->n; i++) {
-        const struct report *r = sorted[i];
+        struct report *r = sorted[i];
         if (!last || last->signature != r->name.signature) {
             last = &g.list[g.n++];
             last->signature = r->name.signature;

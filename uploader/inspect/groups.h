@@ -9,7 +9,7 @@ struct group {
     size_t n;
     uint64_t first_ms, last_ms;
     size_t states[SPOOL_N_STATES];
-    const struct report *newest;
+    struct report *newest;
     char release[GROUP_MAX_RELEASES][GROUP_RELEASE_BYTES]; /* newest first */
     unsigned n_releases;
     char releases[GROUP_MAX_RELEASES * GROUP_RELEASE_BYTES]; /* in one line */

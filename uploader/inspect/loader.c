@@ -12,18 +12,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int read_bytes(const struct spool *spool, const struct report *r, struct loaded *l)
+static int is_it(void *ctx, const char *file, const struct spool_name *name)
 {
+    struct report *r = ctx;
+    (void)file;
+    if (!name || name->segment ||
+        memcmp(name->event_id, r->name.event_id, sizeof name->event_id) != 0)
+        return 0;
+    r->name = *name;
+    return 1;
+}
+
+/* Moves go from folder to folder in this order, but for the few that a person makes. */
+static int find(const struct spool *spool, struct report *r)
+{
+    for (int state = SPOOL_NEW; state < SPOOL_N_STATES; state++) {
+        int found = spool_each(spool, (enum spool_state)state, is_it, r);
+        if (found > 0)
+            r->state = (uint32_t)state;
+        if (found)
+            return found < 0 ? found : 0;
+    }
+    return -ENOENT;
+}
+
+int loader_read(const struct store *t, struct report *r, uint8_t **ret, size_t *ret_n)
+{
+    enum { TRIES = 3 }; /* it may move on between being found and being opened */
+    const struct spool *spool = t->spools[r->spool].spool;
     char file[KNELL_SPOOL_NAME_BYTES + 1];
     CLEANUP(close_p) int fd = -1;
     int err = spool_open_file(spool, (enum spool_state)r->state, report_file(r, file),
         KNELL_MAX_REPORT_BYTES, &fd, NULL);
-    /* The uploader may have moved it since the folders were listed. */
-    for (int state = SPOOL_NEW; err == -ENOENT && state < SPOOL_N_STATES; state++)
-        if (spool->state_fd[state] >= 0)
-            err = spool_open_file(
-                spool, (enum spool_state)state, file, KNELL_MAX_REPORT_BYTES, &fd, NULL);
-    return err ? err : spool_read_all(fd, KNELL_MAX_REPORT_BYTES, &l->bytes, &l->n_bytes);
+    for (int i = 0; err == -ENOENT && i < TRIES; i++) {
+        err = find(spool, r);
+        if (!err)
+            err = spool_open_file(spool, (enum spool_state)r->state, report_file(r, file),
+                KNELL_MAX_REPORT_BYTES, &fd, NULL);
+    }
+    return err ? err : spool_read_all(fd, KNELL_MAX_REPORT_BYTES, ret, ret_n);
 }
 
 /* What the process said about itself. An unsound journal leaves the rest readable. */
@@ -42,12 +69,12 @@ static int read_journal(struct loaded *l)
     return err == -ENOMEM ? err : 0;
 }
 
-int loader_open(struct session *s, const struct store *t, const struct report *r,
+int loader_open(struct session *s, const struct store *t, struct report *r,
     struct loaded *ret, struct report_error *why)
 {
     *ret = (struct loaded){0};
     shut_in_if_due(s);
-    int err = read_bytes(t->spools[r->spool].spool, r, ret);
+    int err = loader_read(t, r, &ret->bytes, &ret->n_bytes);
     if (err)
         return err;
     err = report_read(ret->bytes, ret->n_bytes, &ret->crash, why);
@@ -161,11 +188,12 @@ void loader_entry(struct loaded *l, const struct report *r, struct index_entry *
 static void learn(struct session *s, struct store *t, const struct report *r)
 {
     struct store_spool *spool = &t->spools[r->spool];
+    struct report now = *r;
     struct loaded l;
     struct report_error why = {0};
     struct index_entry e;
     char text[160];
-    int err = loader_open(s, t, r, &l, &why);
+    int err = loader_open(s, t, &now, &l, &why);
     loader_entry(&l, r, &e);
     if (err && !l.crash) {
         (void)snprintf(text, sizeof text, "unreadable: %s%s%s", strerrordesc_np(-err),

@@ -17,14 +17,25 @@ struct loaded {
 };
 
 /**
+ * Read a report's bytes, wherever it lies by now: the uploader may have moved it, under a
+ * new name, since the folders were listed.
+ *
+ * @r    its state and name become those under which it was found
+ * @ret  the caller frees
+ * Errors: those of spool_open_file(); -ENOENT when it is not found anywhere.
+ */
+int loader_read(
+    const struct store *t, struct report *r, uint8_t **ret, size_t *ret_n) MUST_CHECK;
+
+/**
  * Read a report and name its frames.
  *
+ * @r    as above
  * @ret  give back with loader_done(), also after a failure
  * @why  what was wrong with the bytes; may be NULL
- * Errors: those of spool_open_file() and report_read(); -ENOENT when it moved meanwhile
- *         and is not found anywhere.
+ * Errors: those of loader_read() and report_read().
  */
-int loader_open(struct session *s, const struct store *t, const struct report *r,
+int loader_open(struct session *s, const struct store *t, struct report *r,
     struct loaded *ret, struct report_error *why) MUST_CHECK;
 void loader_done(struct loaded *l);
 
