@@ -13,8 +13,12 @@ enum { SP = 7, PC = 16, RAX = 0, TID = 4711 };
 static const char maps[] =
     "555500000000-555500001000 r-xp 00000000 08:01 1 /usr/bin/exampled\n"
     "555500002000-555500003000 r--p 00002000 08:01 1 /usr/bin/exampled\n"
+    "560000000000-560000001000 rw-p 00000000 00:00 0 [heap]\n"
     "7f0000000000-7f0000001000 rw-p 00000000 00:00 0 \n"
     "7f0000010000-7f0000011000 r--s 00000000 08:01 2 /var/lib/data\n"
+    "7f0000100000-7f0000110000 rw-p 00000000 00:00 0 \n"
+    "7f0000110000-7f0000111000 ---p 00000000 00:00 0 \n"
+    "7f0000111000-7f0000121000 rw-p 00000000 00:00 0 \n"
     "7ffc00000000-7ffc00001000 ---p 00000000 00:00 0 \n"
     "7ffc00001000-7ffc00021000 rw-p 00000000 00:00 0 [stack]\n";
 
@@ -83,6 +87,12 @@ static void deaths_are_explained(void)
             "write to code of /usr/bin/exampled", NULL},
         {SIGSEGV, SEGV_ACCERR, 0x7ffc00000ff8, code, 0x7ffc00001000, 0, NULL, "SIGSEGV",
             "stack overflow", NULL},
+        /* After a large frame was made: sp itself is in the guard. */
+        {SIGSEGV, SEGV_ACCERR, 0x7f0000110800, code, 0x7f0000110100, 0, NULL, "SIGSEGV",
+            "stack overflow", NULL},
+        /* Up out of a thread's stack, into the next one's guard. */
+        {SIGSEGV, SEGV_ACCERR, 0x7f0000110010, code, 0x7f000010ff00, 0, NULL, "SIGSEGV",
+            "access to a guard page", NULL},
         {SIGSEGV, SEGV_MAPERR, 0x7f0000001008, code, sp, 0, NULL, "SIGSEGV",
             "bad pointer 0x7f0000001008", "9 bytes behind the end of"},
         {SIGSEGV, SEGV_MAPERR, 0x6f6c6c6568, code, sp, 0, NULL, "SIGSEGV",
@@ -94,10 +104,18 @@ static void deaths_are_explained(void)
             "rax holds such a value: 0x20726f6620676e6f, the text \"ong for \"."},
         {SIGSEGV, SI_KERNEL, 0, code, sp, 0x8000000000000001, NULL, "SIGSEGV",
             "pointer with an impossible", "rax holds such a value: 0x8000000000000001."},
+        {SIGSEGV, SI_KERNEL, 0, code, sp, 1 << 20, NULL, "SIGSEGV",
+            "general protection fault: a non-canonical address, a misaligned", NULL},
         {SIGSEGV, SEGV_MAPERR, UINT64_MAX - 7, code, sp, 0, NULL, "SIGSEGV",
             "null pointer - 0x8", NULL},
         {SIGBUS, BUS_ADRERR, 0x7f0000010800, code, sp, 0, NULL, "SIGBUS",
-            "access past the end of mapped file /var/lib/data", "truncated"},
+            "a page of mapped file /var/lib/data could not be provided", "truncated"},
+        {SIGBUS, BUS_ADRERR, 0x560000000800, code, sp, 0, NULL, "SIGBUS",
+            "memory behind 0x560000000800 could not be provided\n", NULL},
+        {SIGBUS, BUS_MCEERR_AR, 0x7f0000010800, code, sp, 0, NULL, "SIGBUS",
+            "the hardware reported damaged memory at 0x7f0000010800\n", NULL},
+        {SIGBUS, BUS_MCEERR_AO, 0x560000000800, code, sp, 0, NULL, "SIGBUS",
+            "the hardware reported damaged memory", NULL},
         {SIGBUS, BUS_ADRALN, 0x7f0000000001, code, sp, 0, NULL, "SIGBUS",
             "misaligned address", NULL},
         {SIGFPE, FPE_INTDIV, code, code, sp, 0, NULL, "SIGFPE",

@@ -107,12 +107,13 @@ static bool is_canonical(uint64_t v)
     return !(v >> 47) || v >> 47 == 0x1ffff;
 }
 
-/* A general protection fault: the kernel does not say the address. */
-static void explain_non_canonical(const struct scene *s)
+/* A general protection fault: the kernel says neither the address nor which of its causes
+ * it was (Intel SDM volume 3, "Interrupt 13"). */
+static void explain_protection(const struct scene *s)
 {
     const struct crash_thread *t = s->thread;
     char text[TEXT_OF_BYTES];
-    cause(s, "pointer with an impossible (non-canonical) address");
+    const unsigned n_before = s->out->n_notes;
     if (t && t->n_frames > 1 && !is_canonical(t->frames[1].pc))
         note(s, "The return address was overwritten: 0x%" PRIx64 "%s.", t->frames[1].pc,
             as_text(t->frames[1].pc, text));
@@ -122,6 +123,11 @@ static void explain_non_canonical(const struct scene *s)
             note(s, "%s holds such a value: 0x%" PRIx64 "%s.",
                 explain_register_name(s->c->arch, i), t->registers[i],
                 as_text(t->registers[i], text));
+    if (s->out->n_notes > n_before)
+        cause(s, "pointer with an impossible (non-canonical) address");
+    else
+        cause(s, "general protection fault: a non-canonical address, a misaligned vector "
+                 "access or a privileged instruction");
 }
 
 /* The general registers whose value lies just below the address; not when so many do
@@ -154,7 +160,11 @@ static bool is_stack_overflow(const struct scene *s, const struct maps_place *at
         return false;
     uint64_t from_sp = s->address > s->sp ? s->address - s->sp : s->sp - s->address;
     bool guard = at->inside && strncmp(at->at.permissions, "---", 3) == 0;
-    struct maps_place above;
+    struct maps_place above, stack;
+    /* Upwards out of a sound stack: an array that was overrun, say. */
+    if (s->address > s->sp && maps_find(&s->c->maps, s->sp, &stack) && stack.inside &&
+        stack.at.permissions[0] == 'r')
+        return false;
     bool at_edge = (guard || !at->inside) && from_sp < NEAR_STACK;
     if (!at_edge)
         return false;
@@ -293,7 +303,7 @@ static void explain_segv(const struct scene *s, const struct knell_signal_record
     struct maps_place at;
     bool mapped = maps_find(&s->c->maps, s->address, &at);
     if (r->code == SI_KERNEL && s->address == 0) {
-        explain_non_canonical(s);
+        explain_protection(s);
         return;
     }
     if (mapped && is_stack_overflow(s, &at)) {
@@ -319,13 +329,16 @@ static void explain_segv(const struct scene *s, const struct knell_signal_record
 static void explain_bus(const struct scene *s, const struct knell_signal_record *r)
 {
     struct maps_place at;
-    if (r->code == BUS_ADRALN) {
+    if (r->code == BUS_MCEERR_AR || r->code == BUS_MCEERR_AO) {
+        cause(s, "the hardware reported damaged memory at 0x%" PRIx64, s->address);
+    } else if (r->code == BUS_ADRALN) {
         cause(s, "misaligned address 0x%" PRIx64, s->address);
-    } else if (maps_find(&s->c->maps, s->address, &at) && at.inside && at.at.path[0]) {
-        cause(s, "access past the end of mapped file %s", at.at.path);
-        note(s,
-            "The file is shorter than its mapping: it was truncated or replaced while "
-            "mapped.");
+    } else if (maps_find(&s->c->maps, s->address, &at) && at.inside &&
+               at.at.path[0] == '/') {
+        cause(s, "a page of mapped file %s could not be provided", at.at.path);
+        note(s, "The file may have been truncated or replaced while mapped, or its file "
+                "system "
+                "is full or failed.");
     } else if (r->code == BUS_ADRERR) {
         cause(s, "memory behind 0x%" PRIx64 " could not be provided", s->address);
     }
