@@ -106,14 +106,16 @@ static void cover_child(void)
 static void in_fork_child(void)
 {
     (void)pthread_mutex_init(&arm.lock, NULL);
-    if (!arm.armed)
+    if (!arm.armed) {
+        kn_journal_fork_parent();
         return;
+    }
     arm.in_child = true;
     kn_gate_fork_child();
     kn_previous_fork_child();
+    kn_journal_fork_child(&arm.journal);
     kn_tell_fork_child();
     kn_nudge_fork_child();
-    kn_journal_fork_child(&arm.journal);
     arm.process.journal = arm.journal.head;
     arm.process.image = arm.journal.head;
     arm.process.words = arm.journal.words;
@@ -131,7 +133,7 @@ static void in_fork_child(void)
 
 static void watch_forks(void)
 {
-    (void)pthread_atfork(NULL, NULL, in_fork_child);
+    (void)pthread_atfork(kn_journal_fork_prepare, kn_journal_fork_parent, in_fork_child);
 }
 
 static void launch(void)

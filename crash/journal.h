@@ -46,9 +46,18 @@ void kn_journal_retire(
     struct kn_journal *j, const struct kn_spool *spool, const char *stem);
 
 /**
- * In a fork child: let go of the parent's file and keep a private copy of its contents at
- * the same address, so that what the child says is its own.
+ * Around fork(2), for pthread_atfork(3): keep a private copy of the journal until the
+ * parent goes on. Waits for nobody; without memory the child has no journal.
  *
- * Context: normal, in pthread_atfork(3)'s child handler: async-signal-safe calls only.
+ * Context: normal, on the thread that forks. errno is kept.
+ */
+void kn_journal_fork_prepare(void);
+void kn_journal_fork_parent(void);
+
+/**
+ * In a fork child: let go of the parent's file and put the copy in its place, at the same
+ * address, so that what the child says is its own and the parent's is as it was.
+ *
+ * Context: fork child: async-signal-safe calls only.
  */
 void kn_journal_fork_child(struct kn_journal *j);

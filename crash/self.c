@@ -57,20 +57,16 @@ void kn_self_attach(struct kn_self *t, struct kn_areas *a)
 
 void kn_self_fork_child(void)
 {
-    /* The block keeps its owner's id: a report of the child is asked for under the new
-     * one, so it is taken over at the next use. */
-    kn_self_tls.tid = (uint32_t)gettid();
-    kn_self_tls.stale_tid = true;
+    struct kn_self *t = &kn_self_tls;
+    t->tid = (uint32_t)gettid();
+    if (t->block) /* a report of the child is asked for under the new id */
+        __atomic_store_n(&t->block->tid, t->tid, __ATOMIC_RELEASE);
 }
 
 bool kn_self_block(struct kn_self *t)
 {
-    if (t->block) {
-        if (t->stale_tid)
-            __atomic_store_n(&t->block->tid, t->tid, __ATOMIC_RELEASE);
-        t->stale_tid = false;
+    if (t->block)
         return true;
-    }
     /* Else a block would never come back. Asked for again: a destructor of the thread's
      * may use knell after leave(). */
     t->block = watch_end(t) ? kn_areas_thread(t->areas, t->tid) : NULL;

@@ -10,7 +10,6 @@ struct knell_span;
 struct kn_self {
     struct kn_areas *areas; /* to which the rest belongs; NULL: none yet */
     uint32_t tid;
-    bool stale_tid;                    /* forked since the block was taken */
     uint32_t n_lost;                   /* levels pushed for which there was no room */
     struct knell_journal_block *ring;  /* NULL: no room */
     struct knell_journal_block *block; /* NULL: none asked for, or no room */
@@ -53,9 +52,10 @@ static inline struct kn_self *kn_self_get(struct kn_areas *a)
 bool kn_self_block(struct kn_self *t);
 
 /**
- * In a fork child: the calling thread goes on under another id.
+ * In a fork child, whose journal is its own by now: the calling thread goes on under
+ * another id.
  *
- * Context: fork child; async-signal-safe. Writes nothing into the journal yet.
+ * Context: fork child; async-signal-safe.
  */
 void kn_self_fork_child(void);
 

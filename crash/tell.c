@@ -102,18 +102,12 @@ void kn_tell_stop(void)
 
 void kn_tell_fork_child(void)
 {
-    /* The journal's mapping is a private copy from now on: what the child says is in a
-     * report of its own crash. Locks may be held by threads that are not here. */
-    struct kn_areas *a = kn_areas_current();
-    if (a) {
-        a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-        a->in_child = true;
-    }
     kn_self_fork_child();
     kn_span_fork_child();
     kn_segment_fork_child();
     kn_random_fork_child();
     kn_watchdog_fork_child();
+    /* A thread that is not here may hold it. */
     tell.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 

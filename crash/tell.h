@@ -21,8 +21,8 @@ void kn_tell_start(struct kn_journal *j, const struct kn_spool *spool, const cha
 void kn_tell_stop(void);
 
 /**
- * In a fork child: sessions and segments are the parent's. Called before the journal's
- * mapping becomes the child's own copy, so nothing may be written into it here.
+ * In a fork child, whose journal is its own by now: sessions and segments are the
+ * parent's.
  *
  * Context: fork child; async-signal-safe.
  */

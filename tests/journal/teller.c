@@ -381,6 +381,52 @@ static void say_fork(void)
     }
 }
 
+static void say_more(const char *who)
+{
+    const struct knell_user user = {.id = who};
+    const struct knell_data value = knell_text("who", who);
+    char name[32];
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof name, "%s %d", who, i % 10);
+        knell_set_user(&user);
+        knell_set_context(name, &value, 1);
+        knell_add_breadcrumb(KNELL_LEVEL_INFO, "more", who);
+    }
+}
+
+/* A server that forks for each connection: the parent goes on while the child works. */
+static void say_fork_and_go_on(void)
+{
+    const struct knell_user user = {.id = "of both"};
+    knell_set_user(&user);
+    knell_add_breadcrumb(KNELL_LEVEL_INFO, "fork", "of both");
+    for (int i = 0; i < 2; i++) {
+        int go[2], status = -1;
+        char byte = 0;
+        struct knell_scope *connection = knell_scope_new();
+        knell_scope_bind(connection);
+        knell_set_tag("peer", i ? "second" : "first");
+        if (pipe(go))
+            abort();
+        pid_t pid = fork();
+        if (!pid) {
+            (void)alarm(60); /* rather than for ever */
+            (void)read(go[0], &byte, 1);
+            if (i == 1)
+                say_more("child");
+            knell_add_breadcrumb(KNELL_LEVEL_INFO, "fork", "child");
+            die("segv");
+        }
+        knell_scope_bind(NULL);
+        knell_scope_free(connection);
+        say_more("parent");
+        (void)write(go[1], &byte, 1);
+        (void)waitpid(pid, &status, 0);
+        (void)printf("child died of %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+        (void)fflush(stdout);
+    }
+}
+
 /* Many at once, as a server's that forks before there is work; then each goes its way. */
 static void say_prefork(void)
 {
@@ -559,6 +605,8 @@ int main(int argc, char **argv)
         say_too_much();
     else if (!strcmp(what, "fork-cover-hang"))
         say_fork_hang();
+    else if (!strcmp(what, "fork-and-go-on"))
+        say_fork_and_go_on();
     else if (!strcmp(what, "hang"))
         say_hang();
     else if (!strcmp(what, "prefork"))

@@ -523,6 +523,40 @@ static void fork_children(void)
     CHECK_INT(n_init, 4);
 }
 
+static const cJSON *event_of_peer(const char *peer)
+{
+    for (size_t i = 0; i < envelopes_count(&got, "event"); i++) {
+        if (!strcmp(json_text(event(i), "tags/peer"), peer))
+            return event(i);
+    }
+    return NULL;
+}
+
+/* What a parent says after the fork is not in its child's report, what the child says is,
+ * and so is the scope it came with. */
+static void a_fork_child_keeps_what_it_came_with(void)
+{
+    (void)tell("fork-and-go-on", "stop");
+    CHECK(!strstr(said, "died of 14")); /* SIGALRM */
+    upload();
+    CHECK_INT(envelopes_count(&got, "event"), 2);
+    const cJSON *e = event_of_peer("first");
+    CHECK_STR(json_text(e, "user/id"), "of both");
+    CHECK(!json_at(e, "contexts/parent 1"));
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "breadcrumbs/values")), 2);
+    CHECK_STR(json_text(e, "breadcrumbs/values/0/message"), "of both");
+    CHECK_STR(json_text(e, "breadcrumbs/values/1/message"), "child");
+    e = event_of_peer("second");
+    CHECK_STR(json_text(e, "user/id"), "child");
+    CHECK_STR(json_text(e, "contexts/child 9/who"), "child");
+    CHECK_STR(json_text(e, "contexts/parent 9/who"), "parent"); /* before its fork */
+    CHECK_INT(cJSON_GetArraySize(json_at(e, "breadcrumbs/values")), 100);
+    for (int i = 0; i < 100; i++) {
+        const cJSON *crumb = cJSON_GetArrayItem(json_at(e, "breadcrumbs/values"), i);
+        CHECK_STR(json_text(crumb, "message"), "child");
+    }
+}
+
 /* Two hundred that live at once, each with what it said and no other. */
 static void workers_of_a_prefork_server(void)
 {
@@ -556,4 +590,4 @@ TEST_MAIN(TEST(scope_of_a_crash),
     TEST(a_fork_child_watches_by_itself), TEST(limits_are_kept_and_counted),
     TEST(bytes_that_are_no_text), TEST(before_start_everything_is_a_no_op),
     TEST(a_spool_that_cannot_be_is_told), TEST(the_debug_switch_explains),
-    TEST(fork_children))
+    TEST(fork_children), TEST(a_fork_child_keeps_what_it_came_with))
