@@ -16,6 +16,7 @@ static enum knell_symbol_status status_of(int err)
     case 0:
         return KNELL_SYMBOL_OK;
     case -E2BIG:
+    case -ENOMEM: /* one module's debug information may want it all: the rest is named */
         return KNELL_SYMBOL_TOO_LARGE;
     case -ETIME:
         return KNELL_SYMBOL_TIMEOUT;
@@ -99,21 +100,20 @@ static int find_alt(struct module *m, const struct elf_file *f, const struct alt
     return debug_find_by_id(m->places, l->build_id, l->n_build_id, &search, &m->alt_elf);
 }
 
-static int open_alt(struct module *m, const struct elf_file *f)
+static void open_alt(struct module *m, const struct elf_file *f)
 {
     struct alt_link link;
     if (!read_alt_link(f, &link))
-        return 0;
+        return;
     int has = find_alt(m, f, &link);
     if (has > 0)
         has = dwarf_file_open(&m->alt_elf, false, m->budget, &m->alt);
     if (has > 0)
         m->dwarf.alt = &m->alt;
     m->lacks_alt = has <= 0;
-    return has == -ENOMEM ? has : 0;
 }
 
-static int open_dwarf(struct module *m)
+static void open_dwarf(struct module *m)
 {
     const struct elf_file *f = m->has_separate ? &m->separate : &m->main;
     int has = dwarf_file_open(f, false, m->budget, &m->dwarf);
@@ -126,13 +126,13 @@ static int open_dwarf(struct module *m)
     if (has == 0)
         dwarf_file_done(&m->dwarf);
     if (has <= 0)
-        return has == -ENOMEM ? has : 0;
+        return;
     m->splits = (struct dwarf_splits){.budget = m->budget,
         .sysroot = m->places->sysroot,
         .base_path = m->has_main ? m->main.path : f->path,
         .package = {.elf = {.fd = -1}},
         .last = {.elf = {.fd = -1}}};
-    return open_alt(m, f);
+    open_alt(m, f);
 }
 
 /* A symbol table packed into the module is used when it has none of its own. */
@@ -161,13 +161,13 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
     if (err == 0 && !ret->has_main && !ret->has_separate)
         ret->status = search.status;
     else if (err == 0)
-        err = open_dwarf(ret);
-    if (err == 0)
         err = open_mini(ret);
     if (err < 0) {
         module_done(ret);
         return err;
     }
+    if (ret->has_main || ret->has_separate)
+        open_dwarf(ret);
     ret->first_vaddr = ret->has_main ? ret->main.first_vaddr : ret->separate.first_vaddr;
     return 0;
 }
@@ -230,21 +230,18 @@ static int find_split(void *ctx, const struct dwarf_unit *u, struct dwarf_unit *
 
 int module_fill(struct module *m, const struct wanted *wanted, struct table *t)
 {
-    int err = 0;
     if (m->has_dwarf) {
         struct converter c = {
             .file = &m->dwarf, .table = t, .split = find_split, .ctx = m};
-        err = convert(&c, wanted);
+        int err = convert(&c, wanted);
         converter_done(&c);
         if (err == 0)
             err = m->budget->lost;
-        if (err < 0 && err != -ENOMEM)
+        if (err < 0)
             m->status = m->debug_status = status_of(err);
     }
     /* The symbols need room as well, above all when there was none for the rest. */
     close_dwarf(m);
-    if (err == -ENOMEM)
-        return err;
     return fill_symbols(m, wanted, t);
 }
 

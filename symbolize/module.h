@@ -39,7 +39,8 @@ void module_done(struct module *m);
 
 /**
  * Add what is known of @wanted (addresses of the file) to a table, settled.
- * Returns 0 or -ENOMEM; other troubles go to m->status.
+ * Returns 0 or -ENOMEM, when there is no memory for the symbols alone; other troubles go
+ * to m->status.
  */
 int module_fill(
     struct module *m, const struct wanted *wanted, struct table *t) MUST_CHECK;

@@ -13,8 +13,10 @@ enum {
     STEP_BYTES = 1 << 18, /* unpacked between two looks at the deadline */
     IN_ORDER = 3,         /* reads, each behind the one before: front to back */
     AHEAD_PAGES = 8,      /* are then read at once */
-    /* Deflate cannot do better than 1 to 1032: a larger promise is a lie. */
+    /* Deflate cannot do better than 1 to 1032, zstd than a block of 128 KiB in 4 bytes: a
+     * larger promise is a lie. */
     MAX_DEFLATE_RATIO = 1040,
+    MAX_ZSTD_RATIO = 1 << 15,
 };
 #define MAX_SECTION_BYTES (UINT64_C(1) << 36)
 
@@ -68,9 +70,6 @@ static int packing_of(
     } else {
         return 0;
     }
-    uint64_t n_packed = s->n_bytes - p->n_head;
-    if (p->kind == UNPACK_ZLIB && p->n_unpacked / MAX_DEFLATE_RATIO > n_packed)
-        return -EBADMSG;
     return 1;
 }
 
@@ -84,7 +83,7 @@ static int reserve(struct section *s)
     void *p = mmap(NULL, n ? n : 1, PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
-        return -ENOMEM;
+        return -E2BIG; /* the section asks for more than there are addresses */
     s->bytes = p;
     return 0;
 }
@@ -106,6 +105,9 @@ int section_open(const struct elf_file *file, const struct elf_section *from,
         .n = packed ? p.n_unpacked : from->n_bytes};
     if (s.n > MAX_SECTION_BYTES)
         return -E2BIG;
+    uint64_t ratio = p.kind == UNPACK_ZLIB ? MAX_DEFLATE_RATIO : MAX_ZSTD_RATIO;
+    if (packed && s.n / ratio > from->n_bytes - p.n_head)
+        return -EBADMSG;
     if (file->image && !packed) {
         s.bytes = file->image + s.offset;
         *ret = s;

@@ -36,7 +36,8 @@ struct section {
  * @file, @budget  must outlive the section
  * @ret            release with section_done(), which accepts a zeroed one
  * Errors: -EBADMSG the section lies outside the file or its header makes no sense;
- * -E2BIG; -EPROTONOSUPPORT unknown compression; -ENOMEM.
+ * -E2BIG, also when there is no room for it in the address space; -EPROTONOSUPPORT
+ * unknown compression; -ENOMEM.
  */
 int section_open(const struct elf_file *file, const struct elf_section *from,
     struct budget *budget, struct section *ret) MUST_CHECK;

@@ -283,8 +283,10 @@ static int settle_ranges(struct table *t)
     if (n == t->n_sorted)
         return 0;
     CLEANUP(free_p) struct table_range *added = malloc(n * size);
-    if (!added)
+    if (!added) {
+        t->ranges.n = t->n_sorted = 0; /* unsorted ones would answer wrongly */
         return -ENOMEM;
+    }
     memcpy(added, t->ranges.items, n * size);
     struct table_range *r = t->ranges.items;
     qsort(r, n, size, range_by_low);
@@ -292,6 +294,8 @@ static int settle_ranges(struct table *t)
     for (size_t i = 1; i < n; i++)
         overlap |= r[i].low < r[i - 1].high;
     int err = overlap ? resolve_overlap(t, added) : 0;
+    if (err < 0)
+        t->ranges.n = 0;
     t->n_sorted = t->ranges.n;
     return err;
 }

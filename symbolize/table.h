@@ -102,7 +102,8 @@ int table_add_covered(struct table *t, uint64_t low, uint64_t high) MUST_CHECK;
 /* Keep a function's name for people. */
 int table_add_readable(struct table *t, uint32_t function, const char *name) MUST_CHECK;
 
-/* Sort what was added; of ranges that overlap, the one added first stays. */
+/* Sort what was added; of ranges that overlap, the one added first stays. -ENOMEM leaves
+ * no range. */
 int table_settle(struct table *t) MUST_CHECK;
 
 /* After table_settle(). The place of @pc, or TABLE_NONE. */

@@ -470,6 +470,49 @@ def bad_bases():
             check(len(frames) == 1, frames)
 
 
+def change_section(path, name, flags=None, size=None, hole=False):
+    """Another header for a section of an elf(), the file as long as it says. @hole: it lies
+    behind all else, in a hole."""
+    with open(path, "r+b") as f:
+        head = f.read()
+        heads, = struct.unpack_from("<Q", head, 40)
+        n, names = struct.unpack_from("<HH", head, 60)
+        names, = struct.unpack_from("<Q", head, heads + 64 * names + 24)
+        for at in range(heads, heads + 64 * n, 64):
+            text = names + struct.unpack_from("<I", head, at)[0]
+            if head[text:head.index(b"\0", text)] != name.encode():
+                continue
+            if flags is not None:
+                f.seek(at + 8)
+                f.write(u64(flags))
+            if hole:
+                f.seek(at + 24)
+                f.write(u64(len(head)))
+            if size is not None:
+                f.seek(at + 32)
+                f.write(u64(size))
+                f.truncate(len(head) + size)
+
+
+def no_room():
+    """Sections that the address space has no room for, stored and packed: the symbol table
+    answers. A size that no stream of zstd can have is a lie."""
+    top = UNIT_DIE + leb(2) + u32(0) + FUNCTION_PCS + b"\0"
+    table = UNIT + abbrev(2, TAG_SUBPROGRAM, 0, (AT_NAME, FORM_STRP), *FUNCTION) + b"\0"
+    sections = {".debug_info": unit(top), ".debug_abbrev": table}
+    elf("a", {**sections, ".debug_str": b"dwarf\0"})
+    check(ask("a", TEXT + 4)[0] == ("ok", [("dwarf", "??:0")]))
+    large = ("too_large", [("sym", "??:0")])
+    change_section("a", ".debug_str", size=3 << 30, hole=True)
+    check(MEMORY < 0 or ask("a", TEXT + 4)[0] == large, ask("a", TEXT + 4))
+    packed = struct.pack("<IIQQ", 2, 0, 60 << 30, 1) + b"\x28\xb5\x2f\xfd"
+    elf("a", {**sections, ".debug_str": packed})
+    change_section("a", ".debug_str", flags=0x800)
+    check(ask("a", TEXT + 4)[0] == ("malformed", [("sym", "??:0")]), ask("a", TEXT + 4))
+    change_section("a", ".debug_str", size=3 << 30)
+    check(MEMORY < 0 or ask("a", TEXT + 4)[0] == large, ask("a", TEXT + 4))
+
+
 def many_sections():
     """Section headers by the ten thousand, of no known name."""
     elf("a", {f".debug_{i}": b"" for i in range(20000)})
@@ -486,7 +529,7 @@ CASES = {
     "shared_lines": shared_lines, "many_files": many_files, "long_scopes": long_scopes,
     "long_names": long_names, "many_symbols": many_symbols,
     "split_of_itself": split_of_itself, "alternate_of_itself": alternate_of_itself,
-    "bad_bases": bad_bases, "many_sections": many_sections,
+    "bad_bases": bad_bases, "no_room": no_room, "many_sections": many_sections,
 }
 
 
