@@ -146,10 +146,9 @@ static int answer_module(struct lookup *l, struct module *m, struct cache *c)
 
 static void mark_no_file(struct lookup *l, enum knell_symbol_status why)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        struct knell_symbol_result *r = &l->results[l->q[i].query];
-        r->status = r->debug_status = why;
-    }
+    for (size_t i = 0; i < l->n; i++)
+        l->results[l->q[i].query] =
+            (struct knell_symbol_result){.status = why, .debug_status = why};
 }
 
 static void mark_unverified(struct lookup *l)
@@ -206,6 +205,9 @@ int lookup_module(struct knell_symbolizer *s, const struct knell_symbol_module *
         s->caches = c;
         return 0;
     }
+    /* What the cache answered before it turned out bad goes with it. */
+    if (c)
+        mark_no_file(&l, KNELL_SYMBOL_MISSING);
     if (done == 0)
         done = look_at_files(&l, c);
     cache_free(c);

@@ -1,5 +1,8 @@
 /* symbolize.h on this very program, and on files that are not what they seem. */
+#include "symbolize/budget.h"
+#include "symbolize/build.h"
 #include "symbolize/cache.h"
+#include "symbolize/debug_file.h"
 #include "symbolize/elf_file.h"
 #include "symbolize/wish.h"
 #include "test.h"
@@ -321,6 +324,60 @@ static void cache_bit_flips(void)
     }
 }
 
+enum { SPREAD = 4 };
+
+/* Ask for addresses all over the program's code, the program being gone. */
+static void ask_spread(const char *dir, bool sound)
+{
+    struct knell_symbolizer *s;
+    struct knell_symbol_module m = self_module();
+    struct knell_symbol_query q[SPREAD];
+    struct knell_symbol_result r[SPREAD];
+    struct knell_symbolize_options o = {.size = sizeof o, .cache_dir = dir};
+    m.path = "/nonexistent/program";
+    for (uint32_t i = 0; i < SPREAD; i++)
+        q[i] = (struct knell_symbol_query){.pc = target_pc() + UINT64_C(1024) * i};
+    if (!CHECK_INT(knell_symbolizer_new(&o, &s), 0))
+        return;
+    CHECK_INT(knell_symbolize(s, &m, 1, q, SPREAD, r), 0);
+    if (r[0].status == KNELL_SYMBOL_OK && CHECK(r[0].n_frames > 0))
+        CHECK_STR(r[0].frames[0].function, "target");
+    for (uint32_t i = 0; i < SPREAD; i++) {
+        CHECK(!sound || r[i].status != KNELL_SYMBOL_MISSING);
+        for (uint32_t k = 0; k < r[i].n_frames; k++)
+            CHECK(!r[i].frames[k].function || *r[i].frames[k].function);
+        if (r[i].status == KNELL_SYMBOL_MISSING)
+            CHECK(!r[i].n_frames && !r[i].frames && !r[i].debug_path);
+    }
+    knell_symbolizer_free(s);
+}
+
+/* A page that is damaged shows when half of the answers are made. They point into the
+ * cache, and there is no file to make others from. */
+static void cache_pages_flip_without_the_file(void)
+{
+    const char *dir = cache_dir();
+    static const char *const no_dirs[] = {NULL};
+    const struct debug_places places = {.debug_dirs = no_dirs};
+    struct budget budget = {0};
+    struct build_result built;
+    CHECK_INT(build_cache(self, &places, dir, UINT64_MAX, &budget, &built), 0);
+    ask_spread(dir, true);
+    int fd = open(cache_file(dir), O_RDWR);
+    off_t n = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    CHECK(n > 16 * CACHE_PAGE_BYTES);
+    for (off_t at = CACHE_PAGE_BYTES / 2; at < n; at += CACHE_PAGE_BYTES) {
+        uint8_t byte = 0, other;
+        CHECK_INT(pread(fd, &byte, 1, at), 1);
+        other = byte ^ 1;
+        CHECK_INT(pwrite(fd, &other, 1, at), 1);
+        ask_spread(dir, false);
+        CHECK_INT(pwrite(fd, &byte, 1, at), 1);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 static void cache_of_others_is_not_used(void)
 {
     const char *dir = cache_dir();
@@ -574,9 +631,9 @@ int main(int argc, char **argv)
         TEST(return_addresses_are_one_less), TEST(statuses_differ),
         TEST(too_large_still_names), TEST(batch_keeps_order), TEST(modules_may_overlap),
         TEST(vdso_from_its_image), TEST(cache_answers_without_the_file),
-        TEST(cache_bit_flips), TEST(cache_of_others_is_not_used),
-        TEST(cache_trims_the_oldest), TEST(cache_writers_and_kills),
-        TEST(deadline_is_a_status), TEST(wishes_come_true),
+        TEST(cache_bit_flips), TEST(cache_pages_flip_without_the_file),
+        TEST(cache_of_others_is_not_used), TEST(cache_trims_the_oldest),
+        TEST(cache_writers_and_kills), TEST(deadline_is_a_status), TEST(wishes_come_true),
         TEST(executables_are_wished_for), TEST(wishes_refused), TEST(bad_options)};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n < 0 || !mkdtemp(tmp) || elf_file_open(self, &own) < 0 || target(1) != 4) {
