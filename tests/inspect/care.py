@@ -203,8 +203,38 @@ def moved_meanwhile():
         fail("export beside an uploader: %d %s %s" % (p.returncode, words, names))
 
 
+def another_users_spool():
+    """Root moves and removes in a spool as the user whose it is."""
+    if os.geteuid():
+        return
+    spool = crash("others", "null", "divide", "abort")
+    knell(spool, "hold", "-1") # root's, as yet: strikes and index are made
+    os.chmod(TMP, 0o711)
+    for folder, _, names in os.walk(spool):
+        for path in [folder] + [os.path.join(folder, n) for n in names]:
+            os.chown(path, 65534, 65534)
+    knell(spool, "release", "--state", "hold")
+    name = files(spool, "new")[0]
+    os.rename(os.path.join(spool, "new", name), os.path.join(spool, "bad", name))
+    knell(spool, "retry", name.split("-")[2])
+    knell(spool, "hold", "-n", "9")
+    if knell(spool, "dump", "-1", "-o", "-").stdout[:4] != b"MDMP":
+        fail("dump of another user's report")
+    out, code = at_terminal(spool, b"n\n", "rm", "-n", "9")
+    if code or b"Remove 3 reports? [y/N]" not in out or len(files(spool, "hold")) != 3:
+        fail("rm does not ask: %d %s" % (code, out))
+    knell(spool, "rm", "function=bytes_left")
+    knell(spool, "clean", "--state", "hold", "--max-reports", "1")
+    if len(files(spool, "hold")) != 1:
+        fail("another user's spool: %s" % files(spool, "hold"))
+    for folder, _, names in os.walk(spool):
+        if any(os.stat(os.path.join(folder, n)).st_uid != 65534 for n in names):
+            fail("root made something in another user's spool: %s" % names)
+
+
 def main():
-    for test in (stays_held, copies, healthy_is_zero, purge, clean_asks, moved_meanwhile):
+    for test in (stays_held, copies, healthy_is_zero, purge, clean_asks, moved_meanwhile,
+                 another_users_spool):
         test()
 
 

@@ -100,7 +100,7 @@ static int try_owner(struct trial *x)
     store_close(&x->t);
     if (chown(x->spool, NOBODY, NOBODY) < 0 || store_open(&x->s, &x->t))
         return 1;
-    x->s.options.output = NULL;
+    x->s.options.output = "-";
     shut_in(&x->s, &x->t);
     if (getuid() != NOBODY || geteuid() != NOBODY || getegid() != NOBODY)
         return 2;
@@ -158,6 +158,16 @@ TRY(verify, COMMAND_VERIFY)
 TRY(report, COMMAND_REPORT)
 TRY(export, COMMAND_EXPORT)
 TRY(import, COMMAND_IMPORT)
+TRY(dump, COMMAND_DUMP)
+TRY(clean, COMMAND_CLEAN)
+TRY(move, COMMAND_HOLD)
+
+static int try_hold(struct trial *x)
+{
+    x->s.options.last = 9;
+    int failed = try_move(x);
+    return failed ? failed : test_count_files(x->spool, "hold") == 1 ? 0 : 3;
+}
 
 static int try_as_sent(struct trial *x)
 {
@@ -196,7 +206,8 @@ static void nothing_is_started_or_reached(void)
 static void each_command_that_reads_reports_is_shut_in(void)
 {
     int (*const commands[])(struct trial *) = {try_list, try_show, try_as_sent, try_top,
-        try_log, try_verify, try_repair, try_report, try_export, try_import};
+        try_log, try_verify, try_repair, try_report, try_export, try_import, try_dump,
+        try_clean, try_hold};
     if (IS_INSTRUMENTED)
         test_skip("a sanitizer's own work is not shut in");
     for (size_t i = 0; !IS_INSTRUMENTED && i < sizeof commands / sizeof *commands; i++)

@@ -2,6 +2,7 @@
 #include "uploader/config.h"
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,8 +151,10 @@ int command_clean(struct session *s)
         err = limits_from_config(&c);
     if (!err)
         err = store_open(s, &t);
-    if (!err)
+    if (!err) {
+        shut_in(s, &t);
         err = select_reports(s, &t, -1, false, &x);
+    }
     bool nothing = err == -ENODATA && !o->n_arguments;
     c.kept = err ? NULL : calloc(t.n_spools, sizeof *c.kept);
     if (!err && !c.kept)

@@ -1,6 +1,7 @@
 /* retry, hold, release, rm: each is one rename or one unlink a report. */
 #include "uploader/inspect/commands.h"
 #include "uploader/inspect/select.h"
+#include "uploader/inspect/shut_in.h"
 #include "uploader/spool/strikes.h"
 
 #include <errno.h>
@@ -191,8 +192,10 @@ int command_move(struct session *s)
         return EXIT_USAGE;
     }
     int err = store_open(s, &t);
-    if (!err)
+    if (!err) {
+        shut_in(s, &t);
         err = select_reports(s, &t, -1, true, &x);
+    }
     struct change c = {.s = s, .t = &t};
     if (!err && (s->options.command != COMMAND_RM || x.n < 2 ||
                     session_agreed(s, "Remove %zu reports?", x.n))) {

@@ -78,6 +78,13 @@ static bool is_hex_prefix(const char *s)
     return n >= 4 && n <= 32 && !s[n];
 }
 
+/* Nothing but an id: no PID has letters, and hardly a name so many such. What is asked
+ * for by its id is then found without a look into the others. */
+static bool is_surely_id(const char *s)
+{
+    return is_hex_prefix(s) && strlen(s) >= 8 && strpbrk(s, "abcdef");
+}
+
 static int64_t pid_of(const char *s)
 {
     size_t n = strspn(s, "0123456789");
@@ -128,7 +135,9 @@ static int by_name(const struct report *r, const struct condition *c)
         return (int64_t)r->name.signo == c->number;
     case KEY_WORD:
         spool_event_id_format(r->name.event_id, text);
-        return is_hex_prefix(c->value) && starts_with(text, c->value) ? 1 : -1;
+        if (is_hex_prefix(c->value) && starts_with(text, c->value))
+            return 1;
+        return is_surely_id(c->value) ? 0 : -1;
     default:
         return -1;
     }

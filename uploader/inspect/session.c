@@ -10,6 +10,7 @@
 void session_init(struct session *s, const struct options *o, int64_t now_ms)
 {
     *s = (struct session){.options = *o, .now_ms = now_ms};
+    s->stdin_tty = isatty(STDIN_FILENO) == 1;
     s->stderr_tty = isatty(STDERR_FILENO) == 1;
     out_init(&s->out, o->colour, o->full || o->json != JSON_FORM_NONE);
     s->out.no_pager = o->no_pager;
@@ -109,8 +110,7 @@ void session_note(const struct session *s, const char *format, ...)
 
 bool session_agreed(const struct session *s, const char *format, ...)
 {
-    if (s->options.yes || s->options.dry_run || !s->stderr_tty ||
-        isatty(STDIN_FILENO) != 1)
+    if (s->options.yes || s->options.dry_run || !s->stderr_tty || !s->stdin_tty)
         return true;
     va_list args;
     va_start(args, format);

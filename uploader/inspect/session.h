@@ -19,7 +19,8 @@ struct session {
     struct out out;
     int64_t now_ms;
     const struct store *shut_in_for; /* see shut_in_before_reading() */
-    bool stderr_tty; /* asked once: a process that is shut in cannot ask */
+    /* Asked once: a process that is shut in cannot ask. */
+    bool stdin_tty, stderr_tty;
     char store[512]; /* of imported bundles, when --store says no other; "": none */
     bool has_config;
     struct config_set config;            /* see session_config() */

@@ -27,9 +27,31 @@ static void add(const char **list, size_t *n, const char *path)
         list[(*n)++] = path;
 }
 
+/* The file that --output names; NULL: none is made. */
+static const char *output_of(const struct options *o)
+{
+    return o->output && strcmp(o->output, "-") != 0 ? o->output : NULL;
+}
+
+/* Those that make a folder or move a file to another one. */
+static bool arranges(const struct options *o)
+{
+    switch (o->command) {
+    case COMMAND_IMPORT:
+    case COMMAND_RETRY:
+    case COMMAND_HOLD:
+    case COMMAND_RELEASE:
+        return true;
+    case COMMAND_VERIFY:
+        return o->repair;
+    default:
+        return false;
+    }
+}
+
 int become_owner(struct session *s, const struct store *t)
 {
-    if (geteuid() != 0 || s->options.output || !t->n_spools)
+    if (geteuid() != 0 || output_of(&s->options) || !t->n_spools)
         return 0;
     const struct spool *first = t->spools[0].spool;
     for (size_t i = 1; i < t->n_spools; i++)
@@ -50,7 +72,7 @@ void shut_in(struct session *s, const struct store *t)
 {
     const struct options *o = &s->options;
     const char *readable[MAX_READABLE + 1] = {NULL}, *writable[MAX_WRITABLE + 1] = {NULL};
-    CLEANUP(free_p) char *output = o->output ? strdup(o->output) : NULL;
+    CLEANUP(free_p) char *output = output_of(o) ? strdup(o->output) : NULL;
     size_t n_readable = 0, n_writable = 0;
     const char *ours[WORKER_MAX_WRITABLE + 1] = {NULL};
     if (IS_INSTRUMENTED)
@@ -66,12 +88,10 @@ void shut_in(struct session *s, const struct store *t)
         add(writable, &n_writable, t->spools[i].spool->path);
     for (size_t i = 0; ours[i]; i++)
         add(writable, &n_writable, ours[i]);
-    if (output && strcmp(output, "-") != 0)
+    if (output)
         add(writable, &n_writable, dirname(output));
-    const bool arrange =
-        o->command == COMMAND_IMPORT || (o->command == COMMAND_VERIFY && o->repair);
     const struct sandbox_files files = {
-        .readable = readable, .writable = writable, .arrange = arrange};
+        .readable = readable, .writable = writable, .arrange = arranges(o)};
     CLEANUP(close_p) int rules = sandbox_files_new(&files);
     int err = rules < 0 && rules != -EOPNOTSUPP ? rules : become_owner(s, t);
     if (!err)

@@ -21,8 +21,8 @@ void shut_in(struct session *s, const struct store *t);
 /**
  * The first part of it, for who makes something in the spool before: root on another
  * user's spool becomes that user. What a report makes us open is then no more than its
- * owner could have opened himself, and what the index learns is his. Not with --output,
- * which is root's to make, nor where the spools are several users'.
+ * owner could have opened himself, and what the index learns is his. Not with a file for
+ * --output, which is root's to make, nor where the spools are several users'.
  *
  * Returns 0 or a negative errno.
  */
