@@ -139,15 +139,18 @@ enum dwarf_lns {
     DW_LNCT_DIRECTORY_INDEX = 2,
 };
 
+/* Those behind DWARF 5 are of the list that dwarfstd.org keeps. */
 enum dwarf_lang {
     DW_LANG_C_PLUS_PLUS = 0x04,
+    DW_LANG_OBJC_PLUS_PLUS = 0x11,
     DW_LANG_D = 0x13,
     DW_LANG_C_PLUS_PLUS_03 = 0x19,
     DW_LANG_C_PLUS_PLUS_11 = 0x1a,
     DW_LANG_RUST = 0x1c,
     DW_LANG_C_PLUS_PLUS_14 = 0x21,
-    DW_LANG_C_PLUS_PLUS_17 = 0x2b,
-    DW_LANG_C_PLUS_PLUS_20 = 0x2c,
+    DW_LANG_C_PLUS_PLUS_17 = 0x2a,
+    DW_LANG_C_PLUS_PLUS_20 = 0x2b,
+    DW_LANG_C_PLUS_PLUS_23 = 0x3a,
 };
 
 /* Contributions of a package's index (.debug_cu_index). */

@@ -174,6 +174,8 @@ bool dwarf_language_has_scopes(uint16_t language)
     case DW_LANG_C_PLUS_PLUS_14:
     case DW_LANG_C_PLUS_PLUS_17:
     case DW_LANG_C_PLUS_PLUS_20:
+    case DW_LANG_C_PLUS_PLUS_23:
+    case DW_LANG_OBJC_PLUS_PLUS:
     case DW_LANG_D:
     case DW_LANG_RUST:
         return true;

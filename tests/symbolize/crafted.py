@@ -23,7 +23,7 @@ MEMORY = int(os.environ.get("MEMORY_BYTES", 1 << 30))  # -1: a sanitizer takes i
 
 # names of DWARF, as far as they are used here
 TAG_COMPILE_UNIT, TAG_SUBPROGRAM, TAG_INLINED, TAG_BLOCK = 0x11, 0x2e, 0x1d, 0x0b
-TAG_NAMESPACE = 0x39
+TAG_NAMESPACE, AT_LANGUAGE = 0x39, 0x13
 AT_SIBLING, AT_NAME, AT_STMT_LIST, AT_LOW_PC, AT_HIGH_PC = 0x01, 0x03, 0x10, 0x11, 0x12
 AT_ABSTRACT_ORIGIN, AT_SPECIFICATION, AT_RANGES = 0x31, 0x47, 0x55
 AT_CALL_LINE, AT_CALL_FILE, AT_EXTERNAL, AT_RNGLISTS_BASE = 0x59, 0x58, 0x3f, 0x74
@@ -236,6 +236,21 @@ def sequences():
     lines = [int(place.rsplit(":")[-1]) if place[0] == "/" else 0
              for _, ((_, place),) in got]
     check(lines == [11, 12, 0, 21, 22, 0, 31, 32, 0, 0, 0, 0], lines)
+
+
+def languages():
+    """Names have scopes in some languages, by the codes of DWARF and of dwarfstd.org's list:
+    C++ (98, 03, 11, 14, 17, 20, 23), Objective-C++, D and Rust; not in C (89, 99, 11, 17)."""
+    table = abbrev(1, TAG_COMPILE_UNIT, 1, (AT_LANGUAGE, FORM_DATA2), (AT_LOW_PC, FORM_ADDR),
+                   (AT_HIGH_PC, FORM_DATA4))
+    table += abbrev(2, TAG_NAMESPACE, 1, (AT_NAME, FORM_STRING))
+    table += abbrev(3, TAG_SUBPROGRAM, 0, (AT_NAME, FORM_STRING), *FUNCTION) + b"\0"
+    for codes, name in (((0x04, 0x19, 0x1a, 0x21, 0x2a, 0x2b, 0x3a, 0x11, 0x13, 0x1c), "n::f"),
+                        ((0x01, 0x0c, 0x1d, 0x2c), "f")):
+        for code in codes:
+            dies = leb(1) + struct.pack("<H", code) + FUNCTION_PCS + leb(2) + b"n\0"
+            got = function_of(table, dies + leb(3) + b"f\0" + FUNCTION_PCS + b"\0\0")
+            check(got == ("ok", [(name, "??:0")]), hex(code), got)
 
 
 def beyond_4gib():
@@ -521,6 +536,7 @@ def many_sections():
 
 CASES = {
     "indirect_forms": indirect_forms, "index_forms": index_forms, "sequences": sequences,
+    "languages": languages,
     "beyond_4gib": beyond_4gib, "origin_cycles": origin_cycles, "siblings": siblings,
     "deep_blocks": deep(TAG_BLOCK), "deep_inlined": deep(TAG_INLINED),
     "deep_functions": deep(TAG_SUBPROGRAM), "deep_namespaces": deep(TAG_NAMESPACE),
