@@ -1,5 +1,7 @@
 #include "symbolize/debug_file.h"
 
+#include "symbolize/budget.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <isa-l/crc.h>
@@ -23,10 +25,14 @@ void debug_search_note(struct debug_search *s, int err)
         status = KNELL_SYMBOL_TOO_LARGE;
     else if (err == -ESTALE)
         status = KNELL_SYMBOL_MISMATCH;
+    else if (err == -ETIME)
+        status = KNELL_SYMBOL_TIMEOUT;
     if (err == -ENOMEM)
         s->err = err;
-    /* A file with another identity says more than none, and a broken one too. */
-    if (s->status == KNELL_SYMBOL_MISSING || status == KNELL_SYMBOL_MISMATCH)
+    /* A file with another identity says more than none, and a broken one too; where time
+     * was short nothing else is known for sure. */
+    if (s->status == KNELL_SYMBOL_MISSING || status == KNELL_SYMBOL_TIMEOUT ||
+        (status == KNELL_SYMBOL_MISMATCH && s->status != KNELL_SYMBOL_TIMEOUT))
         s->status = status == KNELL_SYMBOL_MISSING ? s->status : status;
 }
 
@@ -169,23 +175,40 @@ static bool read_debuglink(
     return true;
 }
 
-static bool has_checksum(const struct elf_file *f, uint32_t crc)
+/* 0, -ESTALE when it is another one, -ETIME or what reading said. */
+static int compare_checksum(
+    const struct elf_file *f, uint32_t crc, const struct budget *clock)
 {
     enum { CHUNK = 1 << 16 };
     CLEANUP(free_p) uint8_t *chunk = malloc(CHUNK);
     uint32_t sum = 0;
-    for (uint64_t at = 0; chunk && at < f->n_bytes;) {
+    if (!chunk)
+        return -ENOMEM;
+    for (uint64_t at = 0; at < f->n_bytes;) {
         uint64_t left = f->n_bytes - at;
         size_t n = left < CHUNK ? (size_t)left : CHUNK;
-        if (elf_file_read(f, at, chunk, n) < 0)
-            return false;
+        int err = budget_time(clock);
+        if (err == 0)
+            err = elf_file_read(f, at, chunk, n);
+        if (err < 0)
+            return err;
         sum = crc32_gzip_refl(sum, chunk, n);
         at += n;
     }
-    return chunk && sum == crc;
+    return sum == crc ? 0 : -ESTALE;
 }
 
-/* @folder/@name as a debug file by its checksum and, where it has one, its build-id. */
+/* Whether a debuglink's file is the one. A build-id that both have tells more than the
+ * checksum, and costs no reading. */
+static int compare(const struct elf_file *f, const struct elf_file *main,
+    const struct debug_identity *id, uint32_t crc, const struct budget *clock)
+{
+    if (id->n_build_id || f->n_build_id)
+        return elf_file_is(f, main->build_id, main->n_build_id) ? 0 : -ESTALE;
+    return compare_checksum(f, crc, clock);
+}
+
+/* @folder/@name as a debug file by its build-id, or its checksum where there is none. */
 static int try_link(const char *root, const char *folder, const char *name, uint32_t crc,
     const struct debug_identity *id, const struct elf_file *main,
     struct debug_search *search, struct elf_file *ret)
@@ -202,16 +225,17 @@ static int try_link(const char *root, const char *folder, const char *name, uint
     }
     bool itself = f.identity.st_dev == main->identity.st_dev &&
                   f.identity.st_ino == main->identity.st_ino;
-    bool other = (id->n_build_id || f.n_build_id) &&
-                 !elf_file_is(&f, main->build_id, main->n_build_id);
-    if (!itself && !other && debug_file_has_info(&f) && has_checksum(&f, crc)) {
-        *ret = f;
-        return 1;
+    if (!itself) {
+        err =
+            debug_file_has_info(&f) ? compare(&f, main, id, crc, search->clock) : -ESTALE;
+        if (err == 0) {
+            *ret = f;
+            return 1;
+        }
+        debug_search_note(search, err);
     }
-    if (!itself)
-        debug_search_note(search, -ESTALE);
     elf_file_done(&f);
-    return 0;
+    return err == -ENOMEM ? err : 0;
 }
 
 /* A folder under the debug directories, as it is and as it is called since /lib and

@@ -12,6 +12,7 @@ struct debug_places {
     const char *store_dir, *fetched_dir, *sysroot; /* each may be NULL */
 };
 
+struct budget;
 struct debug_identity {
     const char *path;        /* NULL: unknown */
     const uint8_t *build_id; /* NULL: none known */
@@ -20,6 +21,7 @@ struct debug_identity {
 
 /* The worst that was met on the way, for the answer when nothing was found. */
 struct debug_search {
+    const struct budget *clock;
     enum knell_symbol_status status; /* KNELL_SYMBOL_MISSING to begin with */
     int err;                         /* -ENOMEM and the like; 0 */
 };

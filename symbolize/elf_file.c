@@ -174,10 +174,14 @@ static bool find_build_id(struct elf_file *f, const uint8_t *notes, size_t n)
     return false;
 }
 
-static bool note_at(struct elf_file *f, uint64_t offset, uint64_t n)
+/* @left: bytes that may still be read, a page for each note at least: headers by the
+ * million may all tell of the same notes. */
+static bool note_at(struct elf_file *f, uint64_t offset, uint64_t n, uint64_t *left)
 {
-    if (n < 12 || n > ELF_FILE_MAX_NOTE_BYTES)
+    uint64_t cost = n < PAGE_BYTES ? PAGE_BYTES : n;
+    if (n < 12 || n > ELF_FILE_MAX_NOTE_BYTES || cost > *left)
         return false;
+    *left -= cost;
     CLEANUP(free_p) uint8_t *notes = malloc((size_t)n);
     return notes && elf_file_read(f, offset, notes, (size_t)n) == 0 &&
            find_build_id(f, notes, (size_t)n);
@@ -185,9 +189,10 @@ static bool note_at(struct elf_file *f, uint64_t offset, uint64_t n)
 
 static void read_build_id(Elf *elf, struct elf_file *f)
 {
+    uint64_t left = ELF_FILE_MAX_ALL_NOTES_BYTES;
     for (size_t i = 0; i < f->n_sections; i++) {
         const struct elf_section *s = &f->sections[i];
-        if (s->type == SHT_NOTE && note_at(f, s->offset, s->n_bytes))
+        if (s->type == SHT_NOTE && note_at(f, s->offset, s->n_bytes, &left))
             return;
     }
     size_t n;
@@ -196,7 +201,7 @@ static void read_build_id(Elf *elf, struct elf_file *f)
     for (size_t i = 0; i < n && i < ELF_FILE_MAX_SEGMENTS; i++) {
         GElf_Phdr p;
         if (gelf_getphdr(elf, (int)i, &p) && p.p_type == PT_NOTE &&
-            note_at(f, p.p_offset, p.p_filesz))
+            note_at(f, p.p_offset, p.p_filesz, &left))
             return;
     }
 }

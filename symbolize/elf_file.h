@@ -16,6 +16,7 @@ enum {
     ELF_FILE_MAX_SEGMENTS = 4096,
     ELF_FILE_MAX_BUILD_ID = 64,
     ELF_FILE_MAX_NOTE_BYTES = 1 << 20,
+    ELF_FILE_MAX_ALL_NOTES_BYTES = 4 << 20, /* looked through for the build-id */
 };
 
 struct elf_section {

@@ -55,6 +55,8 @@ static int open_files(struct module *m, const struct knell_symbol_module *from,
     if (found < 0)
         return found;
     m->has_separate = found == 1;
+    if (!found && search->status == KNELL_SYMBOL_TIMEOUT)
+        m->status = KNELL_SYMBOL_TIMEOUT;
     return 0;
 }
 
@@ -83,7 +85,7 @@ static bool read_alt_link(const struct elf_file *f, struct alt_link *l)
 static int find_alt(struct module *m, const struct elf_file *f, const struct alt_link *l)
 {
     char path[PATH_MAX];
-    struct debug_search search = {.status = KNELL_SYMBOL_MISSING};
+    struct debug_search search = {.clock = m->budget, .status = KNELL_SYMBOL_MISSING};
     const char *slash = f->path ? strrchr(f->path, '/') : NULL;
     int n_dir = *l->bytes == '/' || !slash ? 0 : (int)(slash - f->path) + 1;
     int n = snprintf(path, sizeof path, "%s%.*s%s",
@@ -152,7 +154,7 @@ int module_open(const struct knell_symbol_module *from, const struct debug_place
         .places = places, .budget = budget, .main = {.fd = -1}, .separate = {.fd = -1}};
     struct debug_identity id = {
         .path = from->path, .build_id = from->build_id, .n_build_id = from->n_build_id};
-    struct debug_search search = {.status = KNELL_SYMBOL_MISSING};
+    struct debug_search search = {.clock = budget, .status = KNELL_SYMBOL_MISSING};
     budget->lost = 0;
     int err = open_files(ret, from, &id, &search);
     if (err == 0)

@@ -740,6 +740,23 @@ def merged_usr():
         check(got[0][0][1].endswith(("a.c:6", "a.c:7")), mapped, got)
 
 
+def late_checksum():
+    """A debuglink's file that takes longer to read than there is time. With the program's
+    build-id it need not be read."""
+    write("a.c", TWO)
+    for build_id, status, name in (("none", "timeout", "??"), ("sha1", "ok", "near_one")):
+        run("gcc", "-O1", "-g", f"-Wl,--build-id={build_id}", "a.c", "-o", "a")
+        at = symbols("a")["near_one"][0]
+        run("objcopy", "--only-keep-debug", "a", "a.debug")
+        run("strip", "a")
+        run("objcopy", "--add-gnu-debuglink=a.debug", "a")
+        os.truncate("a.debug", 100 << 30)
+        p = subprocess.run([TOOL, "--status", "--deadline", "500", "-fe", "a", hex(at)],
+                           capture_output=True, text=True, timeout=60)
+        out = p.stdout.split()
+        check(out[1] == status and name in out, build_id, p)
+
+
 def million_queries():
     write("a.c", TWO)
     run("gcc", "-O1", "-g", "a.c", "-o", "a")
@@ -767,7 +784,8 @@ CASES = {
     "by_build_id_alone": by_build_id_alone,
     "cache_without_alternate": cache_without_alternate, "xz_bomb": xz_bomb,
     "small_memory": small_memory, "many_sections": many_sections, "many_stubs": many_stubs,
-    "one_list_for_all": one_list_for_all, "merged_usr": merged_usr, "million_queries": million_queries,
+    "one_list_for_all": one_list_for_all, "merged_usr": merged_usr, "late_checksum": late_checksum,
+    "million_queries": million_queries,
 }
 
 
