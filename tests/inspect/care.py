@@ -32,15 +32,21 @@ def knell(spool, *words, code=0, **env):
     return r
 
 
-def at_terminal(spool, answer, *words):
-    """All that it writes to a terminal where @answer was typed, and its exit code."""
+def at_terminal(spool, answer, *words, after=b""):
+    """All that it writes to a terminal where @answer is typed once @after is seen, and its
+    exit code."""
     pid, fd = pty.fork()
     if pid == 0:
         os.execve(KNELL, [KNELL, "--spool", spool, *words], environment())
-    os.write(fd, answer)
-    out = b""
+    out, typed = b"", False
     try:
-        while more := os.read(fd, 65536):
+        while True:
+            if not typed and after in out:
+                os.write(fd, answer)
+                typed = True
+            more = os.read(fd, 65536)
+            if not more:
+                break
             out += more
     except OSError: # the terminal is gone with its last process
         pass
@@ -232,9 +238,20 @@ def another_users_spool():
             fail("root made something in another user's spool: %s" % names)
 
 
+def debugger_has_the_terminal():
+    """^C interrupts what the debugger does, and ends neither it nor who waits for it."""
+    spool, debugger = crash("debug", "null"), os.path.join(TMP, "debugger")
+    put(b"#!/bin/sh\ntrap 'sleep 0.2; echo interrupted; exit 0' INT\necho ready\n"
+        b"for i in $(seq 300); do sleep 0.1; done\n", debugger)
+    os.chmod(debugger, 0o755)
+    out, code = at_terminal(spool, b"\x03", "debug", "-1", "--debugger", debugger, after=b"ready")
+    if code or b"interrupted" not in out:
+        fail("^C in the debugger: %d %s" % (code, out))
+
+
 def main():
     for test in (stays_held, copies, healthy_is_zero, purge, clean_asks, moved_meanwhile,
-                 another_users_spool):
+                 another_users_spool, debugger_has_the_terminal):
         test()
 
 

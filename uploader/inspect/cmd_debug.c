@@ -237,7 +237,7 @@ static int start(
         }
         (void)fputc('\n', s->out.f);
     } else if (!err) {
-        err = programs_run(name, (const char *const *)w.list, &status);
+        err = programs_run_at_terminal(name, (const char *const *)w.list, &status);
         if (err)
             session_complain(s, "cannot start %s: %s; name another with --debugger", name,
                 strerrordesc_np(-err));

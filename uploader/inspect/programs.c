@@ -77,7 +77,9 @@ int programs_find(const char *name, char **ret)
     return err == -ENOENT ? in_path(name, ret) : err;
 }
 
-int programs_run(const char *name, const char *const *argv, int *ret_status)
+/* @keys  signals that the program shall have as they are by default; NULL: none */
+static int run(
+    const char *name, const char *const *argv, const sigset_t *keys, int *ret_status)
 {
     CLEANUP(free_p) char *path = NULL;
     int err = programs_find(name, &path);
@@ -86,6 +88,8 @@ int programs_run(const char *name, const char *const *argv, int *ret_status)
     posix_spawnattr_t attributes;
     sigset_t reset;
     (void)sigemptyset(&reset);
+    if (keys)
+        reset = *keys;
     (void)sigaddset(&reset, SIGPIPE);
     if (posix_spawnattr_init(&attributes))
         return -ENOMEM;
@@ -102,4 +106,29 @@ int programs_run(const char *name, const char *const *argv, int *ret_status)
         if (errno != EINTR)
             return -errno;
     return 0;
+}
+
+int programs_run(const char *name, const char *const *argv, int *ret_status)
+{
+    return run(name, argv, NULL, ret_status);
+}
+
+int programs_run_at_terminal(const char *name, const char *const *argv, int *ret_status)
+{
+    static const int of_terminal[] = {SIGINT, SIGQUIT};
+    enum { N = sizeof of_terminal / sizeof *of_terminal };
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction before[N];
+    sigset_t keys;
+    (void)sigemptyset(&keys);
+    for (size_t i = 0; i < N; i++) {
+        (void)sigaction(of_terminal[i], &ignore, &before[i]);
+        /* Who was started with them ignored hands that on. */
+        if (before[i].sa_handler != SIG_IGN)
+            (void)sigaddset(&keys, of_terminal[i]);
+    }
+    int err = run(name, argv, &keys, ret_status);
+    for (size_t i = 0; i < N; i++)
+        (void)sigaction(of_terminal[i], &before[i], NULL);
+    return err;
 }
