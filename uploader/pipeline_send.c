@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DAY_S = 86400, WORTH_WAITING_S = 3600 };
+enum { DAY_S = 86400, WORTH_WAITING_S = 3600, WHOLE_TRIES = 3 };
 
 static uint64_t later_of(uint64_t a, uint64_t b)
 {
@@ -77,22 +77,31 @@ size_t pipeline_width(const struct pipeline *p)
 }
 
 /* Requests to servers elsewhere are spread over time. */
-static void pace(struct pipeline *p, const struct destination *d, size_t n_bytes)
+static void pace(struct pipeline *p, const struct destination *d)
 {
     struct config_rate r = p->config->max_rate;
-    uint64_t now_s = pipeline_now_ms() / 1000, now = pipeline_tick_ms();
+    uint64_t now = pipeline_tick_ms();
     if (d->local)
+        return;
+    if (r.is_auto)
+        r = (struct config_rate){.count = 10, .per_ms = 1000};
+    if (r.count)
+        p->tokens_ms = later_of(p->tokens_ms, now) + r.per_ms / r.count;
+}
+
+/* And so are bytes, over a day: what left, of a request that broke off too. */
+static void count_bytes(
+    struct pipeline *p, const struct destination *d, const struct answer *a)
+{
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    if (d->local || !a->n_sent)
         return;
     if (now_s >= p->ledger->day_s + DAY_S) {
         p->ledger->day_s = now_s;
         p->ledger->day_bytes = 0;
     }
-    p->ledger->day_bytes += n_bytes;
+    p->ledger->day_bytes += a->n_sent;
     p->ledger->dirty = true;
-    if (r.is_auto)
-        r = (struct config_rate){.count = 10, .per_ms = 1000};
-    if (r.count)
-        p->tokens_ms = later_of(p->tokens_ms, now) + r.per_ms / r.count;
 }
 
 static bool drops_are_out(const struct pipeline *p)
@@ -309,7 +318,7 @@ static void to_server(struct pipeline *p, struct delivery *d,
         return;
     }
     d->state = DELIVERY_OUT;
-    pace(p, to, n);
+    pace(p, to);
 }
 
 /* Whether the worker made anything for this kind of destination: a segment may hold
@@ -429,6 +438,15 @@ static void arrived(struct pipeline *p, struct delivery *d, const struct destina
     }
 }
 
+/* A long one that broke off again and again may do so for its length: no reason to give
+ * it up, but to try less of it. When the server is merely down, nothing is lost by that.
+ */
+static bool is_too_long(const struct job *j, const struct answer *a)
+{
+    return a->failure == ANSWER_LOST && a->n_sent >= ANSWER_LONG_BYTES &&
+           j->name.attempts + 1 >= WHOLE_TRIES;
+}
+
 /* 413: once more without attachments, then once more with the crashed thread alone. Other
  * destinations go their own way meanwhile. */
 static bool try_smaller(struct pipeline *p, struct delivery *d)
@@ -484,6 +502,7 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
     if (to->kind == DESTINATION_OTLP && j->result.otlp_traces && a->status == 404)
         dec.verdict = RETRY_REJECTED;
     ledger_set_limits(p->ledger, to->id, &dec.limits, now_s);
+    count_bytes(p, to, a);
     free(d->body);
     d->body = NULL;
     d->status = a->status;
@@ -501,6 +520,10 @@ void pipeline_answer(struct pipeline *p, struct delivery *d, const struct answer
         d->not_before_s = limited_until(p, to, j->name.segment);
         break;
     case RETRY_AGAIN:
+        if (is_too_long(j, a) && try_smaller(p, d))
+            return;
+        rest(p, to, d, &dec);
+        break;
     case RETRY_UNREACHABLE:
     case RETRY_CONFIGURATION:
         rest(p, to, d, &dec);

@@ -419,6 +419,32 @@ static void early_413_with_a_large_body(void)
     ingest_stop(&s);
 }
 
+/* A slow line, or a proxy that resets what is too long for it: neither the end of this
+ * report, nor in the way of others. */
+static void a_long_request_that_breaks_off_is_trimmed_in_the_end(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){.script = "cut"});
+    struct fake *f = fake_new(NULL);
+    struct spool_name same = {.signature = 0x77, .signo = 6};
+    fake_destination(f, DSN, s.port);
+    fake_report(f, "new", 1, "MDMP", &same);
+    CHECK_INT(fake_run(f), 0); /* the signature is known: the oldest goes first */
+    fake_report(f, "new", 100, "BIG", &same);
+    for (unsigned i = 2; i <= 6; i++)
+        fake_report(f, "new", i, "MDMP", &same);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(fake_count(f, "sent"), 6);
+    CHECK_INT(fake_count(f, "wait"), 1);
+    for (int i = 0; i < 2; i++) {
+        fake_make_due(f);
+        CHECK_INT(fake_run(f), 0);
+    }
+    CHECK_INT(fake_count(f, "sent"), 7);
+    CHECK_INT(s.counts->requests, 6 + 4);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 TEST_MAIN(TEST(every_row_of_the_table), TEST(every_row_of_a_collector),
     TEST(limits_on_a_200_are_obeyed),
     TEST(limits_of_other_kinds_do_not_hold_crashes_back),
@@ -429,4 +455,5 @@ TEST_MAIN(TEST(every_row_of_the_table), TEST(every_row_of_a_collector),
     TEST(a_missing_socket_or_name_is_unreachable), TEST(delivers_over_a_unix_socket),
     TEST(a_proxy_is_used_elsewhere_and_not_here),
     TEST(a_slow_answer_is_waited_for_within_the_limits),
-    TEST(early_413_with_a_large_body))
+    TEST(early_413_with_a_large_body),
+    TEST(a_long_request_that_breaks_off_is_trimmed_in_the_end))

@@ -20,7 +20,13 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { MAX_CONNECTIONS = 512, MAX_REQUEST = 64 << 20, HUGE_BODY = 1 << 30 };
+enum {
+    MAX_CONNECTIONS = 512,
+    MAX_REQUEST = 64 << 20,
+    HUGE_BODY = 1 << 30,
+    MAX_UNCUT = 256 << 10,
+    CUT_AT = 64 << 10,
+};
 
 struct connection {
     int fd;
@@ -219,8 +225,14 @@ static bool look(struct server *s, struct connection *c)
         strtoul(header(head, "Content-Length", value, sizeof value), NULL, 10);
     bool expects = *header(head, "Expect", value, sizeof value);
     free(head);
-    if (ingest_script_peek(&s->script)->kind == INGEST_EARLY)
+    enum ingest_kind kind = ingest_script_peek(&s->script)->kind;
+    if (kind == INGEST_EARLY)
         return answer(s, c, n_head, 0);
+    if (kind == INGEST_CUT && n_body > MAX_UNCUT && c->n_in >= n_head + CUT_AT) {
+        s->counts->requests++;
+        drop(c, true);
+        return false;
+    }
     if (expects && c->n_in == n_head)
         (void)send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL);
     if (n_body > MAX_REQUEST) {

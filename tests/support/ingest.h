@@ -13,6 +13,8 @@
  *               partial  half of an answer's head, then close
  *               short    a head that promises more body than comes, then close
  *               early    a 413 as soon as the head was read, then close
+ *               cut      200 to a body of 256 KiB at most; of others 64 KiB are read,
+ *                        then close with RST
  *               huge     200 with a body that does not end (1 GiB)
  *               bomb     200 with a head of 1 MiB
  *               trickle  200, a byte every 100 ms

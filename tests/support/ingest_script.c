@@ -71,8 +71,9 @@ static void set_word(struct ingest_item *it, const char *word)
         int status;
     } words[] = {{"reset", INGEST_RESET, 0}, {"hang", INGEST_HANG, 0},
         {"partial", INGEST_PARTIAL, 200}, {"short", INGEST_SHORT, 200},
-        {"early", INGEST_EARLY, 413}, {"huge", INGEST_HUGE, 200},
-        {"bomb", INGEST_BOMB, 200}, {"trickle", INGEST_TRICKLE, 200}};
+        {"early", INGEST_EARLY, 413}, {"cut", INGEST_CUT, 200},
+        {"huge", INGEST_HUGE, 200}, {"bomb", INGEST_BOMB, 200},
+        {"trickle", INGEST_TRICKLE, 200}};
     snprintf(it->word, sizeof it->word, "%s", word);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!strcmp(word, words[i].word)) {

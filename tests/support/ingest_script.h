@@ -9,6 +9,7 @@ enum ingest_kind {
     INGEST_PARTIAL,
     INGEST_SHORT,
     INGEST_EARLY,
+    INGEST_CUT,
     INGEST_HUGE,
     INGEST_BOMB,
     INGEST_TRICKLE,

@@ -443,9 +443,8 @@ bool http_readable(int fd)
 
 static enum answer_failure failure_of(const struct transfer *t, CURLcode code)
 {
-    curl_off_t sent = 0;
-    IGNORE(curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent), "0 when unknown");
-    bool out = (size_t)sent >= t->n_body_out;
+    const struct answer *a = &t->answer;
+    bool out = a->n_sent >= t->n_body_out, refused = a->status >= 400;
     switch (code) {
     case CURLE_OK:
         return ANSWER_OK;
@@ -468,13 +467,19 @@ static enum answer_failure failure_of(const struct transfer *t, CURLcode code)
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         /* Ours, or where a server sent us to. */
-        return t->answer.status ? ANSWER_LOST : ANSWER_LOCAL;
+        return a->status ? ANSWER_LOST : ANSWER_LOCAL;
     case CURLE_OPERATION_TIMEDOUT:
     case CURLE_PARTIAL_FILE:
-        return out ? ANSWER_LOST : ANSWER_UNREACHABLE;
+        if (refused)
+            return ANSWER_OK;
+        return out || a->n_sent ? ANSWER_LOST : ANSWER_UNREACHABLE;
     default:
-        /* Reset or closed: when no head came, the server most likely took nothing. */
-        return t->answer.status && out ? ANSWER_LOST : ANSWER_UNREACHABLE;
+        /* Reset or closed: when no head came, the server most likely took nothing. Many
+         * refuse before they have read all, and reset while we still send. */
+        if (refused)
+            return ANSWER_OK;
+        return (a->status && out) || a->n_sent >= ANSWER_LONG_BYTES ? ANSWER_LOST
+                                                                    : ANSWER_UNREACHABLE;
     }
 }
 
@@ -482,8 +487,11 @@ static void finish(struct transfer *t, CURLcode code)
 {
     struct answer *a = &t->answer;
     long status = 0;
+    curl_off_t sent = 0;
     IGNORE(curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status), "0 when unknown");
+    IGNORE(curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent), "likewise");
     a->status = (int)status;
+    a->n_sent = sent > 0 ? (uint64_t)sent : 0;
     a->failure = t->forbidden   ? ANSWER_FORBIDDEN
                  : t->unwritten ? ANSWER_LOCAL
                                 : failure_of(t, code);

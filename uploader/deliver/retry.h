@@ -11,7 +11,8 @@
  * | the event; of a segment, not all of them | SENT           | -                |
  * | 408, 425, 5xx, other statuses            | AGAIN          | yes              |
  * | no name, no connection, reset early      | UNREACHABLE    | no               |
- * | request was out, then silence or reset   | AGAIN          | yes              |
+ * | request was out, or much of it, then     |                |                  |
+ * | silence or reset                         | AGAIN          | yes              |
  * | certificate does not check, 3xx, 401,    |                |                  |
  * | 402, 403, 404, 405, 407, 410             | CONFIGURATION  | no               |
  * | 413                                      | TOO_LARGE      | yes              |
