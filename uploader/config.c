@@ -232,6 +232,13 @@ static void read_variables(
     }
 }
 
+static bool names_collector(char *const *env)
+{
+    const char *base = variable(env, "OTEL_EXPORTER_OTLP_ENDPOINT");
+    const char *logs = variable(env, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT");
+    return (base && *base) || (logs && *logs);
+}
+
 /* Whether its collector can be ours: we speak OTLP/HTTP, and its receivers for that take
  * JSON beside protobuf. */
 static bool collector_is_wanted(struct loader *l, char *const *env)
@@ -243,27 +250,24 @@ static bool collector_is_wanted(struct loader *l, char *const *env)
     silent = silent ? silent : variable(env, "SENTRY_DSN");
     for (size_t i = 0; i < 2 && !(protocol && *protocol); i++)
         protocol = variable(env, names[i]);
-    if ((exporter && *exporter && !strstr(exporter, "otlp")) || (silent && !*silent))
+    if (!names_collector(env) || (exporter && *exporter && !strstr(exporter, "otlp")) ||
+        (silent && !*silent))
         return false;
     if (!protocol || strcmp(protocol, "grpc") != 0)
         return true;
-    if (variable(env, "OTEL_EXPORTER_OTLP_ENDPOINT") ||
-        variable(env, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"))
-        note(l, false, "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not spoken: no collector");
+    note(l, false, "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not spoken: no collector");
     return false;
 }
 
-/* In rising order of precedence. DEBUGINFOD_URLS is left alone on purpose: such a server
- * hears which programs run here, so it must be asked for. */
+/* In rising order of precedence. What is said for the collector, a vendor's key above
+ * all, is read with its address or not at all: it must not reach another one.
+ * DEBUGINFOD_URLS is left alone on purpose: such a server hears which programs run here,
+ * so it must be asked for. */
 static void read_standard(struct loader *l, char *const *env)
 {
     static const struct standard collector[] = {
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "upload", "otlp_endpoint", false, ""},
         {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "upload", "otlp_logs_url", false, ""},
-    };
-    static const struct standard known[] = {
-        {"SSL_CERT_FILE", "upload", "ca_file", false, ""},
-        {"SSL_CERT_DIR", "upload", "ca_path", false, ""},
         {"OTEL_EXPORTER_OTLP_HEADERS", "upload", "otlp_headers", false, ""},
         {"OTEL_EXPORTER_OTLP_LOGS_HEADERS", "upload", "otlp_headers", false, ""},
         {"OTEL_EXPORTER_OTLP_TIMEOUT", "upload", "otlp_timeout", false, "ms"},
@@ -278,6 +282,10 @@ static void read_standard(struct loader *l, char *const *env)
             false, ""},
         {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "upload", "otlp_client_key", false, ""},
         {"OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "upload", "otlp_client_key", false, ""},
+    };
+    static const struct standard known[] = {
+        {"SSL_CERT_FILE", "upload", "ca_file", false, ""},
+        {"SSL_CERT_DIR", "upload", "ca_path", false, ""},
         {"SENTRY_DSN", "upload", "dsn", true, ""},
         {"KNELL_DSN", "upload", "dsn", true, ""},
         {"KNELL_SPOOL", "spool", "path", false, ""},
@@ -325,6 +333,29 @@ static void read_overrides(struct loader *l, const char *const *overrides)
     }
 }
 
+static bool is_of_standard(const struct config_set *c, int i)
+{
+    const char *origin = c->origins[i].text;
+    return origin && !strncmp(origin, "OTEL_", 5);
+}
+
+/* Nor must it when a source of ours names another collector. */
+static void forget_for_others(struct config_set *c)
+{
+    static const char *const keys[] = {
+        "otlp_headers", "otlp_ca_file", "otlp_client_cert", "otlp_client_key"};
+    bool whole = c->values.otlp_logs_url && *c->values.otlp_logs_url;
+    int to = config_find_key("upload", whole ? "otlp_logs_url" : "otlp_endpoint");
+    for (size_t k = 0; !is_of_standard(c, to) && k < sizeof keys / sizeof *keys; k++) {
+        int i = config_find_key("upload", keys[k]);
+        if (!is_of_standard(c, i))
+            continue;
+        config_value_done(&c->values, &config_keys[i]);
+        free(c->origins[i].text);
+        c->origins[i].text = NULL;
+    }
+}
+
 /* dsn_file, then the service manager's credential; neither is ever on a command line. */
 static void read_dsn_file(struct loader *l, char *const *env)
 {
@@ -366,6 +397,7 @@ int config_load(const struct config_sources *src, struct config_set *ret)
     read_standard(&l, src->environ_);
     read_own(&l, src->environ_);
     read_overrides(&l, src->overrides);
+    forget_for_others(&c);
     read_dsn_file(&l, src->environ_);
     if (l.no_memory) {
         config_done(&c);

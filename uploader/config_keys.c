@@ -50,7 +50,8 @@ const struct config_key config_keys[] = {
     KEY("upload", "otlp_logs_url", CONFIG_SECRET, otlp_logs_url, NULL,
         "whole URL for logs, used as it is, instead of otlp_endpoint; no traces"),
     KEY("upload", "otlp_headers", CONFIG_SECRET, otlp_headers, NULL,
-        "key=value,... sent to it, values percent-encoded"),
+        "key=value,... sent to it, values percent-encoded; where neither is set, to the "
+        "only collector in dsn"),
     KEY("upload", "otlp_timeout", CONFIG_TIME, otlp_timeout_ms, "10s",
         "per request to it"),
     CHOICE("upload", "otlp_compression", otlp_compression, "auto", "auto|gzip|none",

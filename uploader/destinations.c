@@ -33,12 +33,34 @@ static void add(struct list *l, const char *text, const char *prefix)
     }
 }
 
+/* What opens one collector is nothing for another: it is for the one that is named beside
+ * it, even when that is none, or else for the only one there is. */
+static void find_own(struct destination *all, size_t n)
+{
+    struct destination *own = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].kind != DESTINATION_OTLP)
+            continue;
+        if (own)
+            return;
+        own = &all[i];
+    }
+    if (own)
+        own->otlp_own = true;
+}
+
 size_t destinations_of(const struct config *c, struct destination *ret, size_t max,
     destinations_bad *bad, void *ctx)
 {
     struct list l = {.all = ret, .max = max, .bad = bad, .ctx = ctx};
     bool whole = c->otlp_logs_url && *c->otlp_logs_url;
+    const char *beside = whole ? c->otlp_logs_url : c->otlp_endpoint;
     add(&l, c->dsn, "");
-    add(&l, whole ? c->otlp_logs_url : c->otlp_endpoint, whole ? "otlp-logs+" : "otlp+");
+    size_t n_dsn = l.n;
+    add(&l, beside, whole ? "otlp-logs+" : "otlp+");
+    if (beside && *beside)
+        find_own(ret + n_dsn, l.n - n_dsn);
+    else
+        find_own(ret, l.n);
     return l.n;
 }

@@ -298,7 +298,8 @@ static void to_server(struct pipeline *p, struct delivery *d,
             return;
         }
     }
-    CLEANUP(free_p) char *extra = otlp ? header_lines(p->config->otlp_headers) : NULL;
+    CLEANUP(free_p)
+    char *extra = to->otlp_own ? header_lines(p->config->otlp_headers) : NULL;
     struct http_request q = {.to = to,
         .body = body,
         .n_body = n,
@@ -306,7 +307,7 @@ static void to_server(struct pipeline *p, struct delivery *d,
         .url = otlp && d->job->result.otlp_traces ? to->traces_url : NULL,
         .extra_headers = extra,
         .gzipped = packed,
-        .tls = otlp ? &p->otlp_tls : NULL,
+        .tls = to->otlp_own ? &p->otlp_tls : NULL,
         .total_timeout_ms = otlp ? p->config->otlp_timeout_ms : 0,
         .tag = d};
     d->body = body;

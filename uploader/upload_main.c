@@ -293,6 +293,22 @@ static void write_figures(struct upload *u)
             strerrordesc_np(-r));
 }
 
+/* Else a collector answers 401, and nobody knows why. */
+static void tell_of_unused_headers(const struct upload *u)
+{
+    const char *headers = u->config.values.otlp_headers;
+    size_t n_otlp = 0;
+    for (size_t i = 0; i < u->n_destinations; i++) {
+        if (u->destinations[i].otlp_own)
+            return;
+        n_otlp += u->destinations[i].kind == DESTINATION_OTLP;
+    }
+    if (n_otlp && headers && *headers)
+        log_line(LOG_LEVEL_WARNING, LOG_CONFIGURATION, NULL,
+            "upload.otlp_headers go to no collector of upload.dsn, which names several: "
+            "name theirs as upload.otlp_endpoint");
+}
+
 static int run(struct upload *u)
 {
     const struct config *c = &u->config.values;
@@ -301,6 +317,7 @@ static int run(struct upload *u)
             LOG_CONFIGURATION, NULL, "%s", u->config.notes[i].text);
     u->n_destinations = destinations_of(
         c, u->destinations, PIPELINE_MAX_DESTINATIONS, tell_bad_destination, u);
+    tell_of_unused_headers(u);
     int status = c->spool && *c->spool ? upload_one(u, c->spool)
                                        : spools_each(&stop, upload_one, u);
     write_figures(u);

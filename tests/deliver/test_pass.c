@@ -62,6 +62,28 @@ static void delivers_to_a_server(void)
     ingest_stop(&s);
 }
 
+/* A vendor's key is nothing for another vendor. */
+static void headers_go_to_their_collector_alone(void)
+{
+    const char *out[2] = {test_tmpdir(), test_tmpdir()};
+    struct fake *f = fake_new((const char *[]){"upload.otlp_headers=x-key=1", NULL});
+    struct ingest s[2];
+    for (int i = 0; i < 2; i++) {
+        s[i] = ingest_start(&(struct ingest_options){.dir = out[i]});
+        fake_destination(f, "otlp+http://127.0.0.1:%d", s[i].port);
+    }
+    f->destinations[1].otlp_own = true;
+    fake_reports(f, 1, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.sent, 1);
+    CHECK(strstr(slurp(out[0], "000001.head"), "POST /v1/logs"));
+    CHECK(!strstr(slurp(out[0], "000001.head"), "x-key"));
+    CHECK(strstr(slurp(out[1], "000001.head"), "\r\nx-key: 1\r\n"));
+    fake_free(f);
+    ingest_stop(&s[0]);
+    ingest_stop(&s[1]);
+}
+
 static void compresses_when_asked(void)
 {
     const char *out = test_tmpdir();
@@ -900,8 +922,9 @@ static void a_journal_that_ends_its_reader_is_put_away(void)
 }
 
 TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
-    TEST(writes_a_file_per_event), TEST(keeps_all_without_a_destination),
-    TEST(consent_has_the_last_word), TEST(what_waits_for_consent_has_its_limits),
+    TEST(headers_go_to_their_collector_alone), TEST(writes_a_file_per_event),
+    TEST(keeps_all_without_a_destination), TEST(consent_has_the_last_word),
+    TEST(what_waits_for_consent_has_its_limits),
     TEST(consent_can_be_taken_back_at_any_time),
     TEST(quarantines_what_the_worker_refuses_or_drops), TEST(a_drop_is_told_once),
     TEST(a_refused_segment_is_counted_as_what_it_is),

@@ -210,6 +210,18 @@ static void collectors_of_opentelemetry(void)
         CHECK_INT(c.n_notes, strstr(not_used[i], "grpc") != NULL);
         config_done(&c);
     }
+    /* A vendor's key goes to the vendor or nowhere. */
+    static const char *const elsewhere[] = {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+        "KNELL_UPLOAD_OTLP_ENDPOINT=http://d:4318", "OTEL_LOGS_EXPORTER=none"};
+    for (size_t i = 0; i < 2 * (sizeof elsewhere / sizeof *elsewhere); i++) {
+        char *env[] = {"OTEL_EXPORTER_OTLP_HEADERS=key=1",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY=/key", (char *)(uintptr_t)elsewhere[i / 2],
+            i % 2 ? "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318" : NULL, NULL};
+        c = with_env(env);
+        CHECK(!c.values.otlp_headers);
+        CHECK(!c.values.otlp_client_key);
+        config_done(&c);
+    }
     char *used[] = {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318",
         "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=http/json",
         "OTEL_LOGS_EXPORTER=console,otlp", "KNELL_DSN=http://k@h/1", NULL};
@@ -218,6 +230,26 @@ static void collectors_of_opentelemetry(void)
     destination_done(&d[0]);
     destination_done(&d[1]);
     config_done(&c);
+}
+
+static void what_opens_a_collector_is_for_one(void)
+{
+    static const struct {
+        const char *dsn, *beside;
+        int own; /* -1: none */
+    } rows[] = {{"otlp+http://a", "http://b", 1}, {"http://k@s/1 otlp+http://a", "", 1},
+        {"otlp+http://a otlp+http://b", "", -1}, {"otlp+http://a", "nonsense", -1},
+        {"otlp+http://a otlp+http://b", "http://c", 2}, {"http://k@s/1", "", -1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct config c = {.dsn = (char *)(uintptr_t)rows[i].dsn,
+            .otlp_endpoint = (char *)(uintptr_t)rows[i].beside};
+        struct destination d[4];
+        size_t n = destinations_of(&c, d, 4, NULL, NULL);
+        for (size_t k = 0; k < n; k++) {
+            CHECK_INT(d[k].otlp_own, (int)k == rows[i].own);
+            destination_done(&d[k]);
+        }
+    }
 }
 
 /* The manual page's settings, one "section.key=default" a line. */
@@ -265,4 +297,5 @@ TEST_MAIN(TEST(built_in_values_stand), TEST(later_sources_win),
     TEST(mistakes_are_noted_and_harm_nothing),
     TEST(secrets_come_from_files_and_are_masked),
     TEST(every_value_is_shown_as_it_can_be_written), TEST(do_not_track_is_no_consent),
-    TEST(collectors_of_opentelemetry), TEST(the_manual_page_has_every_key_and_no_other))
+    TEST(collectors_of_opentelemetry), TEST(what_opens_a_collector_is_for_one),
+    TEST(the_manual_page_has_every_key_and_no_other))

@@ -31,6 +31,8 @@ struct destination {
     char *label;      /* for people and logs: no key, no secret */
     bool local;       /* this machine: loopback or a folder */
     bool tls;
+    bool otlp_own; /* the collector that upload.otlp_headers and its certificates are for;
+                      destination_parse() leaves it false */
 };
 
 /**
