@@ -21,6 +21,12 @@ enum {
     OP_BYTES = 40,
     NAME_BYTES = 200
 };
+/* In a segment each has a head and padding instead of its length. */
+static_assert(MAX_BYTES + (MAX_SPANS + 1) * (sizeof(struct knell_segment_record) + 7) +
+                      sizeof(struct knell_span_record) + OP_BYTES + NAME_BYTES +
+                      DATA_BYTES + sizeof(struct knell_segment_head) <=
+                  KNELL_SEGMENT_BYTES,
+    "the largest transaction fits into a segment");
 
 struct knell_span {
     uint32_t refs; /* atomic: the program's handle, its children, where it is shown */
@@ -378,7 +384,8 @@ static void keep(struct knell_span *s, uint64_t end_ns, enum knell_span_status s
             root->finished_room = room;
         }
     }
-    if (root->n_spans >= MAX_SPANS || root->finished_room - root->n_finished < need) {
+    if (root->n_spans >= MAX_SPANS || root->n_finished + need > MAX_BYTES ||
+        root->finished_room - root->n_finished < need) {
         kn_count(root->areas, KNELL_COUNT_SPANS_LOST);
         return;
     }

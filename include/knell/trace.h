@@ -52,7 +52,8 @@ KNELL_API struct knell_span *knell_transaction_start(
     const char *name, const char *op, const struct knell_trace_headers *incoming);
 
 /* Begin a span inside @parent (NULL: inside the calling thread's open one; NULL too when
- * there is none) and make it the thread's open span. At most 1,000 per transaction. */
+ * there is none) and make it the thread's open span. At most 1,000 per transaction, and
+ * 200 KiB with their names and data; those that end later are counted as lost. */
 KNELL_API struct knell_span *knell_span_start(
     struct knell_span *parent, const char *op, const char *description);
 

@@ -245,6 +245,33 @@ static void a_spool_that_nobody_empties(void)
     knell_stop();
 }
 
+/* Of the largest transactions the last spans are missing, not the whole. */
+static void a_large_transaction_is_sent_without_its_last_spans(void)
+{
+    static const struct {
+        int n, n_name, n_data, n_lost; /* each record has 74 bytes more, and a length */
+    } cases[] = {{1000, 100, 0, 0}, {1000, 176, 0, 1000 - 204800 / 254},
+        {400, 200, 421, 400 - 204800 / 704}, {1200, 1, 0, 200}};
+    char name[201], data[422];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start(0);
+        memset(name, 'n', sizeof name);
+        memset(data, 'd', sizeof data);
+        name[cases[i].n_name] = data[cases[i].n_data] = '\0';
+        struct knell_span *t = knell_transaction_start("large", "x", NULL);
+        for (int k = 0; k < cases[i].n; k++) {
+            struct knell_span *s = knell_span_start(t, "db", name);
+            if (*data)
+                knell_span_set_data(s, knell_text("k", data));
+            knell_span_finish(s, KNELL_SPAN_OK);
+        }
+        knell_span_finish(t, KNELL_SPAN_OK);
+        CHECK_INT(status().transactions, 1);
+        CHECK_INT(status().spans_lost, cases[i].n_lost);
+        knell_stop();
+    }
+}
+
 /* Its members are told to lie on lines of a cache, and the compiler believes it. */
 static void what_all_threads_share_is_aligned(void)
 {
@@ -260,6 +287,7 @@ static void what_all_threads_share_is_aligned(void)
 }
 
 TEST_MAIN(TEST(a_fork_child_leaves_it_to_the_parent),
+    TEST(a_large_transaction_is_sent_without_its_last_spans),
     TEST(what_all_threads_share_is_aligned), TEST(a_spool_that_nobody_empties),
     TEST(the_innermost_of_a_scope_comes_back_with_it),
     TEST(one_from_outside_may_end_inside), TEST(another_thread_may_end_it),
