@@ -32,7 +32,8 @@
 static struct {
     pthread_mutex_t lock;
     bool armed;
-    bool in_child; /* a fork of the armed process: its files are the parent's */
+    bool in_child;       /* a fork of the armed process: its files are the parent's */
+    const char *library; /* where knell lies */
     struct kn_settings settings;
     struct kn_identity id;
     char stem[KN_STEM_BYTES];
@@ -138,7 +139,7 @@ static void watch_forks(void)
 
 static void launch(void)
 {
-    int r = kn_launch_uploader(&arm.settings, arm.spool.path);
+    int r = kn_launch_uploader(&arm.settings, arm.library, arm.spool.path);
     if (r)
         kn_debug("cannot start the uploader: %s", strerrordesc_np(-r));
     else
@@ -352,7 +353,9 @@ int kn_arm_live(struct kn_live_report *report)
 int knell_start(const struct knell_options *options)
 {
     int saved = errno, cancel = kn_cancel_hold();
+    const char *library = kn_launch_library();
     (void)pthread_mutex_lock(&arm.lock);
+    arm.library = library;
     int r = start(options);
     if (r && r != -EALREADY)
         kn_tell_failed(r, "knell_start");

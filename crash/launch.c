@@ -25,6 +25,12 @@ enum {
     N_SIGNALS = 64,
 };
 
+const char *kn_launch_library(void)
+{
+    Dl_info info;
+    return dladdr((void *)kn_launch_library, &info) ? info.dli_fname : NULL;
+}
+
 static bool is_program(const char *path)
 {
     return !access(path, X_OK);
@@ -32,13 +38,11 @@ static bool is_program(const char *path)
 
 /* PREFIX/lib/.../libknell.so -> PREFIX/bin; for the static library what it was built
  * for. */
-static bool beside_library(char *out, size_t n)
+static bool beside_library(const char *path, char *out, size_t n)
 {
-    Dl_info info;
     char library[KN_PATH_BYTES];
-    if (dladdr((void *)kn_launch_uploader, &info) && info.dli_fname &&
-        strstr(info.dli_fname, "libknell")) {
-        kn_copy_text(library, sizeof library, info.dli_fname);
+    if (path && strstr(path, "libknell")) {
+        kn_copy_text(library, sizeof library, path);
         for (int up = 0; up < 3; up++) { /* lib, or lib/MULTIARCH */
             char *slash = strrchr(library, '/');
             if (!slash)
@@ -60,13 +64,14 @@ static bool beside_library(char *out, size_t n)
  * Context: normal.
  * Returns 0 or -ENOENT.
  */
-static int find_uploader(const struct kn_settings *settings, char *out, size_t n)
+static int find_uploader(
+    const struct kn_settings *settings, const char *library, char *out, size_t n)
 {
     if (settings->uploader[0]) {
         kn_copy_text(out, n, settings->uploader);
         return is_program(out) ? 0 : -ENOENT;
     }
-    if (beside_library(out, n))
+    if (beside_library(library, out, n))
         return 0;
     const char *path = getenv("PATH");
     while (path && *path) {
@@ -192,12 +197,13 @@ static int run(struct launch *l)
     return r ? r : -l->err;
 }
 
-int kn_launch_uploader(const struct kn_settings *settings, const char *spool)
+int kn_launch_uploader(
+    const struct kn_settings *settings, const char *library, const char *spool)
 {
     struct launch *l = (struct launch *)calloc(1, sizeof *l);
     if (!l)
         return -ENOMEM;
-    int r = find_uploader(settings, l->program, sizeof l->program);
+    int r = find_uploader(settings, library, l->program, sizeof l->program);
     if (!r) {
         l->argv[0] = l->program;
         l->argv[1] = l->stay;

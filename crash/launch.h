@@ -5,11 +5,22 @@
 #include "crash/settings.h"
 
 /**
+ * Where the library that this is in lies.
+ *
+ * Context: normal, without a lock of knell's: the loader's is taken, and whoever holds
+ * that, in a constructor, may be waiting for one of ours.
+ * Returns the loader's own text, or NULL.
+ */
+const char *kn_launch_library(void);
+
+/**
  * Start knell-upload in its own session, with no descriptor, signal disposition or mask
  * of the daemon's. The daemon gets no SIGCHLD and has no child to wait for.
  *
  * Context: normal. Blocks until the program is loaded.
- * @spool  path of the spool, handed over in the environment
+ * @library  of kn_launch_library()
+ * @spool    path of the spool, handed over in the environment
  * Returns 0 or a negative errno (-ENOENT: no uploader found).
  */
-int kn_launch_uploader(const struct kn_settings *settings, const char *spool);
+int kn_launch_uploader(
+    const struct kn_settings *settings, const char *library, const char *spool);
