@@ -384,6 +384,7 @@ void knell_stop(void)
         if (!arm.in_child && may_send() && kn_spool_has_fresh(&arm.spool) &&
             kn_nudge_due())
             launch();
+        kn_launch_reap();
         __atomic_store_n(&arm.armed, false, __ATOMIC_RELEASE);
         disarm();
     }

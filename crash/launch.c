@@ -1,5 +1,6 @@
 #include "crash/launch.h"
 
+#include "crash/identity.h"
 #include "crash/nudge.h"
 #include "crash/uncancelled.h"
 
@@ -23,7 +24,40 @@ enum {
     CHILD_STACK_BYTES = 64 * 1024,
     MAX_VARIABLES = 512,
     N_SIGNALS = 64,
+    N_ADOPTED = 8,
 };
+
+/* Uploaders that became children of this process, which is init of its container or a
+ * subreaper. A pid alone may be another child's by the time it is asked for. */
+static struct {
+    pid_t pid; /* 0: none */
+    uint64_t start_ticks;
+} adopted[N_ADOPTED];
+
+void kn_launch_reap(void)
+{
+    for (size_t i = 0; i < N_ADOPTED; i++) {
+        pid_t pid = adopted[i].pid;
+        if (pid && (kn_start_ticks((uint32_t)pid) != adopted[i].start_ticks ||
+                       waitpid(pid, NULL, WNOHANG) != 0))
+            adopted[i].pid = 0;
+    }
+}
+
+static void remember_adopted(pid_t pid)
+{
+    siginfo_t info;
+    if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT))
+        return;
+    uint64_t start_ticks = kn_start_ticks((uint32_t)pid);
+    for (size_t i = 0; start_ticks && i < N_ADOPTED; i++) {
+        if (!adopted[i].pid) {
+            adopted[i].pid = pid;
+            adopted[i].start_ticks = start_ticks;
+            return;
+        }
+    }
+}
 
 const char *kn_launch_library(void)
 {
@@ -91,6 +125,7 @@ struct launch {
     char *argv[3];
     char *envp[MAX_VARIABLES + 3];
     void *second_stack;
+    pid_t uploader;
     int err; /* of execve(2), seen by the parent: the memory is shared */
 };
 
@@ -168,13 +203,15 @@ static int between(void *arg)
     }
     (void)chdir("/");
     char *top = (char *)l->second_stack + CHILD_STACK_BYTES;
-    if (clone(become_uploader, top, CLONE_VM | CLONE_VFORK | SIGCHLD, l) < 0)
+    l->uploader = clone(become_uploader, top, CLONE_VM | CLONE_VFORK | SIGCHLD, l);
+    if (l->uploader < 0)
         l->err = errno;
     _exit(0);
 }
 
-/* Two generations, the first of which ends at once: the uploader is init's child. Neither
- * has an exit signal for the daemon, and a wait(2) of the daemon's does not see them. */
+/* Two generations, the first of which ends at once: the uploader is init's child, or that
+ * of the nearest subreaper. To others neither sends an exit signal, and no wait(2) of
+ * theirs sees them. */
 static int run(struct launch *l)
 {
     size_t n = 2 * (size_t)CHILD_STACK_BYTES;
@@ -191,6 +228,7 @@ static int run(struct launch *l)
     int r = pid < 0 ? -errno : 0;
     while (pid > 0 && waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR)
         ;
+    remember_adopted(l->uploader);
     kn_cancel_allow(cancel);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)munmap(stacks, n);
@@ -203,6 +241,7 @@ int kn_launch_uploader(
     struct launch *l = (struct launch *)calloc(1, sizeof *l);
     if (!l)
         return -ENOMEM;
+    kn_launch_reap();
     int r = find_uploader(settings, library, l->program, sizeof l->program);
     if (!r) {
         l->argv[0] = l->program;

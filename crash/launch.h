@@ -15,12 +15,21 @@ const char *kn_launch_library(void);
 
 /**
  * Start knell-upload in its own session, with no descriptor, signal disposition or mask
- * of the daemon's. The daemon gets no SIGCHLD and has no child to wait for.
+ * of the daemon's. The daemon gets no SIGCHLD and has no child to wait for, unless it is
+ * the one that orphans become children of: see kn_launch_reap().
  *
- * Context: normal. Blocks until the program is loaded.
+ * Context: normal, under arm.c's lock. Blocks until the program is loaded.
  * @library  of kn_launch_library()
  * @spool    path of the spool, handed over in the environment
  * Returns 0 or a negative errno (-ENOENT: no uploader found).
  */
 int kn_launch_uploader(
     const struct kn_settings *settings, const char *library, const char *spool);
+
+/**
+ * In a daemon that is PID 1 or a subreaper: take the status of uploaders that have ended.
+ * kn_launch_uploader() does so too.
+ *
+ * Context: normal, under arm.c's lock.
+ */
+void kn_launch_reap(void);

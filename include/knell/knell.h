@@ -79,7 +79,8 @@ struct knell_options {
     const char *uploader;  /* KNELL_UPLOADER, else knell-upload where knell was installed,
                               else knell-upload in PATH */
     enum knell_switch start_uploader; /* when reports wait at start, when one is made, and
-                                         at knell_stop(); at most one a minute.
+                                         at knell_stop(); at most one a minute. PID 1
+                                         and subreapers get its SIGCHLD, as of any orphan.
                                          KNELL_START_UPLOADER=0|1; default on */
     enum knell_switch
         allow_setuid;        /* arm in a setuid or non-dumpable program; default off */

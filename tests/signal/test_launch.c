@@ -72,4 +72,47 @@ static void a_plugin_may_capture_while_it_is_loaded(void)
     knell_stop();
 }
 
-TEST_MAIN(TEST(a_plugin_may_capture_while_it_is_loaded))
+static int count_children(void)
+{
+    static char pids[4096];
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(pids, 1, sizeof pids - 1, f) : 0;
+    if (f)
+        (void)fclose(f);
+    int n_children = 0;
+    for (size_t i = 0; i < n; i++)
+        n_children += pids[i] == ' ';
+    return n_children;
+}
+
+/* An uploader becomes its child, as in a container, and leaves no zombie. */
+static void init_collects_what_it_started(void)
+{
+    const struct timespec a_while = {.tv_nsec = 50000000};
+    pid_t own = fork();
+    if (!own)
+        _exit(7);
+    CHECK(!prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+    start("/bin/true");
+    int i = 0;
+    for (; i < 10 || (i < 200 && count_children() > 1 + 1); i++) {
+        capture();
+        (void)nanosleep(&a_while, NULL);
+    }
+    CHECK(i < 200);
+    for (i = 0; i < 200 && count_children() > 1; i++) {
+        (void)nanosleep(&a_while, NULL);
+        knell_stop();
+        start("/bin/true"); /* not due */
+    }
+    CHECK(i < 200);
+    knell_stop();
+    int status = -1;
+    CHECK(waitpid(own, &status, 0) == own && WEXITSTATUS(status) == 7);
+    CHECK(!prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0));
+}
+
+TEST_MAIN(
+    TEST(init_collects_what_it_started), TEST(a_plugin_may_capture_while_it_is_loaded))
