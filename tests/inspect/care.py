@@ -3,7 +3,7 @@ that who asks hears what was not done.
 
 usage: care.py KNELL KNELL-UPLOAD VICTIM
 """
-import json, os, pty, shutil, subprocess, sys, tempfile
+import json, os, pty, shutil, subprocess, sys, tempfile, time
 
 KNELL, UPLOAD, VICTIM = (os.path.abspath(p) for p in sys.argv[1:4])
 TMP = os.path.realpath(tempfile.mkdtemp(prefix="knell-test."))
@@ -205,6 +205,8 @@ def moved_meanwhile():
     bundle, words = p.communicate()
     put(head + bundle, TMP, "moved.tar")
     names = subprocess.run(["tar", "tf", TMP + "/moved.tar"], capture_output=True).stdout.decode()
+    if names.count("/executable") != len({n for n in names.split() if n.endswith("/executable")}):
+        fail("export writes the same symbols once per report: %s" % names)
     if p.returncode or names.count("report/") != 3:
         fail("export beside an uploader: %d %s %s" % (p.returncode, words, names))
 
@@ -249,9 +251,22 @@ def debugger_has_the_terminal():
         fail("^C in the debugger: %d %s" % (code, out))
 
 
+def small_things():
+    """log has times of its own, and -F is no JSON."""
+    spool = crash("small", "null")
+    later = int(time.time()) + 1
+    time.sleep(1.1)
+    knell(spool, "upload", **to_folder("small.d"))
+    one = files(spool, "sent")[0].split("-")[2]
+    if not knell(spool, "log", one, "-S", "@%d" % later).stdout:
+        fail("log does not tell what happened later than the report's death")
+    knell(spool, "list", "-F", "event_id", "--json", code=2)
+
+
 def main():
     for test in (stays_held, copies, healthy_is_zero, purge, clean_asks, moved_meanwhile,
-                 another_users_spool, debugger_has_the_terminal):
+                 another_users_spool, debugger_has_the_terminal,
+                 small_things):
         test()
 
 

@@ -20,11 +20,43 @@
 #define SYMBOLS_PREFIX "symbols/"
 #define MAX_BUNDLE_BYTES (UINT64_C(2) << 30)
 
+struct bundle {
+    struct output out;
+    char (*symbols)[TAR_NAME_BYTES + 1]; /* those that are in it */
+    size_t n_symbols, room;
+};
+
+/* Several reports of one program need the same files, which go along once. */
+static bool has_symbols(const struct bundle *b, const char *name)
+{
+    for (size_t i = 0; i < b->n_symbols; i++)
+        if (strcmp(b->symbols[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int put_symbols_once(
+    struct bundle *b, const char *name, const void *bytes, size_t n)
+{
+    if (b->n_symbols == b->room) {
+        size_t room = b->room ? 2 * b->room : 16;
+        void *more = reallocarray(b->symbols, room, sizeof *b->symbols);
+        if (!more)
+            return -ENOMEM;
+        b->symbols = more;
+        b->room = room;
+    }
+    (void)snprintf(b->symbols[b->n_symbols++], sizeof *b->symbols, "%s", name);
+    return tar_put(&b->out, name, bytes, n);
+}
+
 /* A file of this machine, when it is a regular one and this very object. */
 static int put_file(
-    struct output *o, const char *name, const char *path, const struct crash_module *m)
+    struct bundle *b, const char *name, const char *path, const struct crash_module *m)
 {
     struct elf_file f;
+    if (has_symbols(b, name))
+        return 0;
     if (elf_file_open(path, &f) < 0)
         return 0;
     bool same = elf_file_is(&f, m->build_id, m->n_build_id);
@@ -39,11 +71,11 @@ static int put_file(
         spool_read_all(fd, MAX_BUNDLE_BYTES / 4, &bytes, &n) || n < SELFMAG ||
         memcmp(bytes, ELFMAG, SELFMAG) != 0)
         return 0; /* without it the frames are addresses there as here */
-    return tar_put(o, name, bytes, n);
+    return put_symbols_once(b, name, bytes, n);
 }
 
 /* Executables and debug files of the modules that frames lie in, by build-id. */
-static int put_symbols(struct output *o, const struct crash *c)
+static int put_symbols(struct bundle *b, const struct crash *c)
 {
     int err = 0;
     for (uint32_t i = 0; i < c->n_modules && !err; i++) {
@@ -57,12 +89,12 @@ static int put_symbols(struct output *o, const struct crash *c)
             continue;
         (void)snprintf(
             name, sizeof name, SYMBOLS_PREFIX "%.64s/executable", loader_build_id(m, id));
-        err = put_file(o, name, m->path, m);
+        err = put_file(b, name, m->path, m);
         (void)snprintf(name, sizeof name, SYMBOLS_PREFIX "%.64s/debuginfo", id);
         (void)snprintf(
             path, sizeof path, "/usr/lib/debug/.build-id/%.2s/%.64s.debug", id, id + 2);
         if (!err)
-            err = put_file(o, name, path, m);
+            err = put_file(b, name, path, m);
     }
     return err;
 }
@@ -84,7 +116,7 @@ static int put_event(struct session *s, struct store *t, const struct report *r,
 
 /* @ret_unread  set when there is nothing to write: the report cannot be read */
 static int put_report(struct session *s, struct store *t, struct report *r,
-    struct output *o, int *ret_unread)
+    struct bundle *b, int *ret_unread)
 {
     char file[KNELL_SPOOL_NAME_BYTES + 1], name[TAR_NAME_BYTES + 1];
     struct loaded l;
@@ -100,11 +132,11 @@ static int put_report(struct session *s, struct store *t, struct report *r,
         return 0;
     }
     (void)snprintf(name, sizeof name, REPORT_PREFIX "%s", report_file(r, file));
-    err = tar_put(o, name, l.bytes, l.n_bytes);
+    err = tar_put(&b->out, name, l.bytes, l.n_bytes);
     if (!err)
-        err = put_event(s, t, r, &l, o);
+        err = put_event(s, t, r, &l, &b->out);
     if (!err)
-        err = put_symbols(o, l.crash);
+        err = put_symbols(b, l.crash);
     loader_done(&l);
     return err;
 }
@@ -113,34 +145,35 @@ int command_export(struct session *s)
 {
     struct store t;
     struct selection x = {0};
-    struct output o;
+    struct bundle b = {0};
     uint64_t n_bytes = 0;
     size_t n = 0;
     int unread = 0, err = store_open(s, &t);
     if (!err)
-        err = output_open(s, &o);
+        err = output_open(s, &b.out);
     if (!err) {
         shut_in(s, &t);
         err = select_few(s, &t, &x);
         if (err)
-            output_drop(&o);
+            output_drop(&b.out);
     }
     if (!err) {
         for (size_t i = 0; i < x.n && !err; i++) {
             int left_out = 0;
-            err = put_report(s, &t, x.reports[i], &o, &left_out);
+            err = put_report(s, &t, x.reports[i], &b, &left_out);
             n += !left_out && !err;
             unread = left_out ? left_out : unread;
         }
         if (!err)
-            err = tar_end(&o);
-        n_bytes = o.n_bytes;
-        err = output_close(s, &o, err);
+            err = tar_end(&b.out);
+        n_bytes = b.out.n_bytes;
+        err = output_close(s, &b.out, err);
     }
     if (!err && s->options.json)
         output_json(s, n_bytes, n);
     else if (!err && s->options.output)
         session_note(s, "%zu report%s in %s.", n, n == 1 ? "" : "s", s->options.output);
+    free(b.symbols);
     selection_done(&x);
     store_close(&t);
     return session_exit_code(err ? err : unread);

@@ -169,6 +169,10 @@ int command_list(struct session *s)
 {
     struct store t;
     struct selection x = {0};
+    if (s->options.field && s->options.json) {
+        session_complain(s, "--field prints bare values, --json objects: which?");
+        return EXIT_USAGE;
+    }
     int err = store_open(s, &t);
     if (!err && t.n_reports && !s->options.json && !s->options.field)
         out_page(&s->out);

@@ -128,8 +128,11 @@ int command_log(struct session *s)
     bool select = o->n_arguments || o->signo || o->code || o->executable || o->app ||
                   o->release || o->environment || o->signature || o->states || o->n_tags;
     if (!err && select) {
-        int64_t all = INT64_MAX;
-        err = select_reports(s, &t, all, true, &only);
+        /* The times are those of what happened, which a death lies before. */
+        const struct options given = *o;
+        s->options.has_since = s->options.has_until = false;
+        err = select_reports(s, &t, INT64_MAX, true, &only);
+        s->options = given;
         x.only = &only;
     }
     if (!err)
