@@ -252,7 +252,11 @@ def debugger_has_the_terminal():
 
 
 def small_things():
-    """log has times of its own, and -F is no JSON."""
+    """An id opens no other report, log has times of its own, and -F is no JSON."""
+    spool = crash("ids", "null", "divide")
+    knell(spool, "hold", files(spool, "new")[0].split("-")[2])
+    if os.path.exists(os.path.join(spool, "index")) or len(files(spool, "hold")) != 1:
+        fail("hold of an id opened a report")
     spool = crash("small", "null")
     later = int(time.time()) + 1
     time.sleep(1.1)
