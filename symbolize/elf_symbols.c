@@ -220,31 +220,15 @@ static int store(struct scan *s, struct section *names, struct table *t)
     return err;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 /* A label of unknown size holds to the next symbol, but not beyond its section: a symbol
- * without a name stands at the end of each that holds code, where no other begins. */
+ * without a name stands at the end of each that holds code, below any other there. */
 static int add_ends(const struct elf_file *f, struct table *t)
 {
-    CLEANUP(free_p)
-    uint64_t *begins = malloc((f->n_sections ? f->n_sections : 1) * sizeof *begins);
-    size_t n = 0;
-    int err = begins ? 0 : -ENOMEM;
-    for (size_t i = 0; err == 0 && i < f->n_sections; i++) {
-        if (f->sections[i].flags & SHF_EXECINSTR)
-            begins[n++] = f->sections[i].addr;
-    }
-    if (n)
-        qsort(begins, n, sizeof *begins, by_number);
+    int err = 0;
     for (size_t i = 0; err == 0 && i < f->n_sections; i++) {
         const struct elf_section *s = &f->sections[i];
         uint64_t end = s->addr + s->n_bytes;
-        if (!(s->flags & SHF_EXECINSTR) || !(s->flags & SHF_ALLOC) || end < s->addr ||
-            bsearch(&end, begins, n, sizeof *begins, by_number))
+        if (!(s->flags & SHF_EXECINSTR) || !(s->flags & SHF_ALLOC) || end < s->addr)
             continue;
         struct table_symbol y = {
             .low = end, .high = end, .name = TABLE_NONE, .file = TABLE_NONE};
