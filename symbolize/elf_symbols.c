@@ -23,6 +23,7 @@ struct found {
 
 struct scan {
     const struct elf_file *f;
+    struct section *names;
     struct budget clock;
     const struct wanted *wanted;
     const struct table *t; /* what it covers is wanted as well: the cold part of a
@@ -53,6 +54,24 @@ static uint8_t rank(const Elf64_Sym *y)
     return binding == STB_GLOBAL ? 3 : binding == STB_WEAK ? 2 : 1;
 }
 
+/* $x, $d and the like mark code and data on ARM and RISC-V; they name nothing. */
+static bool is_mark(const char *name)
+{
+    return *name == '$';
+}
+
+/* Whether a symbol is a label to name what follows it: 1, 0 or an error. */
+static int is_label(struct scan *s, const Elf64_Sym *y)
+{
+    const char *name;
+    if (y->st_size || y->st_info != ELF64_ST_INFO(STB_LOCAL, STT_NOTYPE))
+        return 1;
+    int err = section_string(s->names, y->st_name, &name);
+    if (err < 0)
+        return err == -EBADMSG ? 1 : err;
+    return !is_mark(name);
+}
+
 static int take(struct scan *s, const Elf64_Sym *y)
 {
     uint8_t type = ELF64_ST_TYPE(y->st_info);
@@ -75,8 +94,13 @@ static int take(struct scan *s, const Elf64_Sym *y)
      * when it ends before the address. */
     size_t i = wanted_from(s->wanted, f.low);
     if (i < s->wanted->n &&
-        (s->labels[i].low < f.low || (s->labels[i].low == f.low && y->st_size)))
-        s->labels[i] = f;
+        (s->labels[i].low < f.low || (s->labels[i].low == f.low && y->st_size))) {
+        int label = is_label(s, y);
+        if (label < 0)
+            return label;
+        if (label)
+            s->labels[i] = f;
+    }
     if (y->st_size &&
         (wanted_any(s->wanted, f.low, f.high) || table_covers_any(s->t, f.low, f.high)))
         return add_found(s, f);
@@ -167,8 +191,7 @@ static int text(struct section *names, uint32_t name, struct table *t, uint32_t 
     int err = section_string(names, name, &s);
     if (err < 0)
         return err == -EBADMSG ? 0 : err;
-    /* $x and the like mark code and data on ARM. */
-    return *s && *s != '$' ? table_string(t, s, strnlen(s, MAX_NAME_BYTES), ret) : 0;
+    return *s && !is_mark(s) ? table_string(t, s, strnlen(s, MAX_NAME_BYTES), ret) : 0;
 }
 
 /* Add the symbols of one address, the best first. Nothing tells in which of them the code
@@ -205,7 +228,7 @@ static int store_address(
     return err;
 }
 
-static int store(struct scan *s, struct section *names, struct table *t)
+static int store(struct scan *s, struct table *t)
 {
     int err = 0;
     if (s->n)
@@ -215,7 +238,7 @@ static int store(struct scan *s, struct section *names, struct table *t)
             end++;
         err = budget_time(&s->clock);
         if (err == 0)
-            err = store_address(names, s->found + i, end - i, t);
+            err = store_address(s->names, s->found + i, end - i, t);
     }
     return err;
 }
@@ -253,7 +276,8 @@ int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budg
     int err = section_open(f, &f->sections[table->link - 1], budget, &names);
     if (err < 0)
         return err;
-    struct scan s = {.f = f, .clock = budget_grace(budget), .wanted = wanted, .t = t};
+    struct scan s = {
+        .f = f, .names = &names, .clock = budget_grace(budget), .wanted = wanted, .t = t};
     s.labels = calloc(wanted->n ? wanted->n : 1, sizeof *s.labels);
     err = s.labels ? 0 : -ENOMEM;
     if (err == 0)
@@ -261,7 +285,7 @@ int elf_symbols_add(const struct elf_file *f, uint32_t type, struct budget *budg
     if (err == 0)
         err = add_labels(&s);
     if (err == 0)
-        err = store(&s, &names, t);
+        err = store(&s, t);
     if (err == 0)
         err = add_ends(f, t);
     free(s.found);

@@ -479,6 +479,29 @@ def aarch64():
     check(function("a", at["far_one"][0]) == "far_one" and line("a", at["far_one"][0]) in (2, 3, 4))
 
 
+def marks_aarch64():
+    """The marks of code and data ($x, $d) are no names: labels without a size hold beyond."""
+    write("a.s", """.globl first, second
+.text
+first: nop
+nop
+ldr x0, =0x123456789abcdef0
+ret
+.ltorg
+second: nop
+inner: nop
+ret
+""")
+    run("aarch64-linux-gnu-gcc", "-g", "-nostdlib", "-Wl,-e,first,--build-id", "a.s", "-o", "a")
+    at = symbols("a")
+    pcs = [at["first"][0] + n for n in (0, 4, 12)] + [at["second"][0]]
+    pcs += [at["inner"][0] + n for n in (0, 4)]
+    got = [frames[0][0] for frames in ask("a", *pcs)]
+    check(got == ["first"] * 3 + ["second"] + ["inner"] * 2, got)
+    run(TOOL, "build", "--cache", "c", "a")
+    check(ask("a", *pcs, options=("--cache", "c", "-afiC")) == ask("a", *pcs))
+
+
 def refused(path):
     p = subprocess.run([TOOL, path, "0x1000"], capture_output=True, text=True, timeout=60)
     check(p.returncode == 1 and f"{path}: not a sound ELF file" in p.stderr, p)
@@ -778,6 +801,7 @@ CASES = {
     "partial_aranges": partial_aranges, "dead_sections": dead_sections,
     "dead_over_living": dead_over_living,
     "several_segments": several_segments, "based": based, "elf32": elf32, "aarch64": aarch64,
+    "marks_aarch64": marks_aarch64,
     "big_endian": big_endian, "other_files": other_files,
     "hard_link_and_unlink": hard_link_and_unlink, "unreadable": unreadable,
     "two_notes": two_notes, "wrong_build_id": wrong_build_id, "odd_alignment": odd_alignment,
