@@ -183,15 +183,20 @@ static bool are_twins(const char *a, const char *b)
            b[i] >= '0' && b[i] <= '9' && !strcmp(a + i + 1, b + i + 1);
 }
 
-/* The table's string at @name; TABLE_NONE when there is none or it says nothing. */
-static int text(struct section *names, uint32_t name, struct table *t, uint32_t *ret)
+/* The table's string at @name, up to one of @ends but at its start; TABLE_NONE when there
+ * is none or it says nothing. */
+static int text(struct section *names, uint32_t name, const char *ends, struct table *t,
+    uint32_t *ret)
 {
     const char *s;
     *ret = TABLE_NONE;
     int err = section_string(names, name, &s);
     if (err < 0)
         return err == -EBADMSG ? 0 : err;
-    return *s && !is_mark(s) ? table_string(t, s, strnlen(s, MAX_NAME_BYTES), ret) : 0;
+    if (!*s || is_mark(s))
+        return 0;
+    size_t n = 1 + strcspn(s + 1, ends);
+    return table_string(t, s, n < MAX_NAME_BYTES ? n : MAX_NAME_BYTES, ret);
 }
 
 /* Add the symbols of one address, the best first. Nothing tells in which of them the code
@@ -206,10 +211,11 @@ static int store_address(
         high = f[i].high > high ? f[i].high : high;
     for (size_t i = 0; i < n && i < MAX_LOOKED_AT && n_kept < MAX_ALIASES; i++) {
         struct table_symbol s = {.low = f[i].low, .high = high, .rank = f[i].rank};
-        int err = text(names, f[i].name, t, &s.name);
+        /* foo@@V1 is a version of foo (.symver). */
+        int err = text(names, f[i].name, "@", t, &s.name);
         s.file = TABLE_NONE;
         if (err == 0 && f[i].file)
-            err = text(names, f[i].file, t, &s.file);
+            err = text(names, f[i].file, "", t, &s.file);
         if (err < 0)
             return err;
         bool known = s.name == TABLE_NONE;

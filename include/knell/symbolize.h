@@ -70,7 +70,8 @@ struct knell_symbol_query {
 /* Strings live until the next batch or knell_symbolizer_free(). NULL: unknown. */
 struct knell_symbol_frame {
     const char *function; /* demangled, clone suffixes removed: for people and grouping */
-    const char *symbol;   /* raw name, as in the symbol table where there is one */
+    const char *symbol;   /* raw name, as in the symbol table where there is one, without
+                           * a version (foo@@V1) */
     const char *file;     /* as the compiler wrote it */
     const char *directory;      /* compilation directory joined with the line table's */
     uint32_t line, column;      /* 0: unknown */

@@ -202,6 +202,28 @@ int main(int c, char **v) { (void)v; return two(c); }
     check(len(names) == 1 and names <= {"one", "two"}, names)
 
 
+def versioned():
+    """The version of a symbol (.symver) is no part of its name."""
+    write("a.c", """__asm__(".symver foo_new, foo@@V1");
+__asm__(".symver foo_old, foo@V0");
+__asm__(".symver box_new, _ZN3box4openEi@@V1");
+int foo_old(int x) { return x * 7; }
+int foo_new(int x) { return x * 11; }
+int box_new(int x) { return x * 13; }
+""")
+    write("map", "V0 { local: *; }; V1 { global: foo; _ZN3box4openEi; } V0;\n")
+    flags = ("-O1", "-shared", "-fPIC", "-Wl,--version-script=map", "a.c")
+    run("gcc", *flags, "-g", "-o", "debug")
+    run("gcc", *flags, "-o", "plain")
+    at = symbols("plain")
+    check(any("@" in name for name in at), at)
+    for old, new, names in (("foo_old", "foo_old", ("foo", "foo_old")),
+                            ("foo_new", "foo_new", ("foo", "foo_new")),
+                            ("box_new", "box_new", ("box::open(int)", "box_new"))):
+        check(function("plain", at[old][0]) in names, ask("plain", at[old][0]))
+        check(function("debug", symbols("debug")[new][0]) in names, new)
+
+
 def folded():
     """Functions that the linker made one (ICF)."""
     write("a.c", """__attribute__((noinline)) int one(int x) { return x * 5 + 1; }
@@ -795,6 +817,7 @@ CASES = {
     "plt_cet": plt("gcc", "-fcf-protection", "-Wl,-z,ibtplt"), "plt_lld": plt("clang", "-fuse-ld=lld"),
     "plt_aarch64": plt("aarch64-linux-gnu-gcc"),
     "ifunc": ifunc, "clones": clones, "hot_and_cold": hot_and_cold, "aliases": aliases,
+    "versioned": versioned,
     "folded": folded, "tail_call": tail_call, "constructors": constructors,
     "deep_inlines": deep_inlines, "huge_unit": huge_unit,
     "long_steps": long_steps, "other_versions": other_versions, "assembler": assembler,
