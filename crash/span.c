@@ -43,7 +43,8 @@ struct knell_span {
     pthread_mutex_t lock;
     struct kn_areas *areas;
     bool recording;
-    uint32_t n_forks; /* of the process that began it */
+    enum kn_sampled sampled; /* what other services are told */
+    uint32_t n_forks;        /* of the process that began it */
     uint32_t n_spans;
     struct knell_span *open;
     struct knell_span_record *finished; /* each with its texts and data behind it */
@@ -211,7 +212,8 @@ static struct knell_span *new_span(
 }
 
 /* The caller's trace when it sent one. Returns its sampling decision. */
-static int continue_trace(struct knell_span *s, const struct knell_trace_headers *in)
+static enum kn_sampled continue_trace(
+    struct knell_span *s, const struct knell_trace_headers *in)
 {
     struct kn_trace_parent p;
     char baggage[512];
@@ -224,7 +226,27 @@ static int continue_trace(struct knell_span *s, const struct knell_trace_headers
     memcpy(s->shown.parent_id, p.span_id, 8);
     if (kn_baggage_filter(in->baggage, baggage, sizeof baggage))
         s->baggage = strdup(baggage);
-    return p.sampled;
+    return (enum kn_sampled)p.sampled;
+}
+
+/* Without a rate nothing is decided here: others get what the caller said, if anything.
+ */
+static void decide(struct knell_span *s, const struct kn_told *told)
+{
+    bool ignored = kn_told_ignores(told, s->name);
+    if (ignored)
+        kn_debug("transaction %s is one of ignore_transactions", s->name);
+    if (told->traces) {
+        if (s->sampled == KN_SAMPLED_UNDECIDED && kn_dice() < told->traces_sample_rate)
+            s->sampled = KN_SAMPLED_YES;
+        if (ignored || s->sampled != KN_SAMPLED_YES || told->traces_sample_rate <= 0)
+            s->sampled = KN_SAMPLED_NO;
+        s->recording = s->sampled == KN_SAMPLED_YES;
+    }
+    s->shown.sampled = s->recording;
+    if (!s->recording)
+        kn_count(s->areas,
+            ignored ? KNELL_COUNT_TRACES_IGNORED : KNELL_COUNT_TRACES_SAMPLED_OUT);
 }
 
 struct knell_span *knell_transaction_start(
@@ -243,24 +265,11 @@ struct knell_span *knell_transaction_start(
     if (s) {
         s->areas = a;
         s->n_forks = n_forks;
-        int sampled = continue_trace(s, incoming);
-        if (kn_told_ignores(&a->told, s->name)) {
-            kn_count(a, KNELL_COUNT_TRACES_IGNORED);
-            kn_debug("transaction %s is one of ignore_transactions", s->name);
-            sampled = KN_SAMPLED_NO;
-        } else {
-            if (sampled == KN_SAMPLED_UNDECIDED)
-                sampled = kn_dice() < a->told.traces_sample_rate;
-            if (!sampled || a->told.traces_sample_rate <= 0) {
-                kn_count(a, KNELL_COUNT_TRACES_SAMPLED_OUT);
-                sampled = KN_SAMPLED_NO;
-            }
-        }
-        s->recording = sampled == KN_SAMPLED_YES;
+        s->sampled = continue_trace(s, incoming);
+        decide(s, &a->told);
         kn_debug("transaction %s: %s, rate %g%s", s->name,
             s->recording ? "will be sent" : "not sampled", a->told.traces_sample_rate,
             incoming ? ", by its caller's headers if it sent any" : "");
-        s->shown.sampled = s->recording;
         span_show(t, s);
     }
     errno = saved;
@@ -486,6 +495,7 @@ void knell_transaction_discard(struct knell_span *transaction)
 
 void knell_trace_outgoing(const struct knell_span *span, struct knell_outgoing *ret)
 {
+    static const char *const flag[] = {"", "-0", "-1"}; /* from KN_SAMPLED_UNDECIDED */
     char trace_id[33], span_id[17];
     if (!ret)
         return;
@@ -496,19 +506,21 @@ void knell_trace_outgoing(const struct knell_span *span, struct knell_outgoing *
         return;
     kn_hex(span->shown.trace_id, 16, trace_id);
     kn_hex(span->shown.span_id, 8, span_id);
-    bool sampled = span->shown.sampled;
-    (void)snprintf(ret->sentry_trace, sizeof ret->sentry_trace, "%s-%s-%d", trace_id,
-        span_id, sampled);
+    enum kn_sampled sampled = span->root->sampled;
+    (void)snprintf(ret->sentry_trace, sizeof ret->sentry_trace, "%s-%s%s", trace_id,
+        span_id, flag[sampled + 1]);
+    /* It has no word for "undecided". */
     (void)snprintf(ret->traceparent, sizeof ret->traceparent, "00-%s-%s-%02d", trace_id,
-        span_id, sampled);
+        span_id, sampled == KN_SAMPLED_YES);
     if (span->root->baggage) {
         (void)snprintf(ret->baggage, sizeof ret->baggage, "%s", span->root->baggage);
         return;
     }
     size_t n =
         kn_baggage_add(ret->baggage, sizeof ret->baggage, 0, "sentry-trace_id", trace_id);
-    n = kn_baggage_add(ret->baggage, sizeof ret->baggage, n, "sentry-sampled",
-        sampled ? "true" : "false");
+    if (span->root->areas->told.traces)
+        n = kn_baggage_add(ret->baggage, sizeof ret->baggage, n, "sentry-sampled",
+            sampled == KN_SAMPLED_YES ? "true" : "false");
     const char *program = span->root->areas->baggage;
     if (program[0] && n + strlen(program) + 2 <= sizeof ret->baggage) {
         ret->baggage[n++] = ',';

@@ -9,16 +9,18 @@ static uint32_t within(uint32_t given, uint32_t otherwise, uint32_t least, uint3
     return n < least ? least : n > most ? most : n;
 }
 
-static double rate(double given, const char *text, double otherwise)
+/* Returns whether one was given. */
+static bool rate(double given, const char *text, double *ret)
 {
     double r = given;
     if (r == 0 || r != r) {
         char *end = NULL;
-        r = text && *text ? strtod(text, &end) : otherwise;
-        if (end && (end == text || *end))
-            r = otherwise;
+        r = text && *text ? strtod(text, &end) : 0;
+        if (!end || end == text || *end)
+            return false;
     }
-    return r > 1 ? 1 : r > 0 ? r : 0;
+    *ret = r > 1 ? 1 : r > 0 ? r : 0;
+    return true;
 }
 
 static bool on(enum knell_switch given, const char *text, bool otherwise)
@@ -42,9 +44,7 @@ void kn_told_init(struct kn_told *t, const struct knell_options *o,
         .max_breadcrumbs = within(o->max_breadcrumbs, 100, 1, 1000),
         .breadcrumb_bytes = within(o->breadcrumb_bytes, 256, 64, 4096) / 8 * 8,
         .max_thread_scopes = within(o->max_thread_scopes, 32, 1, KN_MAX_THREAD_SCOPES),
-        .sample_rate = rate(o->sample_rate, getvar("SENTRY_SAMPLE_RATE"), 1),
-        .traces_sample_rate =
-            rate(o->traces_sample_rate, getvar("SENTRY_TRACES_SAMPLE_RATE"), 0),
+        .sample_rate = 1,
         .capture_burst = within(o->capture_burst, 10, 1, 10000),
         .capture_interval_ms = within(o->capture_interval_ms, 6000, 1, 86400000),
         .sessions = on(o->sessions, getvar("KNELL_SESSIONS"), is_sentry(dsn)),
@@ -54,6 +54,9 @@ void kn_told_init(struct kn_told *t, const struct knell_options *o,
         .cover_forks = o->on_fork == KNELL_FORK_COVER ||
                        on(KNELL_DEFAULT, getvar("KNELL_COVER_FORKS"), false),
     };
+    (void)rate(o->sample_rate, getvar("SENTRY_SAMPLE_RATE"), &t->sample_rate);
+    t->traces = rate(o->traces_sample_rate, getvar("SENTRY_TRACES_SAMPLE_RATE"),
+        &t->traces_sample_rate);
     if (t->max_breadcrumbs > KN_RING_BYTES / t->breadcrumb_bytes)
         t->max_breadcrumbs = KN_RING_BYTES / t->breadcrumb_bytes;
     size_t at = 0;

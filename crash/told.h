@@ -15,6 +15,7 @@ enum {
 struct kn_told {
     uint32_t max_breadcrumbs, breadcrumb_bytes, max_thread_scopes;
     double sample_rate, traces_sample_rate; /* 0 to 1 */
+    bool traces; /* a rate was given, 0 too: whether a trace is sampled is decided here */
     uint32_t capture_burst, capture_interval_ms;
     bool sessions, logs, note_exits, cover_forks;
     bool sessions_of_children; /* as well as of the process that called knell_start() */

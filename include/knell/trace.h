@@ -44,7 +44,8 @@ struct knell_trace_headers {
  *
  * @name      such as "GET /users/{id}"; low in variety
  * @op        such as "http.server"
- * @incoming  continues the caller's trace and its sampling decision; NULL: a new trace
+ * @incoming  continues the caller's trace and its sampling decision, which is passed on
+ *            as it is where no rate was given; NULL: a new trace
  * Returns NULL without memory or when knell is not started; every function accepts NULL.
  * End it with knell_span_finish(), on any thread.
  */

@@ -20,6 +20,7 @@ static struct knell_status status(void)
 }
 
 static enum knell_on_fork on_fork;
+static double traces_rate = 1;
 
 static void start(uint32_t max_thread_scopes)
 {
@@ -31,7 +32,7 @@ static void start(uint32_t max_thread_scopes)
     o.spool_dir = spool;
     o.dsn = "";
     o.start_uploader = KNELL_OFF;
-    o.traces_sample_rate = 1;
+    o.traces_sample_rate = traces_rate;
     o.max_thread_scopes = max_thread_scopes;
     CHECK_INT(knell_start(&o), 0);
 }
@@ -245,6 +246,48 @@ static void a_spool_that_nobody_empties(void)
     knell_stop();
 }
 
+/* A service between two others leaves it to them unless it was told a rate. */
+static void who_decides_what_others_sample(void)
+{
+#define IDS "0123456789abcdef0123456789abcdef-0123456789abcdef"
+    static const struct {
+        double rate;
+        const char *variable, *incoming, *flag, *sampled;
+        int n_sent;
+    } cases[] = {{0, NULL, IDS "-1", "-1", NULL, 0}, {0, NULL, IDS "-0", "-0", NULL, 0},
+        {0, NULL, IDS, "", NULL, 0}, {0, NULL, NULL, "", NULL, 0},
+        {0, "nonsense", IDS "-1", "-1", NULL, 0}, {0, "0", IDS "-1", "-0", "false", 0},
+        {KNELL_RATE_NONE, "1", IDS "-1", "-0", "false", 0},
+        {1, NULL, IDS "-0", "-0", "false", 0}, {1, NULL, IDS, "-1", "true", 1},
+        {1, NULL, NULL, "-1", "true", 1}, {0, "1", NULL, "-1", "true", 1}};
+#undef IDS
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct knell_trace_headers in = {.sentry_trace = cases[i].incoming};
+        struct knell_outgoing out;
+        traces_rate = cases[i].rate;
+        (void)(cases[i].variable
+                   ? setenv("SENTRY_TRACES_SAMPLE_RATE", cases[i].variable, 1)
+                   : unsetenv("SENTRY_TRACES_SAMPLE_RATE"));
+        start(0);
+        struct knell_span *t = knell_transaction_start("between", "x", &in);
+        struct knell_span *s = knell_span_start(t, "http.client", "y");
+        knell_trace_outgoing(s, &out);
+        CHECK_STR(out.sentry_trace + 32 + 1 + 16, cases[i].flag);
+        CHECK_STR(out.traceparent + 3 + 32 + 1 + 16,
+            strcmp(cases[i].flag, "-1") ? "-00" : "-01");
+        const char *sampled = strstr(out.baggage, "sentry-sampled=");
+        if (CHECK(!sampled == !cases[i].sampled) && sampled)
+            CHECK(!strncmp(sampled + 15, cases[i].sampled, strlen(cases[i].sampled)));
+        knell_span_finish(s, KNELL_SPAN_OK);
+        knell_span_finish(t, KNELL_SPAN_OK);
+        CHECK_INT(status().transactions, cases[i].n_sent);
+        CHECK_INT(status().transactions_sampled_out, !cases[i].n_sent);
+        knell_stop();
+    }
+    (void)unsetenv("SENTRY_TRACES_SAMPLE_RATE");
+    traces_rate = 1;
+}
+
 /* Of the largest transactions the last spans are missing, not the whole. */
 static void a_large_transaction_is_sent_without_its_last_spans(void)
 {
@@ -287,6 +330,7 @@ static void what_all_threads_share_is_aligned(void)
 }
 
 TEST_MAIN(TEST(a_fork_child_leaves_it_to_the_parent),
+    TEST(who_decides_what_others_sample),
     TEST(a_large_transaction_is_sent_without_its_last_spans),
     TEST(what_all_threads_share_is_aligned), TEST(a_spool_that_nobody_empties),
     TEST(the_innermost_of_a_scope_comes_back_with_it),
