@@ -2,6 +2,13 @@
 
 enum { N_PROBES = 8 };
 
+static void suppress(
+    struct kn_buckets *b, const struct kn_bucket *k, uint32_t shard, uint32_t n)
+{
+    __atomic_fetch_add(
+        &b->n_suppressed[shard % KN_BUCKET_SHARDS][k - b->buckets], n, __ATOMIC_RELAXED);
+}
+
 static uint32_t take_suppressed(struct kn_buckets *b, const struct kn_bucket *k)
 {
     uint32_t n = 0;
@@ -47,12 +54,18 @@ bool kn_bucket_take(struct kn_buckets *b, uint64_t signature, uint64_t now_ms,
     do {
         next = (full > now_ms ? full : now_ms) + b->interval_ms;
         if (next - now_ms > window) {
-            __atomic_fetch_add(&b->n_suppressed[shard % KN_BUCKET_SHARDS][k - b->buckets],
-                1, __ATOMIC_RELAXED);
+            suppress(b, k, shard, 1);
             return false;
         }
     } while (!__atomic_compare_exchange_n(
         &k->full_at_ms, &full, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     *ret_n_suppressed = take_suppressed(b, k);
     return true;
+}
+
+void kn_bucket_give_back(struct kn_buckets *b, uint64_t signature, uint64_t now_ms,
+    uint32_t shard, uint32_t n_suppressed)
+{
+    if (n_suppressed)
+        suppress(b, find(b, signature, now_ms), shard, n_suppressed);
 }

@@ -34,3 +34,11 @@ struct kn_buckets {
  */
 bool kn_bucket_take(struct kn_buckets *b, uint64_t signature, uint64_t now_ms,
     uint32_t shard, uint32_t *ret_n_suppressed);
+
+/**
+ * Keep refusals for the next one allowed: the one that took them is not written either.
+ *
+ * Context: any thread; async-signal-safe.
+ */
+void kn_bucket_give_back(struct kn_buckets *b, uint64_t signature, uint64_t now_ms,
+    uint32_t shard, uint32_t n_suppressed);

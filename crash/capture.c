@@ -35,21 +35,35 @@ static uint64_t add_text(uint64_t h, const char *text)
     return (h ^ 0xff) * 0x100000001b3u;
 }
 
+/* Whether there are not too many of its kind; counts what is refused. */
+static bool is_in_time(
+    struct kn_areas *a, uint64_t signature, uint64_t now, uint32_t *ret_n_suppressed)
+{
+    (void)kn_self_get(a);
+    if (kn_bucket_take(&a->buckets, signature, now, kn_stripe_tls, ret_n_suppressed))
+        return true;
+    kn_count(a, KNELL_COUNT_SUPPRESSED);
+    kn_debug("error or message not written: too many of its kind, one more every %u ms",
+        a->told.capture_interval_ms);
+    return false;
+}
+
+static uint64_t now_ms(void)
+{
+    return clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000 + 1;
+}
+
 /* Whether it is to be written at all; counts what is not. */
 static bool allowed(
     struct kn_areas *a, uint64_t signature, bool is_error, uint32_t *ret_n_suppressed)
 {
-    uint64_t now_ms = clock_ns(CLOCK_MONOTONIC_COARSE) / 1000000;
-    (void)kn_self_get(a);
-    if (!kn_bucket_take(
-            &a->buckets, signature | 1, now_ms + 1, kn_stripe_tls, ret_n_suppressed)) {
-        kn_count(a, KNELL_COUNT_SUPPRESSED);
-        kn_debug("error or message not written: too many of its kind, one more every "
-                 "%u ms",
-            a->told.capture_interval_ms);
+    uint64_t now = now_ms();
+    signature |= 1;
+    if (!is_in_time(a, signature, now, ret_n_suppressed))
         return false;
-    }
     if (a->told.sample_rate < 1 && kn_dice() >= a->told.sample_rate) {
+        kn_bucket_give_back(
+            &a->buckets, signature, now, kn_stripe_tls, *ret_n_suppressed);
         kn_count(a, KNELL_COUNT_SAMPLED_OUT);
         kn_debug("error or message not written: left out by sample_rate %g",
             a->told.sample_rate);
@@ -131,7 +145,10 @@ static struct knell_event_id capture_error(
     uint64_t h = add_text(0xcbf29ce484222325u, type);
     h = add_text(add_text(h, e->domain), e->operation);
     h = (h ^ (uint64_t)e->code) * 0x100000001b3u;
-    if (!allowed(a, h, true, &n_suppressed))
+    /* Nothing is written of one that is not reported: no sample is taken, and those that
+     * are reported keep their tokens. */
+    if (e->not_reported ? !is_in_time(a, ~h | 1, now_ms(), &n_suppressed)
+                        : !allowed(a, h, true, &n_suppressed))
         return none;
     /* In the session and the trail once per report, as what it stands for. */
     kn_session_error(a);
