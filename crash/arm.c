@@ -9,6 +9,7 @@
 #include "crash/journal.h"
 #include "crash/launch.h"
 #include "crash/modules.h"
+#include "crash/muted.h"
 #include "crash/nudge.h"
 #include "crash/otel.h"
 #include "crash/process.h"
@@ -291,24 +292,6 @@ void kn_nudge(void)
     errno = saved;
 }
 
-/* A file that grows beyond RLIMIT_FSIZE is answered with an error and with a signal that
- * ends the process: the error is enough. */
-static int capture_live(struct kn_capture *c)
-{
-    sigset_t only, before, pending;
-    const struct timespec now = {0};
-    (void)sigemptyset(&only);
-    (void)sigaddset(&only, SIGXFSZ);
-    (void)sigemptyset(&pending);
-    (void)sigpending(&pending);
-    (void)pthread_sigmask(SIG_BLOCK, &only, &before);
-    int r = kn_capture_live(c);
-    if (!sigismember(&pending, SIGXFSZ))
-        (void)sigtimedwait(&only, NULL, &now);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r;
-}
-
 /* What is left of a report that could not be written, and why it could not. */
 static int give_up_live(const struct kn_capture *c, int r)
 {
@@ -341,7 +324,10 @@ int kn_arm_live(struct kn_live_report *report)
         arm.live->n_item = report->n_item;
         arm.live->alone = !report->all_threads;
         arm.live->time_ns = report->time_ns;
-        r = capture_live(arm.live);
+        struct kn_muted muted;
+        kn_mute(&muted);
+        r = kn_capture_live(arm.live);
+        kn_unmute(&muted);
         if (r)
             r = give_up_live(arm.live, r);
         memcpy(report->event_id, arm.live_process.event_id, sizeof report->event_id);

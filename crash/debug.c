@@ -1,5 +1,6 @@
 #include "crash/debug.h"
 
+#include "crash/muted.h"
 #include "crash/uncancelled.h"
 
 #include <errno.h>
@@ -32,8 +33,11 @@ void kn_debug_say(const char *format, ...)
     }
     line[n++] = '\n';
     int cancel = kn_cancel_hold();
+    struct kn_muted muted;
+    kn_mute(&muted);
     ssize_t written = write(STDERR_FILENO, line, (size_t)n);
     (void)written; /* whoever closed it does not want to read */
+    kn_unmute(&muted);
     kn_cancel_allow(cancel);
     errno = saved;
 }

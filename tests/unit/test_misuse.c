@@ -320,11 +320,32 @@ static void a_start_that_fails(void)
     everything();
 }
 
+/* The daemon need not have been told to ignore SIGPIPE. */
+static void nobody_reads_what_debug_says(void)
+{
+    int fds[2], status = -1;
+    char spool[300];
+    (void)snprintf(spool, sizeof spool, "%s/spool", test_tmpdir());
+    pid_t pid = fork();
+    if (!pid) {
+        sigset_t pending;
+        (void)signal(SIGPIPE, SIG_DFL);
+        if (pipe(fds) || dup2(fds[1], STDERR_FILENO) < 0 || close(fds[0]))
+            _exit(1);
+        (void)setenv("KNELL_DEBUG", "1", 1);
+        int r = start(spool);
+        knell_stop();
+        _exit(r || sigpending(&pending) || sigismember(&pending, SIGPIPE));
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+}
+
 static void with_huge(void)
 {
     memset(huge, 'x', sizeof huge - 1);
 }
 
-TEST_MAIN(TEST(with_huge), TEST(before_during_and_after), TEST(in_a_fork_child),
+TEST_MAIN(TEST(with_huge), TEST(before_during_and_after),
+    TEST(nobody_reads_what_debug_says), TEST(in_a_fork_child),
     TEST(a_fork_child_waits_for_nobody), TEST(breadcrumbs_from_a_signal_handler),
     TEST(breadcrumbs_from_a_signal_handler_of_one_who_starts), TEST(a_start_that_fails))
