@@ -100,6 +100,11 @@ static void set_options(struct pipeline *p, struct job *j)
     event_options_set(p->config, &j->name, p->ledger, p->o->destinations,
         p->o->n_destinations, &j->options);
     j->options.may_ask = pipeline_may_ask(p);
+    /* Out of the ledger: other reports of it that are out now must not tell it as well.
+     */
+    j->n_suppressed = j->name.segment ? 0 : j->options.event.suppressed;
+    if (j->n_suppressed)
+        ledger_signature(p->ledger, j->name.signature)->n_suppressed = 0;
 }
 
 static struct job *free_job(struct pipeline *p)
@@ -201,9 +206,11 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e)
         p->result.disabled = true;
         return;
     }
-    uint64_t until_s = pipeline_gate(p, e->name.segment);
+    bool begun;
+    uint64_t until_s = pipeline_gate(p, &e->name, &begun);
     struct config_rate rate = throttle_rate(p);
-    bool counted = !until_s && !e->name.segment && rate.count;
+    /* What one destination has was counted then, and is owed to the others. */
+    bool counted = !until_s && !e->name.segment && !begun && rate.count;
     if (counted) {
         until_s = ledger_throttle(p->ledger, e->name.signature, &rate, now_s);
         if (until_s && collapse(p, e))

@@ -52,6 +52,8 @@ struct job {
     bool sending;           /* its requests are being made: not to be settled yet */
     bool wants_small;       /* a destination waits for what the worker is to make */
     bool counted;           /* by ledger_throttle() */
+    bool arrived;           /* somewhere, in this pass */
+    uint64_t n_suppressed;  /* taken out of the ledger to be told, not told yet */
     struct spool_name name; /* as in work/ */
     uint8_t *report;        /* until the worker is done with it */
     size_t n_report;
@@ -129,8 +131,10 @@ void pipeline_take_back(struct pipeline *p, struct job *j);
 void pipeline_split(struct pipeline *p);
 
 /* pipeline_send.c */
-/* When a report (or segment) might be sent at all: 0 now, else seconds since 1970. */
-uint64_t pipeline_gate(const struct pipeline *p, bool segment);
+/* When a report might be sent to any who has not got it: 0 now, else seconds since 1970.
+ * @ret_begun  whether somebody has */
+uint64_t pipeline_gate(
+    const struct pipeline *p, const struct spool_name *name, bool *ret_begun);
 /* How many reports may be on their way at once just now. */
 size_t pipeline_width(const struct pipeline *p);
 void pipeline_send(struct pipeline *p, struct job *j);

@@ -52,17 +52,24 @@ static uint64_t open_from(
     return until > now_s ? until : 0;
 }
 
-uint64_t pipeline_gate(const struct pipeline *p, bool segment)
+uint64_t pipeline_gate(
+    const struct pipeline *p, const struct spool_name *name, bool *ret_begun)
 {
     uint64_t soonest = 0;
+    bool now = false;
+    *ret_begun = false;
     for (size_t i = 0; i < p->o->n_destinations; i++) {
-        uint64_t from = open_from(p, &p->o->destinations[i], segment);
-        if (!from)
-            return 0;
+        const struct destination *d = &p->o->destinations[i];
+        if (marks_has(&p->marks, name->event_id, d->id)) {
+            *ret_begun |= !marks_rejected(&p->marks, name->event_id, d->id);
+            continue;
+        }
+        uint64_t from = open_from(p, d, name->segment);
+        now |= !from;
         if (!soonest || from < soonest)
             soonest = from;
     }
-    return soonest;
+    return now ? 0 : soonest;
 }
 
 size_t pipeline_width(const struct pipeline *p)
@@ -423,6 +430,8 @@ static void arrived(struct pipeline *p, struct delivery *d, const struct destina
     char id[33];
     spool_event_id_format(d->job->name.event_id, id);
     d->state = DELIVERY_SENT;
+    d->job->arrived = true;
+    d->job->n_suppressed = 0;
     if (to->kind == DESTINATION_SENTRY)
         count_left_out(p, d);
     ledger_host_succeeded(p->ledger, to->host);

@@ -7,11 +7,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What this report did not tell, the next one of its signature will. */
+static void give_back(struct pipeline *p, const struct job *j)
+{
+    struct ledger_signature *s =
+        j->n_suppressed ? ledger_signature(p->ledger, j->name.signature) : NULL;
+    if (!s)
+        return;
+    s->n_suppressed += j->n_suppressed;
+    p->ledger->dirty = true;
+}
+
 static void pipeline_job_done(struct pipeline *p, struct job *j)
 {
     worker_result_done(&j->result);
     debuginfod_end(j->fetch, NULL);
     worker_result_done(&j->small);
+    give_back(p, j);
     free(j->report);
     free(j->told);
     for (size_t i = 0; i < PIPELINE_MAX_DESTINATIONS; i++)
@@ -102,7 +114,7 @@ void pipeline_quarantine(struct pipeline *p, struct job *j, const char *why)
  * not get it again. */
 static void take_back(struct pipeline *p, struct job *j)
 {
-    if (j->counted)
+    if (j->counted && !j->arrived)
         ledger_throttle_undo(p->ledger, j->name.signature);
     for (size_t i = 0; i < p->o->n_destinations; i++) {
         struct delivery *d = &j->to[i];
@@ -165,8 +177,6 @@ static void sent(struct pipeline *p, struct job *j)
     struct ledger_signature *s =
         j->name.segment ? NULL : ledger_signature(p->ledger, j->name.signature);
     if (s) {
-        uint64_t told = j->options.event.suppressed;
-        s->n_suppressed -= told < s->n_suppressed ? told : s->n_suppressed;
         if (!s->window_s)
             s->window_s = pipeline_now_ms() / 1000;
         if (!s->first_ms || j->name.time_ms < s->first_ms)

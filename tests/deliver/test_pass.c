@@ -746,6 +746,46 @@ static void a_failure_is_not_counted_against_the_signature(void)
     ingest_stop(&s);
 }
 
+/* One destination that is down is no reason to flood the others, or to tell them of the
+ * same missing reports again and again. */
+static void a_throttle_holds_while_one_destination_is_down(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest good = ingest_start(&(struct ingest_options){.dir = out});
+    struct ingest ill = ingest_start(&(struct ingest_options){.script = "503"});
+    struct fake *f = fake_new((const char *[]){"throttle.per_signature=3/1h", NULL});
+    struct spool_name same = {.signature = 0x77, .signo = 6};
+    struct ledger *l = NULL;
+    struct spool *s = NULL;
+    fake_destination(f, DSN, good.port);
+    fake_destination(f, DSN, ill.port);
+    for (unsigned i = 0; i < 10; i++)
+        fake_report(f, "new", i, "MDMP", &same);
+    CHECK_INT(spool_open(f->path, true, &s), 0);
+    CHECK_INT(ledger_load(s->fd, (uint64_t)time(NULL), 1, &l), 0);
+    ledger_signature(l, 0x77)->n_suppressed = 5;
+    l->dirty = true;
+    CHECK_INT(ledger_save(l, s->fd), 0);
+    ledger_free(l);
+    spool_close(s);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(fake_run(f), 0);
+        fake_make_due(f);
+    }
+    CHECK_INT(good.counts->requests, 3);
+    CHECK_INT(fake_count(f, "wait"), 10);
+    unsigned n_told = 0;
+    for (unsigned i = 1; i <= 3; i++) {
+        char file[32];
+        snprintf(file, sizeof file, "%06u.body", i);
+        n_told += times(slurp(out, file), "\"suppressed\":5");
+    }
+    CHECK_INT(n_told, 1);
+    fake_free(f);
+    ingest_stop(&ill);
+    ingest_stop(&good);
+}
+
 static volatile sig_atomic_t told_to_stop;
 
 static void stop_after_the_first_answer(void *ctx, uint64_t done, uint64_t total)
@@ -941,6 +981,7 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(leftovers_of_a_dead_uploader_are_sent), TEST(a_signature_is_throttled_and_told),
     TEST(no_report_becomes_a_number_by_the_clock_alone),
     TEST(a_failure_is_not_counted_against_the_signature),
+    TEST(a_throttle_holds_while_one_destination_is_down),
     TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),
     TEST(who_has_a_report_is_known_until_it_has_left),
