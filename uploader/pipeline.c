@@ -373,7 +373,7 @@ static void tell_remaining(const struct pipeline *p)
             p->spool->path);
     for (size_t i = 0; p->result.remaining && i < p->o->n_destinations; i++) {
         const struct destination *d = &p->o->destinations[i];
-        const struct ledger_host *h = ledger_find_host(p->ledger, d->host);
+        const struct ledger_host *h = pipeline_rest_of(p, d);
         if (h && h->until_s > now_s)
             log_line(LOG_LEVEL_INFO, LOG_OTHER, NULL,
                 "%s rests after failures, for %" PRIu64 " s", d->label,

@@ -131,6 +131,10 @@ void pipeline_take_back(struct pipeline *p, struct job *j);
 void pipeline_split(struct pipeline *p);
 
 /* pipeline_send.c */
+/* Why a destination rests, or is tried with care: its host failed, or it alone refused
+ * us; the longer of both. NULL: neither. */
+const struct ledger_host *pipeline_rest_of(
+    const struct pipeline *p, const struct destination *d);
 /* When a report might be sent to any who has not got it: 0 now, else seconds since 1970.
  * @ret_begun  whether somebody has */
 uint64_t pipeline_gate(

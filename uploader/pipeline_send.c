@@ -35,13 +35,32 @@ static uint64_t limited_until(
     return until;
 }
 
+enum { REST_KEY_BYTES = 24 };
+
+/* What a refusal of one destination rests: others on the same host are no worse for it.
+ * Never the name of a host. */
+static const char *rest_key(const struct destination *d, char room[static REST_KEY_BYTES])
+{
+    snprintf(room, REST_KEY_BYTES, "/%016" PRIx64, d->id);
+    return room;
+}
+
+const struct ledger_host *pipeline_rest_of(
+    const struct pipeline *p, const struct destination *d)
+{
+    char key[REST_KEY_BYTES];
+    const struct ledger_host *host = ledger_find_host(p->ledger, d->host);
+    const struct ledger_host *own = ledger_find_host(p->ledger, rest_key(d, key));
+    return own && (!host || own->until_s > host->until_s) ? own : host;
+}
+
 /* When a destination may be tried; 0: now. */
 static uint64_t open_from(
     const struct pipeline *p, const struct destination *d, bool segment)
 {
     uint64_t now_s = pipeline_now_ms() / 1000;
     const struct ledger *l = p->ledger;
-    const struct ledger_host *h = ledger_find_host(l, d->host);
+    const struct ledger_host *h = pipeline_rest_of(p, d);
     uint64_t until = limited_until(p, d, segment);
     if (h)
         until = later_of(until, h->until_s);
@@ -75,9 +94,12 @@ uint64_t pipeline_gate(
 size_t pipeline_width(const struct pipeline *p)
 {
     size_t n = p->config->concurrency;
-    /* One at a time while a host that failed is being tried again. */
+    uint64_t now_s = pipeline_now_ms() / 1000;
+    /* One at a time while a host that failed is being tried again; while it rests, it is
+     * in nobody's way. */
     for (size_t i = 0; i < p->o->n_destinations; i++) {
-        if (ledger_find_host(p->ledger, p->o->destinations[i].host))
+        const struct ledger_host *h = pipeline_rest_of(p, &p->o->destinations[i]);
+        if (h && h->until_s <= now_s)
             return 1;
     }
     return n < 1 ? 1 : n > PIPELINE_MAX_JOBS ? PIPELINE_MAX_JOBS : n;
@@ -402,7 +424,11 @@ void pipeline_send(struct pipeline *p, struct job *j)
 static void rest(struct pipeline *p, const struct destination *to, struct delivery *d,
     const struct retry_decision *dec)
 {
-    const struct ledger_host *h = ledger_find_host(p->ledger, to->host);
+    char room[REST_KEY_BYTES];
+    /* A server that answers is there: what it says, it says of this project or path. */
+    bool own = dec->verdict == RETRY_CONFIGURATION && d->status;
+    const char *key = own ? rest_key(to, room) : to->host;
+    const struct ledger_host *h = ledger_find_host(p->ledger, key);
     uint64_t now_s = pipeline_now_ms() / 1000;
     uint64_t failures = h ? h->failures + 1 : 1, ms = dec->host_ms;
     bool resting = h && h->until_s > now_s, told = h && h->configuration;
@@ -414,9 +440,9 @@ static void rest(struct pipeline *p, const struct destination *to, struct delive
     }
     /* Several requests that were out together fail together: one failure of the host. */
     if (!resting)
-        ledger_host_failed(p->ledger, to->host, ms ? now_s + (ms + 999) / 1000 : 0,
+        ledger_host_failed(p->ledger, key, ms ? now_s + (ms + 999) / 1000 : 0,
             dec->verdict == RETRY_CONFIGURATION);
-    h = ledger_find_host(p->ledger, to->host);
+    h = ledger_find_host(p->ledger, key);
     d->not_before_s = later_of(now_s + (dec->wait_ms + 999) / 1000, h ? h->until_s : 0);
     if (dec->verdict == RETRY_CONFIGURATION && !told)
         log_line(LOG_LEVEL_ERROR, LOG_CONFIGURATION,
@@ -427,7 +453,7 @@ static void rest(struct pipeline *p, const struct destination *to, struct delive
 
 static void arrived(struct pipeline *p, struct delivery *d, const struct destination *to)
 {
-    char id[33];
+    char id[33], room[REST_KEY_BYTES];
     spool_event_id_format(d->job->name.event_id, id);
     d->state = DELIVERY_SENT;
     d->job->arrived = true;
@@ -435,6 +461,7 @@ static void arrived(struct pipeline *p, struct delivery *d, const struct destina
     if (to->kind == DESTINATION_SENTRY)
         count_left_out(p, d);
     ledger_host_succeeded(p->ledger, to->host);
+    ledger_host_succeeded(p->ledger, rest_key(to, room));
     history_add(&p->history, &(struct history_line){.event_id = id,
                                  .what = "sent",
                                  .to = to->label,

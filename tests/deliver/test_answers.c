@@ -322,6 +322,30 @@ static void three_failures_rest_the_host(void)
     ingest_stop(&s);
 }
 
+/* A key that one project does not take is no reason to keep reports from another one. */
+static void a_refusal_rests_its_own_destination(void)
+{
+    struct ingest s = ingest_start(&(struct ingest_options){.forbidden = "/api/2/"});
+    struct fake *f = fake_new((const char *[]){"upload.concurrency=1", NULL});
+    struct spool_name same = {.signature = 0x77, .signo = 6};
+    fake_destination(f, "http://key@127.0.0.1:%d/1", s.port);
+    fake_destination(f, "http://key@127.0.0.1:%d/2", s.port);
+    for (unsigned i = 0; i < 10; i++)
+        fake_report(f, "new", i, "MDMP", &same);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 10 + 1);
+    CHECK_INT(fake_count(f, "wait"), 10);
+    fake_make_due(f);
+    CHECK_INT(fake_run(f), 0); /* it rests */
+    CHECK_INT(s.counts->requests, 10 + 1);
+    fake_forgive(f);
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(s.counts->requests, 10 + 2);
+    CHECK_INT(fake_count(f, "wait"), 10);
+    fake_free(f);
+    ingest_stop(&s);
+}
+
 static void a_refused_connection_costs_one_try_and_no_attempt(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){0});
@@ -451,6 +475,7 @@ TEST_MAIN(TEST(every_row_of_the_table), TEST(every_row_of_a_collector),
     TEST(what_a_server_never_takes_is_left_out),
     TEST(an_event_that_was_taken_without_its_session_arrived),
     TEST(attachments_stay_home_when_limited), TEST(three_failures_rest_the_host),
+    TEST(a_refusal_rests_its_own_destination),
     TEST(a_refused_connection_costs_one_try_and_no_attempt),
     TEST(a_missing_socket_or_name_is_unreachable), TEST(delivers_over_a_unix_socket),
     TEST(a_proxy_is_used_elsewhere_and_not_here),

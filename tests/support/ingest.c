@@ -43,7 +43,7 @@ struct connection {
 struct server {
     struct ingest_script script;
     struct ingest_counts *counts;
-    const char *dir;
+    const char *dir, *forbidden;
     FILE *log;
     struct connection connections[MAX_CONNECTIONS];
     struct pollfd polls[MAX_CONNECTIONS + 1];
@@ -192,12 +192,21 @@ static void set_answer(struct connection *c, const struct ingest_item *it, const
     c->send_at = it->delay_ms ? now_ms() + it->delay_ms : 0;
 }
 
+static bool is_forbidden(const struct server *s, const char *head)
+{
+    const char *target = strchr(head, ' ');
+    return s->forbidden && target &&
+           !strncmp(target + 1, s->forbidden, strlen(s->forbidden));
+}
+
 /* A whole request is there: write it down and prepare the answer.
  * Returns false when the connection is gone. */
 static bool answer(struct server *s, struct connection *c, size_t n_head, size_t n_body)
 {
-    const struct ingest_item *it = ingest_script_next(&s->script);
     char *head = strndup(c->in, n_head), id[33];
+    const struct ingest_item *it =
+        is_forbidden(s, head) ? &(struct ingest_item){.status = 403, .word = "403"}
+                              : ingest_script_next(&s->script);
     record(s, it, head, c->in + n_head, n_body, id);
     free(head);
     c->n_in -= n_head + n_body;
@@ -320,6 +329,7 @@ void ingest_serve(
         die("calloc");
     s->counts = counts;
     s->dir = options->dir;
+    s->forbidden = options->forbidden;
     ingest_script_parse(options->script ? options->script : "200", &s->script);
     if (s->dir) {
         char path[1024];

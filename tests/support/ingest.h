@@ -47,6 +47,7 @@ struct ingest {
 struct ingest_options {
     const char *script;    /* NULL: "200" */
     const char *dir;       /* NULL: write nothing */
+    const char *forbidden; /* 403 to requests whose target begins so, beside the script */
     const char *unix_path; /* NULL: TCP */
     int port;              /* 0: any free one */
 };

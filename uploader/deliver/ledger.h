@@ -24,10 +24,10 @@ struct ledger_limit {
     unsigned category; /* enum hint_category */
 };
 
-/* A host that failed. It rests until until_s, then gets one request at a time until one
- * succeeds. */
+/* A host that failed, or one destination on it that refuses us. It rests until until_s,
+ * then gets one request at a time until one succeeds. */
 struct ledger_host {
-    uint64_t id; /* hash of "host:port" */
+    uint64_t id; /* hash of "host:port", or of what else is said to be it */
     uint64_t until_s;
     uint64_t failures;  /* in a row */
     bool configuration; /* its rest is for an error that only a person can mend */
