@@ -448,7 +448,7 @@ static void early_413_with_a_large_body(void)
 static void a_long_request_that_breaks_off_is_trimmed_in_the_end(void)
 {
     struct ingest s = ingest_start(&(struct ingest_options){.script = "cut"});
-    struct fake *f = fake_new(NULL);
+    struct fake *f = fake_new((const char *[]){"upload.concurrency=1", NULL});
     struct spool_name same = {.signature = 0x77, .signo = 6};
     fake_destination(f, DSN, s.port);
     fake_report(f, "new", 1, "MDMP", &same);
