@@ -14,7 +14,7 @@
 
 enum {
     CACHE_PAGE_BYTES = 4096,
-    CACHE_VERSION = 4,
+    CACHE_VERSION = 5,
     CACHE_N_PARTS = 10,
 };
 #define CACHE_MAX_BYTES (UINT64_C(1) << 34)

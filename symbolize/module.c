@@ -60,25 +60,70 @@ static int open_files(struct module *m, const struct knell_symbol_module *from,
     return 0;
 }
 
-/* What .gnu_debugaltlink says: a path and the build-id of the file. */
+/* What a file says of its alternate file, or that file of itself: a path and the build-id
+ * or DWARF 5's checksum, which is as good as one. */
 struct alt_link {
-    char bytes[PATH_MAX + ELF_FILE_MAX_BUILD_ID];
-    const uint8_t *build_id;
-    size_t n_build_id;
+    uint8_t bytes[PATH_MAX + ELF_FILE_MAX_BUILD_ID + 8];
+    const char *path;
+    const uint8_t *id;
+    size_t n_id;
 };
 
-static bool read_alt_link(const struct elf_file *f, struct alt_link *l)
+static int link_bytes(
+    const struct elf_file *f, const char *name, struct alt_link *l, struct bytes *ret)
 {
-    const struct elf_section *s = elf_file_section(f, ".gnu_debugaltlink");
-    if (!s || s->type == SHT_NOBITS || s->n_bytes > sizeof l->bytes ||
-        elf_file_read(f, s->offset, l->bytes, (size_t)s->n_bytes) < 0)
-        return false;
-    size_t n = strnlen(l->bytes, (size_t)s->n_bytes);
-    if (n == 0 || n + 1 >= s->n_bytes || s->n_bytes - n - 1 > ELF_FILE_MAX_BUILD_ID)
-        return false;
-    l->build_id = (const uint8_t *)l->bytes + n + 1;
-    l->n_build_id = (size_t)s->n_bytes - n - 1;
-    return true;
+    const struct elf_section *s = elf_file_section(f, name);
+    if (!s || s->type == SHT_NOBITS)
+        return 0;
+    if (s->n_bytes > sizeof l->bytes)
+        return -EBADMSG;
+    *ret = bytes_of(l->bytes, (size_t)s->n_bytes);
+    int err = elf_file_read(f, s->offset, l->bytes, ret->n);
+    return err < 0 ? err : 1;
+}
+
+/* Each: 1 and the link, 0 when there is none, or an error. */
+static int end_link(struct alt_link *l, struct bytes *b, uint64_t n_id)
+{
+    if (n_id == 0 || n_id > ELF_FILE_MAX_BUILD_ID)
+        return -EBADMSG;
+    l->n_id = (size_t)n_id;
+    l->id = bytes_take(b, l->n_id, "build-id");
+    return b->err ? b->err : 1;
+}
+
+static int read_gnu_link(const struct elf_file *f, struct alt_link *l)
+{
+    struct bytes b;
+    int has = link_bytes(f, ".gnu_debugaltlink", l, &b);
+    if (has <= 0)
+        return has;
+    l->path = bytes_string(&b, "alternate file");
+    return b.err ? b.err : end_link(l, &b, b.n - b.at);
+}
+
+/* DWARF 5 §7.3.6. @itself: what the alternate file says. */
+static int read_sup(const struct elf_file *f, bool itself, struct alt_link *l)
+{
+    struct bytes b;
+    int has = link_bytes(f, ".debug_sup", l, &b);
+    if (has <= 0)
+        return has;
+    uint16_t version = bytes_u16(&b, "version");
+    bool is_other = bytes_u8(&b, "kind") != 0;
+    l->path = bytes_string(&b, "alternate file");
+    uint64_t n = bytes_uleb(&b, "checksum");
+    if (b.err || version != 5)
+        return -EBADMSG;
+    return is_other == itself ? end_link(l, &b, n) : 0;
+}
+
+static bool is_alt(const struct elf_file *f, const struct alt_link *l)
+{
+    struct alt_link own;
+    return elf_file_is(f, l->id, l->n_id) ||
+           (read_sup(f, true, &own) > 0 && own.n_id == l->n_id &&
+               !memcmp(own.id, l->id, l->n_id));
 }
 
 /* The alternate file by its path, relative to @f, then by its build-id. */
@@ -87,27 +132,31 @@ static int find_alt(struct module *m, const struct elf_file *f, const struct alt
     char path[PATH_MAX];
     struct debug_search search = {.clock = m->budget, .status = KNELL_SYMBOL_MISSING};
     const char *slash = f->path ? strrchr(f->path, '/') : NULL;
-    int n_dir = *l->bytes == '/' || !slash ? 0 : (int)(slash - f->path) + 1;
+    int n_dir = *l->path == '/' || !slash ? 0 : (int)(slash - f->path) + 1;
     int n = snprintf(path, sizeof path, "%s%.*s%s",
-        *l->bytes == '/' && m->places->sysroot ? m->places->sysroot : "", n_dir,
-        f->path ? f->path : "", l->bytes);
+        *l->path == '/' && m->places->sysroot ? m->places->sysroot : "", n_dir,
+        f->path ? f->path : "", l->path);
     if (n > 0 && n < (int)sizeof path) {
         int err = elf_file_open(path, &m->alt_elf);
         if (err == -ENOMEM)
             return err;
-        if (err == 0 && elf_file_is(&m->alt_elf, l->build_id, l->n_build_id))
+        if (err == 0 && is_alt(&m->alt_elf, l))
             return 1;
         elf_file_done(&m->alt_elf);
     }
-    return debug_find_by_id(m->places, l->build_id, l->n_build_id, &search, &m->alt_elf);
+    return debug_find_by_id(m->places, l->id, l->n_id, &search, &m->alt_elf);
 }
 
 static void open_alt(struct module *m, const struct elf_file *f)
 {
     struct alt_link link;
-    if (!read_alt_link(f, &link))
+    int has = read_gnu_link(f, &link);
+    if (has == 0)
+        has = read_sup(f, false, &link);
+    if (has == 0)
         return;
-    int has = find_alt(m, f, &link);
+    if (has > 0)
+        has = find_alt(m, f, &link);
     if (has > 0)
         has = dwarf_file_open(&m->alt_elf, false, m->budget, &m->alt);
     if (has > 0)

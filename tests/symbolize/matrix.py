@@ -280,18 +280,30 @@ def id_length(n):
     return lambda: cc("-g", "-Wl,--build-id=0x" + "a7" * n)
 
 
-def dwz(present=True, right=True):
+def dwz(present=True, right=True, version=4):
     def build():
-        cc("-g", "-gdwarf-4")
-        cc("-g", "-gdwarf-4", "-DSECOND=1", out="prog2")
-        run("dwz", "-m", "common.dwz", "prog", "prog2", "-L", "none", "-l", "none")
-        if "gnu_debugaltlink" not in run("readelf", "-SW", "prog"):
+        cc("-g", f"-gdwarf-{version}")
+        cc("-g", f"-gdwarf-{version}", "-DSECOND=1", out="prog2")
+        run("dwz", *["-5"] * (version == 5), "-m", "common.dwz", "prog", "prog2", "-L", "none",
+            "-l", "none")
+        if ("debug_sup" if version == 5 else "gnu_debugaltlink") not in run("readelf", "-SW",
+                                                                            "prog"):
             raise Skip("dwz found nothing in common")
         if not present:
             os.remove("common.dwz")
         elif not right:
             shutil.copy("prog2", "common.dwz")  # another build-id
     return build
+
+
+def dwz5_other_id():
+    dwz(version=5)()
+    with open("common.dwz", "r+b") as f:
+        at = f.read().index(b"\5\0\1\0\x14") + 5  # the checksum of .debug_sup
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 1]))
 
 
 def mini(broken=False):
@@ -462,6 +474,10 @@ VARIANTS = {
     "dwz": ("FLI", dwz()),
     "dwz_missing": ("FL", dwz(present=False)),
     "dwz_other": ("FL", dwz(right=False)),
+    "dwz5": ("FLI", dwz(version=5)),
+    "dwz5_missing": ("FL", dwz(present=False, version=5)),
+    "dwz5_other": ("FL", dwz(right=False, version=5)),
+    "dwz5_other_id": ("FL", dwz5_other_id),
     "mini_debug_info": ("F", mini()),
     "mini_debug_info_broken": ("", mini(broken=True)),
     "symtab_only": ("F", symtab_only),
@@ -488,11 +504,11 @@ SAME_CODE = {
     "gcc_dwarf64", "gcc_dwarf64_v4", "gcc_no_aranges", "zlib", "zdebug", "zstd", "gcc_dwo4",
     "gcc_dwo5", "gcc_dwp4", "gcc_dwp5", "debuglink_beside", "debuglink_sub",
     "debuglink_debug_dir", "eu_strip", "build_id_dir", "store", "sysroot",
-    *(f"build_id_{n}" for n in (8, 16, 20, 32, "none")), "dwz", "path_newline"}
+    *(f"build_id_{n}" for n in (8, 16, 20, 32, "none")), "dwz", "dwz5", "path_newline"}
 
 # Files that belong to another build: who answers from them is wrong.
 REFUSED = {"debuglink_other_id", "debuglink_bad_crc", "build_id_dir_other_program", "dwo_stale",
-           "dwz_other"}
+           "dwz_other", "dwz5_other", "dwz5_other_id"}
 PEERS = (["llvm-symbolizer", "--output-style=GNU", "-a", "-f", "-i", "-C", "-e"],
          ["addr2line", "-afiCe"], ["eu-addr2line", "-a", "-f", "-i", "-C", "-e"])
 
