@@ -28,6 +28,21 @@ static void append(const char *s, size_t n, void *ctx)
     r->n += n;
 }
 
+/* Where @mark stands in @name as a compiler writes it: behind something, and before a
+ * number, or the end or another mark for those without a dot. */
+static const char *find_mark(const char *name, const char *mark)
+{
+    size_t n = strlen(mark);
+    bool numbered = mark[n - 1] == '.';
+    for (const char *at = name; (at = strstr(at, mark)); at += n) {
+        char next = at[n];
+        bool ends = (next >= '0' && next <= '9') || (!numbered && (!next || next == '.'));
+        if (ends && at != name)
+            return at;
+    }
+    return NULL;
+}
+
 /* Length of the name without the suffixes of a compiler's copies. */
 static size_t without_clone(const char *name)
 {
@@ -35,8 +50,8 @@ static size_t without_clone(const char *name)
         ".lto_priv.", ".llvm.", ".clone.", ".localalias", ".resolver"};
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const char *at = strstr(name, marks[i]);
-        if (at && at != name && (size_t)(at - name) < n)
+        const char *at = find_mark(name, marks[i]);
+        if (at && (size_t)(at - name) < n)
             n = (size_t)(at - name);
     }
     return n;

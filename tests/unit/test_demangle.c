@@ -23,6 +23,13 @@ static void names(void)
     check("work.constprop.0", "work");
     check("work.isra.0.part.1.cold", "work");
     check(".cold", ".cold");
+    check("work.cold.1", "work");
+    check("work.localalias", "work");
+    check("work.llvm.1234567890123", "work");
+    check("main.coldStart", "main.coldStart");
+    check("main.coldStart.cold", "main.coldStart");
+    check("net.resolverConfig", "net.resolverConfig");
+    check("main.part.Add", "main.part.Add");
     check("_ZN12_GLOBAL__N_14readEv", "(anonymous namespace)::read()");
     check("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE",
         "core::fmt::Write::write_fmt");
