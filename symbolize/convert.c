@@ -41,6 +41,7 @@ static int convert_hit(struct converter *c, struct dwarf_unit *u,
         if (err == 0) {
             split.skeleton = u;
             err = convert_unit(c, &split, wanted, ranges);
+            unit_keeper_forget(&c->keeper, split.file);
             dwarf_unit_done(&split);
             return err;
         }

@@ -9,14 +9,21 @@
  * A bound, so that DIEs that refer to each other are no loop. */
 enum { MAX_REFERENCES = 16 };
 
-void unit_keeper_done(struct unit_keeper *k)
+void unit_keeper_forget(struct unit_keeper *k, const struct dwarf_file *f)
 {
     for (unsigned i = 0; i < UNIT_KEEPER_SLOTS; i++) {
-        if (k->slots[i])
-            dwarf_unit_done(k->slots[i]);
-        free(k->slots[i]);
+        struct dwarf_unit *u = k->slots[i];
+        if (!u || (f && u->file != f))
+            continue;
+        dwarf_unit_done(u);
+        free(u);
+        k->slots[i] = NULL;
     }
-    *k = (struct unit_keeper){0};
+}
+
+void unit_keeper_done(struct unit_keeper *k)
+{
+    unit_keeper_forget(k, NULL);
 }
 
 /* The loaded unit around @offset of @f, kept in @k. A unit in use now may not be thrown

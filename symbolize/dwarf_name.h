@@ -23,6 +23,8 @@ struct unit_keeper {
     unsigned next;
 };
 void unit_keeper_done(struct unit_keeper *k);
+/* Release the units of one file, before another is opened in its place; NULL: all. */
+void unit_keeper_forget(struct unit_keeper *k, const struct dwarf_file *f);
 
 /**
  * @place   the DIE; its unit must be loaded

@@ -457,6 +457,34 @@ def split_of_itself():
     check(ask("a", TEXT + 4)[0][1][0][0] == "sym")
 
 
+def splits_in_turn():
+    """Two .dwo files alike, each with a reference to the same place of a second unit, which
+    is written in another way."""
+    def one(kind, number, dies, table=0):
+        head = struct.pack("<HBBIQ", 5, kind, 8, table, number)
+        return u32(len(head) + len(dies)) + head + dies
+
+    skeletons = b""
+    for i, (name, form) in enumerate(((b"first", ()), (b"other", ((AT_CALL_LINE, FORM_UDATA),)))):
+        pcs = u64(TEXT + 0x100 * i) + u32(0x100)
+        table = abbrev(1, TAG_COMPILE_UNIT, 1)
+        referring = table + abbrev(2, TAG_SUBPROGRAM, 0, (AT_ABSTRACT_ORIGIN, FORM_REF_ADDR),
+                                   *FUNCTION) + b"\0"
+        named = table + abbrev(2, TAG_SUBPROGRAM, 0, *form, (AT_NAME, FORM_STRING)) + b"\0"
+        n_first = len(one(5, 0, leb(1) + leb(2) + u32(0) + pcs + b"\0"))
+        target = n_first + 4 + 16 + 1
+        units = one(5, i + 1, leb(1) + leb(2) + u32(target) + pcs + b"\0")
+        units += one(5, i + 11, leb(1) + leb(2) + leb(7) * len(form) + name + b"\0\0",
+                     len(referring))
+        elf(f"{i}.dwo", {".debug_info.dwo": units, ".debug_abbrev.dwo": referring + named})
+        skeletons += one(4, i + 1, leb(1) + pcs + b"%d.dwo\0" % i)
+    table = abbrev(1, 0x4a, 0, (AT_LOW_PC, FORM_ADDR), (AT_HIGH_PC, FORM_DATA4),
+                   (AT_DWO_NAME, FORM_STRING)) + b"\0"
+    elf("a", {".debug_info": skeletons, ".debug_abbrev": table})
+    got = [frames[0][0] for _, frames in ask("a", TEXT + 4, TEXT + 0x104)]
+    check(got == ["first", "other"], got)
+
+
 def alternate_of_itself():
     """A dwz file that is the file itself: references go round."""
     table = UNIT + abbrev(2, TAG_SUBPROGRAM, 0, (AT_ABSTRACT_ORIGIN, FORM_REF_ALT), *FUNCTION)
@@ -544,7 +572,8 @@ CASES = {
     "free_table_entries": free_table_entries, "shared_ranges": shared_ranges,
     "shared_lines": shared_lines, "many_files": many_files, "long_scopes": long_scopes,
     "long_names": long_names, "many_symbols": many_symbols,
-    "split_of_itself": split_of_itself, "alternate_of_itself": alternate_of_itself,
+    "split_of_itself": split_of_itself, "splits_in_turn": splits_in_turn,
+    "alternate_of_itself": alternate_of_itself,
     "bad_bases": bad_bases, "no_room": no_room, "many_sections": many_sections,
 }
 
