@@ -156,7 +156,34 @@ static void a_limit_of_one_kind_is_none_of_another(void)
     }
 }
 
+static void limits_are_jittered_but_not_shortened(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t min_s, max_s;
+    } rows[] = {{"100:error:org", 100, 110}, {"1:error:org", 1, 1},
+        {"86399:error:org", 86399, 86400}, {"999999:error:org", 86400, 86400},
+        {"", 60, 66}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t seen_min = UINT64_MAX, seen_max = 0;
+        for (uint64_t random = 0; random < 1000; random++) {
+            struct answer a = {
+                .failure = ANSWER_OK, .status = 429, .kinds = 1u << HINT_ERROR};
+            struct retry_decision d;
+            memcpy(a.rate_limits, rows[i].text, strlen(rows[i].text) + 1);
+            retry_decide(&a, &limits, 1700000000, 0, random, &d);
+            uint64_t s = d.limits.seconds[HINT_ERROR];
+            seen_min = s < seen_min ? s : seen_min;
+            seen_max = s > seen_max ? s : seen_max;
+            CHECK_INT(d.limits.seconds[HINT_LOG], *rows[i].text ? 0 : s);
+        }
+        CHECK_INT(seen_min, rows[i].min_s);
+        CHECK_INT(seen_max, rows[i].max_s);
+    }
+}
+
 TEST_MAIN(TEST(waits_grow_and_are_jittered_over_their_whole_range),
     TEST(each_failure_has_its_verdict), TEST(every_status_keeps_or_settles_a_report),
     TEST(an_answer_that_is_not_ours_is_no_success),
-    TEST(a_limit_of_one_kind_is_none_of_another), TEST(collectors_say_what_is_final))
+    TEST(a_limit_of_one_kind_is_none_of_another),
+    TEST(limits_are_jittered_but_not_shortened), TEST(collectors_say_what_is_final))

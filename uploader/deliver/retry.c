@@ -129,9 +129,18 @@ static void limit_what_was_refused(
     h->any = true;
 }
 
+/* A fleet that was told the same time comes back spread out, too. */
+static void spread(struct hint *h, const struct retry_limits *l, uint64_t random)
+{
+    for (int c = 0; c < HINT_N_CATEGORIES; c++) {
+        uint64_t s = h->seconds[c] + random % (h->seconds[c] / 10 + 1);
+        h->seconds[c] = s < l->hint_max_s ? s : l->hint_max_s;
+    }
+}
+
 /* Limits that an answer sets, whatever its status. */
 static void read_hints(const struct answer *a, const struct retry_limits *l,
-    uint64_t now_s, struct retry_decision *d)
+    uint64_t now_s, uint64_t random, struct retry_decision *d)
 {
     uint64_t after = 0;
     bool has_after = *a->retry_after &&
@@ -147,6 +156,7 @@ static void read_hints(const struct answer *a, const struct retry_limits *l,
         d->wait_ms = after * 1000;
         d->host_ms = d->wait_ms;
     }
+    spread(&d->limits, l, random);
 }
 
 static void explain(const struct answer *a, struct retry_decision *d)
@@ -176,7 +186,7 @@ void retry_decide(const struct answer *a, const struct retry_limits *limits,
         d.host_ms = retry_backoff_ms(limits, 0, random);
     if (d.verdict == RETRY_CONFIGURATION)
         d.host_ms = limits->configuration_ms;
-    read_hints(a, limits, now_s, &d);
+    read_hints(a, limits, now_s, random, &d);
     d.wait_ms = add_jitter(d.wait_ms, random);
     explain(a, &d);
     *ret = d;
