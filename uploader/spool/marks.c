@@ -137,7 +137,8 @@ int marks_add(const struct spool *s, struct marks *m,
     if (fd < 0)
         return fd;
     if (rejected)
-        IGNORE(write(fd, "rejected\n", 9) < 0, "no room: it counts as taken");
+        IGNORE(write(fd, "rejected\n", 9) < 0 || fsync(fd) < 0,
+            "no room: it counts as taken");
     return fsync(m->fd) < 0 ? -errno : 0;
 }
 
