@@ -315,12 +315,13 @@ static int adopt(struct pipeline *p)
     return r;
 }
 
-/* A queued report is given up: say so to the server and on the signature's next event. */
+/* A queued report is given up: say so to the server and on the signature's next event,
+ * but for one that somebody has: they would hear of a loss that is none. */
 static void count_eviction(void *ctx, const struct limits_file *file)
 {
     struct pipeline *p = ctx;
     bool expired = file->reason == LIMITS_EXPIRED;
-    if (file->name.segment)
+    if (file->name.segment || pipeline_has_arrived(p, &file->name))
         return;
     ledger_add_drop(p->ledger, expired ? "network_error" : "cache_overflow", "error", 1);
     struct ledger_signature *s = ledger_signature(p->ledger, file->name.signature);

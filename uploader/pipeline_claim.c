@@ -206,11 +206,11 @@ void pipeline_take(struct pipeline *p, const struct queue_entry *e)
         p->result.disabled = true;
         return;
     }
-    bool begun;
-    uint64_t until_s = pipeline_gate(p, &e->name, &begun);
+    uint64_t until_s = pipeline_gate(p, &e->name);
     struct config_rate rate = throttle_rate(p);
     /* What one destination has was counted then, and is owed to the others. */
-    bool counted = !until_s && !e->name.segment && !begun && rate.count;
+    bool counted =
+        !until_s && !e->name.segment && rate.count && !pipeline_has_arrived(p, &e->name);
     if (counted) {
         until_s = ledger_throttle(p->ledger, e->name.signature, &rate, now_s);
         if (until_s && collapse(p, e))

@@ -136,9 +136,10 @@ void pipeline_split(struct pipeline *p);
 const struct ledger_host *pipeline_rest_of(
     const struct pipeline *p, const struct destination *d);
 /* When a report might be sent to any who has not got it: 0 now, else seconds since 1970.
- * @ret_begun  whether somebody has */
-uint64_t pipeline_gate(
-    const struct pipeline *p, const struct spool_name *name, bool *ret_begun);
+ */
+uint64_t pipeline_gate(const struct pipeline *p, const struct spool_name *name);
+/* Whether a destination took it in an earlier pass while others did not. */
+bool pipeline_has_arrived(const struct pipeline *p, const struct spool_name *name);
 /* How many reports may be on their way at once just now. */
 size_t pipeline_width(const struct pipeline *p);
 void pipeline_send(struct pipeline *p, struct job *j);

@@ -71,24 +71,31 @@ static uint64_t open_from(
     return until > now_s ? until : 0;
 }
 
-uint64_t pipeline_gate(
-    const struct pipeline *p, const struct spool_name *name, bool *ret_begun)
+uint64_t pipeline_gate(const struct pipeline *p, const struct spool_name *name)
 {
     uint64_t soonest = 0;
-    bool now = false;
-    *ret_begun = false;
     for (size_t i = 0; i < p->o->n_destinations; i++) {
         const struct destination *d = &p->o->destinations[i];
-        if (marks_has(&p->marks, name->event_id, d->id)) {
-            *ret_begun |= !marks_rejected(&p->marks, name->event_id, d->id);
+        if (marks_has(&p->marks, name->event_id, d->id))
             continue;
-        }
         uint64_t from = open_from(p, d, name->segment);
-        now |= !from;
+        if (!from)
+            return 0;
         if (!soonest || from < soonest)
             soonest = from;
     }
-    return now ? 0 : soonest;
+    return soonest;
+}
+
+bool pipeline_has_arrived(const struct pipeline *p, const struct spool_name *name)
+{
+    for (size_t i = 0; i < p->o->n_destinations; i++) {
+        uint64_t to = p->o->destinations[i].id;
+        if (marks_has(&p->marks, name->event_id, to) &&
+            !marks_rejected(&p->marks, name->event_id, to))
+            return true;
+    }
+    return false;
 }
 
 size_t pipeline_width(const struct pipeline *p)

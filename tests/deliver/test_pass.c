@@ -786,6 +786,28 @@ static void a_throttle_holds_while_one_destination_is_down(void)
     ingest_stop(&good);
 }
 
+/* What one destination has is no loss to tell of when another one never gets it. */
+static void no_drop_is_told_of_what_arrived(void)
+{
+    const char *out = test_tmpdir();
+    struct ingest good = ingest_start(&(struct ingest_options){.dir = out});
+    struct ingest ill = ingest_start(&(struct ingest_options){.script = "503"});
+    struct fake *f = fake_new((const char *[]){"spool.max_reports=1", NULL});
+    fake_destination(f, DSN, good.port);
+    fake_destination(f, DSN, ill.port);
+    fake_reports(f, 4, "MDMP");
+    CHECK_INT(fake_run(f), 0);
+    CHECK_INT(f->result.evicted, 3);
+    CHECK_INT(good.counts->requests, 4);
+    fake_report(f, "new", 9, "MDMP", NULL);
+    CHECK_INT(fake_run(f), 0);
+    CHECK(strstr(slurp(out, "000005.body"), "\"event_id\""));
+    CHECK(!strstr(slurp(out, "000005.body"), "client_report"));
+    fake_free(f);
+    ingest_stop(&ill);
+    ingest_stop(&good);
+}
+
 static volatile sig_atomic_t told_to_stop;
 
 static void stop_after_the_first_answer(void *ctx, uint64_t done, uint64_t total)
@@ -982,7 +1004,7 @@ TEST_MAIN(TEST(delivers_to_a_server), TEST(compresses_when_asked),
     TEST(no_report_becomes_a_number_by_the_clock_alone),
     TEST(a_failure_is_not_counted_against_the_signature),
     TEST(a_throttle_holds_while_one_destination_is_down),
-    TEST(a_stop_forgets_nothing_that_arrived),
+    TEST(no_drop_is_told_of_what_arrived), TEST(a_stop_forgets_nothing_that_arrived),
     TEST(a_killed_uploader_forgets_nothing_that_arrived),
     TEST(who_has_a_report_is_known_until_it_has_left),
     TEST(a_worker_that_cannot_begin_is_no_fault_of_the_report),
