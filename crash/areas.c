@@ -131,7 +131,7 @@ static struct knell_journal_block *new_block(
 {
     uint32_t used = a->head->used_bytes;
     const struct knell_journal_area *area = &a->head->areas[KNELL_AREA_BLOCKS - 1];
-    if (n > area->offset + area->n_bytes - used)
+    if (used + n > (size_t)area->offset + area->n_bytes)
         return NULL;
     struct knell_journal_block *b =
         (struct knell_journal_block *)(void *)((uint8_t *)a->head + used);

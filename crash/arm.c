@@ -3,6 +3,7 @@
 #include "crash/debug.h"
 #include "crash/handler/entry.h"
 #include "crash/handler/gate.h"
+#include "crash/handler/mend.h"
 #include "crash/handler/previous.h"
 #include "crash/identity.h"
 #include "crash/install.h"
@@ -165,6 +166,7 @@ static void disarm(void)
         return;
     }
     kn_gate_leave();
+    kn_mend_watch(KN_MENDED_JOURNAL, NULL, 0);
     if (!arm.in_child) {
         if (arm.process.dump.fd >= 0)
             kn_spool_remove_live(&arm.spool, arm.stem, KNELL_SPOOL_SUFFIX);
@@ -212,6 +214,7 @@ static int install(void)
     if (r < 0)
         return r;
     arm.process.park_signal = r;
+    kn_mend_watch(KN_MENDED_JOURNAL, arm.journal.head, arm.journal.n_bytes);
     r = kn_process_new_capture(&arm.process, arm.settings.max_threads, &arm.capture);
     if (r)
         return r;

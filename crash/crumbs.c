@@ -12,11 +12,14 @@ static size_t slot_of(uint64_t p, uint32_t n_slots)
 
 int kn_crumb_put(struct knell_journal_block *ring, const struct kn_crumb *crumb)
 {
+    const uint32_t n_slots = __atomic_load_n(&ring->n_slots, __ATOMIC_RELAXED);
+    const uint32_t slot_bytes = __atomic_load_n(&ring->slot_bytes, __ATOMIC_RELAXED);
+    if (!n_slots || slot_bytes < sizeof(struct knell_journal_crumb))
+        return KN_CRUMB_LOST; /* its page is, see handler/mend.h */
     uint64_t p = __atomic_fetch_add(&ring->next, 1, __ATOMIC_RELAXED);
     uint8_t *slots = (uint8_t *)(ring + 1);
     struct knell_journal_crumb *slot =
-        (struct knell_journal_crumb *)(slots +
-                                       slot_of(p, ring->n_slots) * ring->slot_bytes);
+        (struct knell_journal_crumb *)(slots + slot_of(p, n_slots) * slot_bytes);
     uint64_t seq = __atomic_load_n(&slot->seq, __ATOMIC_RELAXED);
     if (seq & 1 || seq > 2 * p ||
         !__atomic_compare_exchange_n(
@@ -24,7 +27,7 @@ int kn_crumb_put(struct knell_journal_block *ring, const struct kn_crumb *crumb)
         return KN_CRUMB_LOST;
 
     bool cut = false;
-    size_t room = ring->slot_bytes - sizeof *slot;
+    size_t room = slot_bytes - sizeof *slot;
     uint8_t *payload = (uint8_t *)(slot + 1);
     size_t max_category = room < KNELL_KEY_MAX ? room : KNELL_KEY_MAX;
     size_t n_category = kn_text_cut(crumb->category, max_category, &cut);

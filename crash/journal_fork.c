@@ -80,6 +80,8 @@ static void copy_blocks(size_t at, size_t end)
             *b = (struct knell_journal_block){.type = of->type, .n_bytes = of->n_bytes};
             kn_block_scope(b)->capacity = KN_LIST_BYTES;
         }
+        if (!of->n_bytes) /* its page is lost */
+            break;
         at += of->n_bytes;
     }
 }

@@ -25,6 +25,8 @@ static void seal(uint8_t *at, uint32_t offset, uint32_t generation)
 {
     struct knell_journal_entry head;
     memcpy(&head, at, sizeof head);
+    if (head.n_bytes < sizeof head) /* its page is lost, see handler/mend.h */
+        return;
     head.generation = generation;
     memcpy(at, &head, sizeof head);
     head.sum = knell_journal_sum(
@@ -56,14 +58,24 @@ static bool replaces(const uint8_t *later, const uint8_t *earlier)
            ((const char *)(e + 1))[l->n_key] == '\0';
 }
 
+/* 0: its page is lost, and what follows with it. */
+static uint32_t entry_bytes(const uint8_t *at)
+{
+    return __atomic_load_n(
+        &((const struct knell_journal_entry *)(const void *)at)->n_bytes,
+        __ATOMIC_RELAXED);
+}
+
 static bool replaced_below(
     const uint8_t *list, uint32_t at, uint32_t n_bytes, uint32_t level_end)
 {
     for (uint32_t i = at + n_bytes; i < level_end;) {
-        const struct knell_journal_entry *e = (const void *)(list + i);
+        uint32_t n = entry_bytes(list + i);
+        if (!n)
+            break;
         if (replaces(list + i, list + at))
             return true;
-        i += e->n_bytes;
+        i += n;
     }
     return false;
 }
@@ -80,8 +92,9 @@ static void compact(struct kn_list *list)
         while (level < list->depth && at >= list->marks[level])
             list->marks[level++] = out;
         uint32_t end = level < list->depth ? list->marks[level] : n;
-        uint32_t n_bytes =
-            ((const struct knell_journal_entry *)(const void *)(from + at))->n_bytes;
+        uint32_t n_bytes = entry_bytes(from + at);
+        if (!n_bytes)
+            break;
         if (!replaced_below(from, at, n_bytes, end)) {
             memcpy(to + out, from + at, n_bytes);
             seal(to + out, out, generation);
@@ -98,7 +111,7 @@ static int append(struct kn_list *list, const struct kn_entry *entry, uint32_t n
 {
     uint64_t word = word_of(list);
     uint32_t n = KNELL_SCOPE_BYTES(word), generation = KNELL_SCOPE_GENERATION(word);
-    if (n_bytes > list->scope->capacity - n)
+    if (n + n_bytes > list->scope->capacity)
         return -ENOSPC;
     uint8_t *at = bytes_of_list(list, KNELL_SCOPE_LIST(word)) + n;
     struct knell_journal_entry head = {.n_bytes = (uint16_t)n_bytes,

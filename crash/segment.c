@@ -2,6 +2,7 @@
 
 #include "crash/areas.h"
 #include "crash/debug.h"
+#include "crash/handler/mend.h"
 #include "crash/nudge.h"
 #include "crash/quota.h"
 #include "crash/random.h"
@@ -97,6 +98,7 @@ static int open_segment(void)
         kn_file_close(&seg.file);
         return r;
     }
+    kn_mend_watch(KN_MENDED_SEGMENT, map, KNELL_SEGMENT_BYTES);
     seg.head = map;
     *seg.head = seg.blank;
     seg.head->created_ns = now_ns();
@@ -114,6 +116,7 @@ static void close_segment(void)
         seg.head->n_records += lanes[i].n_records;
         lanes[i].at = lanes[i].end = lanes[i].n_records = 0;
     }
+    kn_mend_watch(KN_MENDED_SEGMENT, NULL, 0);
     (void)munmap(seg.head, KNELL_SEGMENT_BYTES);
     seg.head = NULL;
     unlock_lanes();

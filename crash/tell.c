@@ -2,6 +2,7 @@
 
 #include "crash/breadcrumb.h"
 #include "crash/exit_note.h"
+#include "crash/handler/mend.h"
 #include "crash/install.h"
 #include "crash/random.h"
 #include "crash/segment.h"
@@ -173,7 +174,9 @@ int knell_status(struct knell_status *ret)
     int saved = errno, cancel = kn_cancel_hold();
     (void)pthread_mutex_lock(&tell.lock);
     struct kn_areas *a = kn_areas_current();
-    s.armed = s.journal = a != NULL;
+    const bool has_lost = kn_mend_has_lost(KN_MENDED_JOURNAL);
+    s.armed = a != NULL;
+    s.journal = a && !has_lost;
     s.error = a ? 0 : tell.error;
     if (!a)
         (void)snprintf(s.reason, sizeof s.reason, "%s%s%s",
@@ -182,6 +185,10 @@ int knell_status(struct knell_status *ret)
     (void)snprintf(s.spool, sizeof s.spool, "%s", a ? tell.path : "");
     if (a) {
         fill(&s, a);
+        if (has_lost)
+            (void)snprintf(s.reason, sizeof s.reason,
+                "pages of the journal are lost: it was cut, or the disk is full or "
+                "broken");
         if (s.last_error)
             (void)snprintf(s.reason, sizeof s.reason, "a report could not be written: %s",
                 strerrordesc_np(-s.last_error));

@@ -6,6 +6,7 @@
 #include "crash/handler/failpoint.h"
 #include "crash/handler/gate.h"
 #include "crash/handler/maps.h"
+#include "crash/handler/mend.h"
 #include "crash/handler/minidump.h"
 #include "crash/handler/modules.h"
 #include "crash/handler/previous.h"
@@ -374,6 +375,8 @@ void kn_on_signal(int signo, siginfo_t *info, void *ucontext)
         kn_end_child(p, signo, info, (ucontext_t *)ucontext);
         return;
     }
+    if (kn_mend(p, signo, info))
+        return;
     if (kn_previous_is_round(signo, info, uc, __builtin_dwarf_cfa()) ||
         kn_end_would_ignore(p, signo, info))
         return;

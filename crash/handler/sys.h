@@ -11,6 +11,8 @@
  *     rt_sigreturn rt_sigtimedwait rt_tgsigqueueinfo tgkill timer_create timer_delete
  * timer_settime
  *
+ * and, where a mapped file of knell's own lost a page, mmap mremap munmap.
+ *
  * A capture that may not use one of them goes on without what it would have told, as long
  * as the filter answers with an errno.
  */
