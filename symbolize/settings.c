@@ -104,7 +104,7 @@ static int take_build_id(struct settings *s, const char *text)
     for (size_t i = 0; good && i < n / 2; i++) {
         int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
         good = high >= 0 && low >= 0;
-        s->build_id[i] = good ? (uint8_t)(high << 4 | low) : 0;
+        s->build_id[i] = (uint8_t)(good ? high << 4 | low : 0);
     }
     if (!good) {
         (void)fprintf(stderr, "knell-symbolize: not a build-id: %s\n", text);

@@ -131,11 +131,13 @@ static _Atomic pid_t parent;
 /* Until the child is gone or another program. */
 static void *wait_in_vfork(void *arg)
 {
+    const pid_t self = getpid();
     parent = gettid();
     if (!vfork()) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;)
+        while (getppid() == self) /* it may be gone already */
             pause();
+        _exit(0);
     }
     return arg;
 }
